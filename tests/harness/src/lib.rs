@@ -1,0 +1,1 @@
+//! Starts what the tests and the demo need around the filter.
