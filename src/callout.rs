@@ -1,0 +1,207 @@
+//! A question to another service as a value, what it answered, and who waits for it.
+//!
+//! The core asks by returning a [`Callout`]; the host sends it and hands the [`Answer`] back. Requests that ask the same
+//! wait for one answer together ([`Waiting`], checklist 4.13).
+
+use core::fmt;
+use core::hash::{Hash, Hasher};
+use core::time::Duration;
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+
+/// An issuer of the configuration, by its place there. Its authorization server is asked about its tokens only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IssuerId(pub usize);
+
+/// What is asked, of whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Question {
+    /// The issuer's JWK Set (RFC 7517 §5).
+    KeySet,
+    /// Whether a token is active (RFC 7662).
+    Introspection,
+}
+
+/// A service that is reached through an Envoy cluster: all of a callout but its body.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Service {
+    pub issuer: IssuerId,
+    pub question: Question,
+    pub cluster: String,
+    pub method: &'static str,
+    pub authority: String,
+    pub path: String,
+    /// Fields beside the pseudo-headers; they may hold a credential.
+    pub headers: Vec<(&'static str, String)>,
+    pub timeout: Duration,
+}
+
+/// Everything sent that can change the answer, compared whole: the key of waiting together and of remembering.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CalloutId {
+    pub service: Rc<Service>,
+    /// The body sent; it may hold a token.
+    pub body: Vec<u8>,
+}
+
+/// One question to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Callout {
+    pub id: CalloutId,
+}
+
+/// What came of a callout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    Response(Response),
+    None(NoAnswer),
+}
+
+/// An HTTP response, whoever made it: Envoy itself answers 502, 503 and 504 for a service that does not.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Response {
+    pub status: u16,
+    pub body: Vec<u8>,
+}
+
+/// Why there is nothing to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// The proxy would not send it: no such cluster, an empty one, a full one.
+    NotSent,
+    /// The service went away before it had answered.
+    Reset,
+    /// The body is longer than what is read of one.
+    TooLarge,
+    /// As many wait, or as many callouts are under way, as the limits allow.
+    Crowded,
+}
+
+/// The longest body of an answer that is read: 64 KiB (checklist (d)).
+pub const MAX_BODY: usize = 64 * 1024;
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} of issuer {} at {}{}", self.question, self.issuer.0, self.cluster, self.path)
+    }
+}
+
+impl fmt::Debug for CalloutId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.service.fmt(f)
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} with {} bytes", self.status, self.body.len())
+    }
+}
+
+impl Hash for CalloutId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.service.issuer.hash(state);
+        self.service.question.hash(state);
+        self.body.hash(state);
+    }
+}
+
+/// How much may wait at once, on one worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Callouts under way for one issuer. One peer holds at most a quarter of them.
+    pub callouts: usize,
+    /// Requests that wait.
+    pub waiters: usize,
+    /// Bytes of the requests that wait.
+    pub bytes: usize,
+}
+
+/// Callouts under way and the requests that wait for each, `W` the host's name of a request and `S` what it needs to go on.
+#[derive(Debug)]
+pub struct Waiting<W, S> {
+    limits: Limits,
+    flights: HashMap<CalloutId, Flight<W, S>>,
+    unsent: VecDeque<CalloutId>,
+    waiters: usize,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Flight<W, S> {
+    /// Who caused the callout, where a request did.
+    peer: Option<Peer>,
+    waiters: Vec<(W, S, usize)>,
+}
+
+/// What callouts are counted by: a peer's certificate or, without one, its address.
+pub type Peer = Vec<u8>;
+
+/// A request that found no place; its state comes back, so that it can be refused.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Crowded<S>(pub S);
+
+impl<W: PartialEq, S> Waiting<W, S> {
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, flights: HashMap::new(), unsent: VecDeque::new(), waiters: 0, bytes: 0 }
+    }
+
+    /// Lets a request of `size` bytes wait for the answer to `callout`, which is sent unless it is under way.
+    pub fn wait(&mut self, callout: Callout, waiter: W, state: S, size: usize, peer: Peer) -> Result<(), Crowded<S>> {
+        let new = !self.flights.contains_key(&callout.id);
+        if self.waiters >= self.limits.waiters
+            || self.bytes.saturating_add(size) > self.limits.bytes
+            || (new && !self.admits(&callout.id, &peer))
+        {
+            return Err(Crowded(state));
+        }
+        self.waiters += 1;
+        self.bytes += size;
+        if new {
+            self.unsent.push_back(callout.id.clone());
+        }
+        let flight = self.flights.entry(callout.id).or_insert_with(|| Flight { peer: Some(peer), waiters: Vec::new() });
+        flight.waiters.push((waiter, state, size));
+        Ok(())
+    }
+
+    /// Sends `callout` unless it is under way; no request waits for it.
+    pub fn send(&mut self, callout: Callout) {
+        if !self.flights.contains_key(&callout.id) {
+            self.unsent.push_back(callout.id.clone());
+            self.flights.insert(callout.id, Flight { peer: None, waiters: Vec::new() });
+        }
+    }
+
+    /// The next callout that the host has to send.
+    pub fn next_to_send(&mut self) -> Option<CalloutId> {
+        self.unsent.pop_front()
+    }
+
+    /// Everybody who waits for this answer; the callout is over.
+    pub fn settle(&mut self, id: &CalloutId) -> Vec<(W, S)> {
+        let Some(flight) = self.flights.remove(id) else { return Vec::new() };
+        self.waiters = self.waiters.saturating_sub(flight.waiters.len());
+        self.bytes = self.bytes.saturating_sub(flight.waiters.iter().map(|(_, _, size)| size).sum());
+        flight.waiters.into_iter().map(|(waiter, state, _)| (waiter, state)).collect()
+    }
+
+    /// Forgets a request that has gone. Its callout goes on: others may wait, and the answer is remembered.
+    pub fn forget(&mut self, waiter: &W) {
+        for flight in self.flights.values_mut() {
+            let Some(at) = flight.waiters.iter().position(|(other, _, _)| other == waiter) else { continue };
+            let (_, _, size) = flight.waiters.swap_remove(at);
+            self.waiters = self.waiters.saturating_sub(1);
+            self.bytes = self.bytes.saturating_sub(size);
+            return;
+        }
+    }
+
+    fn admits(&self, id: &CalloutId, peer: &Peer) -> bool {
+        let of_issuer = |other: &&CalloutId| other.service.issuer == id.service.issuer;
+        let under_way = self.flights.keys().filter(of_issuer).count();
+        let of_peer =
+            self.flights.iter().filter(|(other, flight)| of_issuer(other) && flight.peer.as_ref() == Some(peer)).count();
+        under_way < self.limits.callouts && of_peer < self.limits.callouts.div_ceil(4)
+    }
+}

@@ -1,0 +1,196 @@
+//! Header fields into the one credential that the caller presents, not yet believed (RFC 6750 §2.1, checklist §1).
+
+use core::fmt;
+
+use crate::facts::Request;
+
+/// An access token as presented (RFC 6749 §1.4).
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct AccessToken(String);
+
+/// The authentication scheme of a credential (RFC 9110 §11.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    Bearer,
+    Dpop,
+}
+
+/// A credential found and not yet believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Presented {
+    pub scheme: Scheme,
+    pub token: AccessToken,
+}
+
+/// Why no single credential can be taken from a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// No `Authorization` field.
+    Missing,
+    /// A scheme that carries no access token, `Basic` for example.
+    OtherScheme,
+    /// Two `Authorization` fields, a list of credentials in one, or a second token in the query.
+    SeveralTokens,
+    /// A scheme without a token behind it.
+    NoToken,
+    /// The token holds something that is not token68 (RFC 6750 §2.1).
+    NotToken68,
+    /// The credential is longer than 8 KiB.
+    TooLong,
+}
+
+const MAX_AUTHORIZATION: usize = 8 * 1024;
+
+impl AccessToken {
+    pub fn new(token: &str) -> Self {
+        Self(token.to_owned())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AccessToken(…)")
+    }
+}
+
+impl Presented {
+    /// The one token of the request.
+    pub fn find(request: &Request) -> Result<Self, Error> {
+        let mut fields = request.values(b"authorization");
+        let in_query = has_query_token(request.path());
+        let Some(field) = fields.next() else { return Err(Error::Missing) };
+        // Envoy joins two `Authorization` fields with a comma, and no credential of ours holds one.
+        if in_query || fields.next().is_some() || field.contains(&b',') {
+            return Err(Error::SeveralTokens);
+        }
+        Self::parse(field)
+    }
+
+    fn parse(field: &[u8]) -> Result<Self, Error> {
+        let scheme_ends = field.iter().position(|byte| *byte == b' ').unwrap_or(field.len());
+        let (scheme, rest) = field.split_at_checked(scheme_ends).unwrap_or((field, b""));
+        let scheme = Scheme::parse(scheme).ok_or(Error::OtherScheme)?;
+        let token = rest.trim_ascii_start();
+        if token.is_empty() {
+            return Err(Error::NoToken);
+        }
+        if field.len() > MAX_AUTHORIZATION {
+            return Err(Error::TooLong);
+        }
+        let token = core::str::from_utf8(token).ok().filter(|token| is_token68(token)).ok_or(Error::NotToken68)?;
+        Ok(Self { scheme, token: AccessToken::new(token) })
+    }
+}
+
+impl Scheme {
+    fn parse(name: &[u8]) -> Option<Self> {
+        match name {
+            _ if name.eq_ignore_ascii_case(b"bearer") => Some(Self::Bearer),
+            _ if name.eq_ignore_ascii_case(b"dpop") => Some(Self::Dpop),
+            _ => None,
+        }
+    }
+}
+
+/// RFC 6750 §2.1: `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`.
+fn is_token68(token: &str) -> bool {
+    let text = token.trim_end_matches('=');
+    !text.is_empty()
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/'))
+}
+
+/// Whether the query names an `access_token`, however it is spelt. Such a token is never taken (RFC 9700 §4.3.2).
+fn has_query_token(path: &[u8]) -> bool {
+    let Some(start) = path.iter().position(|byte| *byte == b'?') else { return false };
+    let query = path.get(start + 1..).unwrap_or_default();
+    query.split(|byte| *byte == b'&').any(|pair| {
+        let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
+        decodes_to(name, b"access_token")
+    })
+}
+
+fn decodes_to(text: &[u8], plain: &[u8]) -> bool {
+    let mut rest = text;
+    for expected in plain {
+        let (found, tail) = match rest {
+            [b'%', high, low, tail @ ..] => {
+                let digit = |digit: &u8| char::from(*digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
+                let (Some(high), Some(low)) = (digit(high), digit(low)) else { return false };
+                (high << 4 | low, tail)
+            }
+            [found, tail @ ..] => (*found, tail),
+            [] => return false,
+        };
+        if found != *expected {
+            return false;
+        }
+        rest = tail;
+    }
+    rest.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::{peer::Peer, write_pairs};
+
+    fn found(path: &str, authorization: &[&str]) -> Result<(Scheme, String), Error> {
+        let mut pairs = vec![(":path", path)];
+        pairs.extend(authorization.iter().map(|value| ("authorization", *value)));
+        let request = Request::from_pairs(write_pairs(&pairs), Peer::Anonymous).unwrap();
+        Presented::find(&request).map(|presented| (presented.scheme, presented.token.as_str().to_owned()))
+    }
+
+    #[test]
+    fn the_scheme_is_compared_without_case() {
+        for scheme in ["Bearer", "bearer", "BEARER", "bEaReR"] {
+            assert_eq!(found("/", &[&format!("{scheme} mF_9.B5f-4.1JqM")]), Ok((Scheme::Bearer, "mF_9.B5f-4.1JqM".into())));
+        }
+        assert_eq!(found("/", &["DPoP  abc=="]), Ok((Scheme::Dpop, "abc==".into())));
+    }
+
+    #[test]
+    fn each_unusable_credential_is_refused_for_its_own_reason() {
+        let table: &[(&[&str], Error)] = &[
+            (&[], Error::Missing),
+            (&[""], Error::OtherScheme),
+            (&["Basic Zm9vOmJhcg=="], Error::OtherScheme),
+            (&["Bearerx abc"], Error::OtherScheme),
+            (&["Bearer\tabc"], Error::OtherScheme),
+            (&["Bearer"], Error::NoToken),
+            (&["Bearer   "], Error::NoToken),
+            (&["Bearer a,Bearer b"], Error::SeveralTokens),
+            (&["Bearer a", "Bearer a"], Error::SeveralTokens),
+            (&["Bearer a", "Basic b"], Error::SeveralTokens),
+            (&["Bearer a b"], Error::NotToken68),
+            (&["Bearer a=b"], Error::NotToken68),
+            (&["Bearer =="], Error::NotToken68),
+            (&["Bearer aé"], Error::NotToken68),
+        ];
+        for (fields, error) in table {
+            assert_eq!(found("/", fields), Err(*error), "{fields:?}");
+        }
+        assert_eq!(found("/", &[&format!("Bearer {}", "a".repeat(8 * 1024 - 7))]).map(|_| ()), Ok(()));
+        assert_eq!(found("/", &[&format!("Bearer {}", "a".repeat(8 * 1024 - 6))]), Err(Error::TooLong));
+    }
+
+    #[test]
+    fn a_token_in_the_query_is_never_taken() {
+        for query in ["/?access_token=abc", "/?x=1&access_token=abc", "/?access%5Ftoken=abc", "/?access_token"] {
+            assert_eq!(found(query, &[]), Err(Error::Missing), "{query}");
+            assert_eq!(found(query, &["Bearer abc"]), Err(Error::SeveralTokens), "{query}");
+        }
+        for query in ["/?x=access_token", "/?access_tokens=abc", "/access_token=abc", "/?Access_token=a"] {
+            assert_eq!(found(query, &["Bearer abc"]).map(|_| ()), Ok(()), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_token_does_not_print_itself() {
+        assert_eq!(format!("{:?}", AccessToken::new("secret")), "AccessToken(…)");
+    }
+}

@@ -1,0 +1,41 @@
+//! A permit or a denial into what the host does: forward the request, or answer it.
+
+use std::rc::Rc;
+
+use crate::jose::json::Pointer;
+
+/// What a route adds to its decisions.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `realm` of every challenge (RFC 9110 §11.5).
+    pub realm: Rc<str>,
+    /// `resource_metadata` of every challenge (RFC 9728 §5.1).
+    pub resource_metadata: Option<Rc<str>>,
+    /// The scopes that every caller of this route needs; told to who comes without a token.
+    pub scopes: Vec<String>,
+    pub token: TokenForward,
+    /// Further facts for access logs and later filters, each a name behind `wasm.holdfast.`.
+    pub filter_state: Vec<(String, Fact)>,
+}
+
+/// What the upstream sees of the access token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenForward {
+    Keep,
+    Strip,
+}
+
+/// Something known of a caller who was let through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    ClientId,
+    Subject,
+    Issuer,
+    Roles,
+    Scopes,
+    Binding,
+    Route,
+    SpiffeId,
+    CertificateSha256,
+    Claim(Pointer),
+}

@@ -1,0 +1,236 @@
+//! The downstream peer's leaf certificate: its digest, its names and its dates (RFC 5280, RFC 8705 §3.1).
+
+use core::fmt;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest as _, Sha256};
+use x509_parser::prelude::{FromDer as _, GeneralName, ParsedExtension, X509Certificate};
+
+use crate::time::UnixTime;
+
+/// The other end of the connection, as the host reports it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// No TLS on this hop.
+    Plaintext,
+    /// TLS, and the peer showed no certificate.
+    Anonymous,
+    /// TLS with a certificate; its leaf, PEM, where the proxy tells it and it was asked for.
+    Certificate { digest: CertificateDigest, leaf: Option<Vec<u8>> },
+}
+
+/// SHA-256 of a certificate's DER; `x5t#S256` in another spelling.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CertificateDigest(pub [u8; 32]);
+
+/// The downstream peer's certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerCertificate {
+    pub digest: CertificateDigest,
+    /// What stands in it; none where the proxy tells the digest alone (Envoy before 1.39).
+    pub leaf: Option<Rc<Leaf>>,
+}
+
+/// What is read from a leaf certificate.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leaf {
+    /// Seconds since 1970, the first and the last in which it is valid.
+    pub not_before: i64,
+    pub not_after: i64,
+    /// Subject alternative names, each as it stands in the certificate.
+    pub uris: Vec<String>,
+    pub dns: Vec<String>,
+    /// Attributes of the subject: dotted OID, and the value as text.
+    pub subject: Vec<(String, String)>,
+    /// Whether it may sign: `cA`, `keyCertSign` or `cRLSign`. Such a certificate is no X.509-SVID.
+    pub may_sign: bool,
+}
+
+/// Why a leaf could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// Not one PEM certificate, raw or percent-encoded.
+    NotPem,
+    /// Over 8 KiB, or more than 64 names.
+    TooLarge,
+    /// Not the DER of one certificate.
+    NotX509,
+    /// The digest told with it is that of another certificate.
+    OtherDigest,
+}
+
+const MAX_DER: usize = 8 * 1024;
+const MAX_NAMES: usize = 64;
+
+impl Peer {
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Plaintext | Self::Anonymous | Self::Certificate { leaf: None, .. } => 0,
+            Self::Certificate { leaf: Some(pem), .. } => pem.len(),
+        }
+    }
+}
+
+impl CertificateDigest {
+    /// Reads the host's form: 64 lower-case hexadecimal digits.
+    pub fn from_hex(text: &[u8]) -> Option<Self> {
+        if text.len() != 64 {
+            return None;
+        }
+        let mut digest = [0; 32];
+        for (byte, pair) in digest.iter_mut().zip(text.chunks_exact(2)) {
+            let [high, low] = pair else { return None };
+            *byte = hex_digit(*high)? << 4 | hex_digit(*low)?;
+        }
+        Some(Self(digest))
+    }
+
+    pub fn of(der: &[u8]) -> Self {
+        Self(Sha256::digest(der).into())
+    }
+}
+
+fn hex_digit(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}
+
+impl fmt::Display for CertificateDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for CertificateDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Leaf {
+    /// Reads the proxy's PEM, whose digest must be the one told with it.
+    pub fn from_pem(pem: &[u8], digest: CertificateDigest) -> Result<Self, Error> {
+        let der = pem_to_der(pem)?;
+        if CertificateDigest::of(&der) != digest {
+            return Err(Error::OtherDigest);
+        }
+        Self::from_der(&der)
+    }
+
+    /// Reads one certificate, nothing behind it.
+    pub fn from_der(der: &[u8]) -> Result<Self, Error> {
+        if der.len() > MAX_DER {
+            return Err(Error::TooLarge);
+        }
+        let Ok(([], certificate)) = X509Certificate::from_der(der) else { return Err(Error::NotX509) };
+        let mut leaf = Self {
+            not_before: certificate.validity().not_before.timestamp(),
+            not_after: certificate.validity().not_after.timestamp(),
+            ..Self::default()
+        };
+        for attribute in certificate.subject().iter_attributes() {
+            if let Ok(value) = attribute.as_str() {
+                leaf.subject.push((attribute.attr_type().to_id_string(), value.to_owned()));
+            }
+        }
+        for extension in certificate.extensions() {
+            leaf.read_extension(extension.parsed_extension())?;
+        }
+        Ok(leaf)
+    }
+
+    fn read_extension(&mut self, extension: &ParsedExtension<'_>) -> Result<(), Error> {
+        match extension {
+            ParsedExtension::SubjectAlternativeName(names) => {
+                if names.general_names.len() > MAX_NAMES {
+                    return Err(Error::TooLarge);
+                }
+                for name in &names.general_names {
+                    match name {
+                        GeneralName::URI(uri) => self.uris.push((*uri).to_owned()),
+                        GeneralName::DNSName(name) => self.dns.push((*name).to_owned()),
+                        _ => {}
+                    }
+                }
+            }
+            ParsedExtension::BasicConstraints(constraints) => self.may_sign |= constraints.ca,
+            ParsedExtension::KeyUsage(usage) => self.may_sign |= usage.key_cert_sign() || usage.crl_sign(),
+            ParsedExtension::ParseError { .. } => return Err(Error::NotX509),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Whether `now` lies within its dates, both included.
+    pub fn is_valid_at(&self, now: UnixTime) -> bool {
+        let now = i64::try_from(now.seconds()).unwrap_or(i64::MAX);
+        self.not_before <= now && now <= self.not_after
+    }
+}
+
+/// Takes exactly one block, raw or percent-encoded (Envoy documents the one and sends the other).
+fn pem_to_der(pem: &[u8]) -> Result<Vec<u8>, Error> {
+    let decoded = if pem.contains(&b'%') { percent_decode(pem)? } else { pem.to_vec() };
+    let text = core::str::from_utf8(&decoded).map_err(|_| Error::NotPem)?;
+    let body = text.trim_ascii().strip_prefix("-----BEGIN CERTIFICATE-----").ok_or(Error::NotPem)?;
+    let body = body.strip_suffix("-----END CERTIFICATE-----").ok_or(Error::NotPem)?;
+    let body: Vec<u8> = body.bytes().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect();
+    if body.len() > MAX_DER * 4 / 3 + 4 {
+        return Err(Error::TooLarge);
+    }
+    STANDARD.decode(body).map_err(|_| Error::NotPem)
+}
+
+fn percent_decode(text: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&first, tail)) = rest.split_first() {
+        rest = tail;
+        if first != b'%' {
+            decoded.push(first);
+            continue;
+        }
+        let [high, low, tail @ ..] = rest else { return Err(Error::NotPem) };
+        let digit = |digit: &u8| hex_digit(digit.to_ascii_lowercase()).ok_or(Error::NotPem);
+        decoded.push(digit(high)? << 4 | digit(low)?);
+        rest = tail;
+    }
+    Ok(decoded)
+}
+
+/// The leaves that this worker has read, by digest: each is parsed once. Full, it starts anew.
+#[derive(Debug, Default)]
+pub struct Leaves {
+    known: HashMap<CertificateDigest, Rc<Leaf>>,
+}
+
+const MAX_LEAVES: usize = 4096;
+
+impl Leaves {
+    pub fn knows(&self, digest: &CertificateDigest) -> bool {
+        self.known.contains_key(digest)
+    }
+
+    /// The certificate behind a digest, read from `pem` if this worker has not read it before.
+    pub fn certificate(&mut self, digest: CertificateDigest, pem: Option<&[u8]>) -> Result<PeerCertificate, Error> {
+        let leaf = match (self.known.get(&digest), pem) {
+            (Some(leaf), _) => Some(Rc::clone(leaf)),
+            (None, None) => None,
+            (None, Some(pem)) => {
+                let leaf = Rc::new(Leaf::from_pem(pem, digest)?);
+                if self.known.len() >= MAX_LEAVES {
+                    self.known.clear();
+                }
+                self.known.insert(digest, Rc::clone(&leaf));
+                Some(leaf)
+            }
+        };
+        Ok(PeerCertificate { digest, leaf })
+    }
+}

@@ -1,0 +1,125 @@
+//! A presented token into one whose issuer vouches for it: by signature (`jwt`) or by introspection.
+
+use core::time::Duration;
+use std::rc::Rc;
+
+use crate::callout::IssuerId;
+use crate::jose::algorithm::Algorithm;
+use crate::jose::json::{Pointer, Value};
+use crate::keys;
+use crate::time::UnixTime;
+
+pub mod claims;
+pub mod confirmation;
+pub mod introspection;
+pub mod jwt;
+pub mod memory;
+
+pub use confirmation::Confirmation;
+
+/// An authorization server whose tokens some route takes, as the operator describes it.
+#[derive(Debug)]
+pub struct Issuer {
+    pub id: IssuerId,
+    /// Equals `iss`, octet by octet (RFC 9068 §4).
+    pub identifier: String,
+    /// What routes, logs and metrics call it.
+    pub name: String,
+    /// One of them must stand in `aud`; a route may ask for others.
+    pub audiences: Audiences,
+    pub algorithms: Vec<Algorithm>,
+    pub profile: Profile,
+    /// How far `exp` and `nbf` may be off.
+    pub leeway: Duration,
+    /// `exp` minus `iat` at most.
+    pub max_token_lifetime: Duration,
+    pub places: Places,
+    /// Keys for JWTs. Without them every token goes to introspection.
+    pub keys: Option<keys::Settings>,
+    pub introspection: Option<introspection::Settings>,
+}
+
+/// Who a token has to be meant for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Audiences {
+    /// `danger_any_audience`: the server writes no `aud`.
+    Any,
+    OneOf(Vec<String>),
+}
+
+/// Which JWTs are access tokens of this issuer (checklist 2-T).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// `typ` is `at+jwt`, all claims of RFC 9068 §2.2 are there.
+    Rfc9068,
+    /// `typ` is `JWT` or absent; what tells it from an ID token is asked for instead.
+    Legacy,
+}
+
+/// Where this issuer writes what everybody needs.
+#[derive(Clone, Debug)]
+pub struct Places {
+    pub client_id: Pointer,
+    pub scope: Pointer,
+    pub scope_format: ScopeFormat,
+    pub roles: Vec<Pointer>,
+    /// The roles that this issuer may assert; all where none are listed.
+    pub only: Option<Vec<String>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScopeFormat {
+    /// Separated by spaces (RFC 8693 §4.2).
+    String,
+    Array,
+}
+
+/// A token that its issuer vouches for. Facts, never a verdict: time, audience and binding are judged on every use.
+#[derive(Debug)]
+pub struct VerifiedToken {
+    issuer: IssuerId,
+    claims: Value,
+    confirmation: Confirmation,
+    client_id: Option<String>,
+    subject: Option<String>,
+    scopes: Vec<String>,
+    roles: Vec<String>,
+    audiences: Vec<String>,
+    not_before: Option<UnixTime>,
+    expires: Option<UnixTime>,
+}
+
+/// What the issuer vouches for, shared with those who remember it.
+pub type Vouched = Rc<VerifiedToken>;
+
+impl VerifiedToken {
+    pub fn issuer(&self) -> IssuerId {
+        self.issuer
+    }
+
+    pub fn client_id(&self) -> Option<&str> {
+        self.client_id.as_deref()
+    }
+
+    pub fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
+    }
+
+    pub fn scopes(&self) -> &[String] {
+        &self.scopes
+    }
+
+    /// The roles that the token asserts and its issuer may assert; what they include is for the policy to say.
+    pub fn roles(&self) -> &[String] {
+        &self.roles
+    }
+
+    pub fn confirmation(&self) -> &Confirmation {
+        &self.confirmation
+    }
+
+    /// A claim by its JSON pointer.
+    pub fn claim(&self, place: &Pointer) -> Option<&Value> {
+        place.find(&self.claims)
+    }
+}
