@@ -123,3 +123,50 @@ impl VerifiedToken {
         place.find(&self.claims)
     }
 }
+
+/// Why a token is not believed, or no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// It looks like a JWT and is none: bad base64url, no `alg`, JSON that is not an object or says a thing twice.
+    Malformed,
+    /// A form that this route's issuer does not take: opaque where nobody can be asked, encrypted, or too long.
+    Format,
+    /// `iss` names nobody whose tokens this route takes.
+    Issuer,
+    /// `typ` or what the claims tell is not an access token's.
+    Type,
+    /// An algorithm that this issuer does not use, `none` among them.
+    Algorithm,
+    /// The header asks for an extension (`crit`, `b64`) that is not understood.
+    Critical,
+    /// The issuer's key set has no key of this `kid` for this algorithm, or the token names none and several would do.
+    Key,
+    Signature,
+    Expired,
+    /// `nbf` or `iat` lies in the future.
+    NotYetValid,
+    /// It lives longer than this issuer's tokens may.
+    Lifetime,
+    /// Meant for somebody else.
+    Audience,
+    ClaimMissing(&'static str),
+    /// A claim is there, and not of its type or size.
+    Claim(&'static str),
+    /// `cnf` binds the token to something that can't be confirmed.
+    Confirmation,
+    /// The authorization server says that it is not active.
+    Inactive,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl VerifiedToken {
+        /// A token as if `issuer` had vouched for these claims.
+        pub fn vouched(issuer: &Issuer, claims: &str, now: UnixTime) -> Result<Self, Error> {
+            let claims = crate::jose::json::parse(claims.as_bytes(), crate::jose::json::Limits::TOKEN).unwrap();
+            Self::read(issuer, claims, now)
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The claims that an issuer vouches for, read once into a [`VerifiedToken`] (RFC 9068 §2.2, RFC 7662 §2.2).
+
+use crate::jose::json::{Pointer, Value};
+use crate::time::UnixTime;
+
+use super::{Audiences, Confirmation, Error, Issuer, Places, ScopeFormat, VerifiedToken};
+
+/// How far `iat` may lie in the future (checklist C42).
+const CLOCK_SKEW: u64 = 10;
+const MAX_SCOPES: usize = 256;
+const MAX_ROLES: usize = 256;
+/// Names of clients and users go to logs and filter state, single-valued and short (checklist (b), state 17).
+const MAX_NAME: usize = 256;
+
+impl VerifiedToken {
+    /// Reads claims that `issuer` vouches for. Only the two rooms that verify call this.
+    pub(super) fn read(issuer: &Issuer, claims: Value, now: UnixTime) -> Result<Self, Error> {
+        let confirmation = Confirmation::parse(claim(&claims, "cnf")).map_err(|_| Error::Confirmation)?;
+        let token = Self {
+            issuer: issuer.id,
+            confirmation,
+            client_id: name(issuer.places.client_id.find(&claims), "client_id")?,
+            subject: name(claim(&claims, "sub"), "sub")?,
+            scopes: scopes(&issuer.places, &claims)?,
+            roles: roles(&issuer.places, &claims)?,
+            audiences: audiences(claim(&claims, "aud"))?,
+            not_before: date(&claims, "nbf")?,
+            expires: date(&claims, "exp")?,
+            claims,
+        };
+        token.read_lifetime(issuer, now)?;
+        Ok(token)
+    }
+
+    fn read_lifetime(&self, issuer: &Issuer, now: UnixTime) -> Result<(), Error> {
+        let issued = date(&self.claims, "iat")?;
+        if issued.is_some_and(|issued| issued.seconds() > now.seconds().saturating_add(CLOCK_SKEW)) {
+            return Err(Error::NotYetValid);
+        }
+        let Some(expires) = self.expires else { return Ok(()) };
+        let begins = issued.unwrap_or(now).seconds();
+        if expires.seconds().saturating_sub(begins) > issuer.max_token_lifetime.as_secs() {
+            return Err(Error::Lifetime);
+        }
+        Ok(())
+    }
+
+    /// Whether the token is good at this moment; judged on every use.
+    pub fn verify_time(&self, issuer: &Issuer, now: UnixTime) -> Result<(), Error> {
+        if self.expires.is_some_and(|expires| now >= expires.plus(issuer.leeway)) {
+            return Err(Error::Expired);
+        }
+        if self.not_before.is_some_and(|not_before| now < not_before.minus(issuer.leeway)) {
+            return Err(Error::NotYetValid);
+        }
+        Ok(())
+    }
+
+    /// Whether the token was meant for one of these; judged on every use (RFC 9700 §2.3).
+    pub fn verify_audience(&self, wanted: &Audiences) -> Result<(), Error> {
+        match wanted {
+            Audiences::Any => Ok(()),
+            Audiences::OneOf(wanted) if wanted.iter().any(|wanted| self.audiences.contains(wanted)) => Ok(()),
+            Audiences::OneOf(_) => Err(Error::Audience),
+        }
+    }
+
+    pub(super) fn audiences(&self) -> &[String] {
+        &self.audiences
+    }
+
+    pub(super) fn expires(&self) -> Option<UnixTime> {
+        self.expires
+    }
+}
+
+/// A member at the top.
+pub(super) fn claim<'a>(claims: &'a Value, name: &str) -> Option<&'a Value> {
+    claims.as_object()?.get(name)
+}
+
+/// A text of at least one character, and of 256 octets at most.
+fn name(value: Option<&Value>, claim: &'static str) -> Result<Option<String>, Error> {
+    let Some(value) = value else { return Ok(None) };
+    match value.as_str() {
+        Some(text) if !text.is_empty() && text.len() <= MAX_NAME => Ok(Some(text.to_owned())),
+        _ => Err(Error::Claim(claim)),
+    }
+}
+
+/// A date that is there must be one: a malformed date is refused, never taken as absent.
+fn date(claims: &Value, name: &'static str) -> Result<Option<UnixTime>, Error> {
+    let Some(value) = claim(claims, name) else { return Ok(None) };
+    value.numeric_date().map(UnixTime::new).map(Some).ok_or(Error::Claim(name))
+}
+
+fn audiences(value: Option<&Value>) -> Result<Vec<String>, Error> {
+    match value {
+        None => Ok(Vec::new()),
+        Some(Value::String(audience)) => Ok(vec![audience.clone()]),
+        Some(Value::Array(audiences)) => texts(audiences).ok_or(Error::Claim("aud")),
+        Some(_) => Err(Error::Claim("aud")),
+    }
+}
+
+/// Scopes as a set. A claim of the other format grants none (checklist C43).
+fn scopes(places: &Places, claims: &Value) -> Result<Vec<String>, Error> {
+    let scopes: Vec<String> = match (places.scope.find(claims), places.scope_format) {
+        (Some(Value::String(scopes)), ScopeFormat::String) => {
+            scopes.split(' ').filter(|scope| !scope.is_empty()).map(str::to_owned).collect()
+        }
+        (Some(Value::Array(scopes)), ScopeFormat::Array) => texts(scopes).unwrap_or_default(),
+        _ => Vec::new(),
+    };
+    if scopes.len() > MAX_SCOPES { Err(Error::Claim("scope")) } else { Ok(scopes) }
+}
+
+/// Each place holds one role or a list of roles (checklist 24.7); the issuer may assert only its own (24.5).
+fn roles(places: &Places, claims: &Value) -> Result<Vec<String>, Error> {
+    let mut roles = Vec::new();
+    for place in &places.roles {
+        roles.extend(roles_at(place, claims)?);
+    }
+    if roles.len() > MAX_ROLES {
+        return Err(Error::Claim("roles"));
+    }
+    if let Some(only) = &places.only {
+        roles.retain(|role| only.contains(role));
+    }
+    Ok(roles)
+}
+
+fn roles_at(place: &Pointer, claims: &Value) -> Result<Vec<String>, Error> {
+    match place.find(claims) {
+        None => Ok(Vec::new()),
+        Some(Value::String(role)) => Ok(vec![role.clone()]),
+        Some(Value::Array(roles)) => texts(roles).ok_or(Error::Claim("roles")),
+        Some(_) => Err(Error::Claim("roles")),
+    }
+}
+
+fn texts(values: &[Value]) -> Option<Vec<String>> {
+    values.iter().map(|value| value.as_str().map(str::to_owned)).collect()
+}

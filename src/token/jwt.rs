@@ -1,0 +1,146 @@
+//! A JWT access token, verified by its issuer's keys (RFC 7519, RFC 8725, RFC 9068 §4).
+
+use crate::credential::AccessToken;
+use crate::jose::algorithm::Algorithm;
+use crate::jose::base64url;
+use crate::jose::json::{self, Limits, Value};
+use crate::jose::jws::{Jws, media_type_is};
+use crate::jose::jwk::Jwk;
+use crate::time::UnixTime;
+
+use super::claims::claim;
+use super::{Audiences, Error, Issuer, Profile, VerifiedToken};
+
+/// A JWT that is well-formed. Nothing in it is believed; its issuer is read to find out whom to ask.
+pub struct UnverifiedJwt<'a> {
+    jws: Jws<'a>,
+    claims: Value,
+}
+
+/// What a presented string is to us (checklist (b), state 8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Three parts, the first of which decodes to a JSON object, be it ever so carelessly encoded.
+    Jwt,
+    /// Five parts of that kind: encrypted (RFC 7516), and nobody here can decrypt it.
+    Encrypted,
+    /// Everything else is for the authorization server to read.
+    Opaque,
+}
+
+impl Form {
+    pub fn of(token: &AccessToken) -> Self {
+        let mut parts = token.as_str().split('.');
+        let looks_like_jose = parts.next().is_some_and(is_object);
+        match (looks_like_jose, parts.count()) {
+            (true, 2) => Self::Jwt,
+            (true, 4) => Self::Encrypted,
+            _ => Self::Opaque,
+        }
+    }
+}
+
+/// Told by the braces alone: a header that only nearly parses must not make its token an opaque one.
+fn is_object(part: &str) -> bool {
+    let decoded = base64url::decode_leniently(part).unwrap_or_default();
+    let text = decoded.trim_ascii();
+    text.starts_with(b"{") && text.ends_with(b"}")
+}
+
+impl<'a> UnverifiedJwt<'a> {
+    pub fn parse(token: &'a AccessToken) -> Result<Self, Error> {
+        let jws = Jws::parse(token.as_str()).map_err(|_| Error::Malformed)?;
+        let claims = json::parse(jws.payload(), Limits::TOKEN).map_err(|_| Error::Malformed)?;
+        if claims.as_object().is_none() {
+            return Err(Error::Malformed);
+        }
+        Ok(Self { jws, claims })
+    }
+
+    /// `iss` as written; it selects a configured issuer and decides nothing.
+    pub fn issuer(&self) -> Option<&str> {
+        claim(&self.claims, "iss")?.as_str()
+    }
+
+    pub fn key_id(&self) -> Option<&str> {
+        self.jws.header().kid.as_deref()
+    }
+
+    /// What the header says, as far as it can be judged without a key: the algorithm, if this issuer uses it.
+    pub fn algorithm(&self, issuer: &Issuer) -> Result<Algorithm, Error> {
+        let header = self.jws.header();
+        if header.crit_present || header.b64_present {
+            return Err(Error::Critical);
+        }
+        let algorithm = Algorithm::parse(&header.algorithm_name).filter(|name| issuer.algorithms.contains(name));
+        let algorithm = algorithm.ok_or(Error::Algorithm)?;
+        if header.cty.is_some() || !is_access_token(issuer.profile, header.typ.as_deref()) {
+            return Err(Error::Type);
+        }
+        Ok(algorithm)
+    }
+
+    /// Believes the token if one of `keys` made its signature and its claims are those of an access token.
+    pub fn verify(self, issuer: &Issuer, keys: &[&Jwk], now: UnixTime) -> Result<VerifiedToken, Error> {
+        let algorithm = self.algorithm(issuer)?;
+        if !keys.iter().any(|key| self.jws.verify(&key.key, algorithm).is_ok()) {
+            return Err(Error::Signature);
+        }
+        if self.issuer() != Some(issuer.identifier.as_str()) {
+            return Err(Error::Issuer);
+        }
+        require(&self.claims, &["exp"])?;
+        let claims = self.claims;
+        let token = VerifiedToken::read(issuer, claims, now)?;
+        token.verify_time(issuer, now)?;
+        match issuer.profile {
+            Profile::Rfc9068 => token.require_rfc9068(issuer)?,
+            Profile::Legacy => token.refuse_id_token()?,
+        }
+        Ok(token)
+    }
+}
+
+fn is_access_token(profile: Profile, typ: Option<&str>) -> bool {
+    match (profile, typ) {
+        (Profile::Rfc9068, Some(typ)) => media_type_is(typ, "at+jwt"),
+        (Profile::Rfc9068, None) => false,
+        (Profile::Legacy, Some(typ)) => media_type_is(typ, "JWT"),
+        (Profile::Legacy, None) => true,
+    }
+}
+
+impl VerifiedToken {
+    /// RFC 9068 §2.2: what every access token of this profile holds.
+    fn require_rfc9068(&self, issuer: &Issuer) -> Result<(), Error> {
+        require(&self.claims, &["sub", "iat", "jti"])?;
+        if self.client_id.is_none() {
+            return Err(Error::ClaimMissing("client_id"));
+        }
+        if claim(&self.claims, "jti").is_some_and(|jti| jti.as_str().is_none_or(str::is_empty)) {
+            return Err(Error::Claim("jti"));
+        }
+        if self.audiences().is_empty() && issuer.audiences != Audiences::Any {
+            return Err(Error::ClaimMissing("aud"));
+        }
+        Ok(())
+    }
+
+    /// Where `typ` does not tell an access token, an ID token is told by what only it holds, or by its audience (checklist 3.11).
+    fn refuse_id_token(&self) -> Result<(), Error> {
+        if ["nonce", "at_hash", "c_hash", "s_hash"].iter().any(|name| claim(&self.claims, name).is_some()) {
+            return Err(Error::Type);
+        }
+        match (self.audiences(), &self.client_id) {
+            ([audience], Some(client)) if audience == client => Err(Error::Type),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn require(claims: &Value, names: &[&'static str]) -> Result<(), Error> {
+    match names.iter().find(|name| claim(claims, name).is_none()) {
+        Some(missing) => Err(Error::ClaimMissing(missing)),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,127 @@
+//! What authorization servers said of tokens, for as long as it may be believed.
+//!
+//! The key is the whole question, so no two tokens, issuers or endpoints are ever taken for one another. Entries are facts:
+//! binding, audience, scope and time are judged again on every use. Good and bad answers are kept apart, so that a flood of
+//! made-up tokens drives out no good one.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use crate::callout::CalloutId;
+use crate::time::UnixTime;
+
+use super::introspection::Introspected;
+
+/// How much is remembered, on one worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    pub entries: usize,
+    pub bytes: usize,
+}
+
+#[derive(Debug)]
+pub struct Memory {
+    good: Generations,
+    bad: Generations,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    said: Introspected,
+    good_until: UnixTime,
+    stale_until: UnixTime,
+    size: usize,
+}
+
+/// How long the word of a server that a token is not good is repeated.
+const BAD_FOR: core::time::Duration = core::time::Duration::from_secs(5);
+
+impl Memory {
+    /// Bad answers get a quarter of the place, in addition.
+    pub fn new(limits: Limits) -> Self {
+        let quarter = Limits { entries: limits.entries / 4, bytes: limits.bytes / 4 };
+        Self { good: Generations::new(limits), bad: Generations::new(quarter) }
+    }
+
+    /// What was said of this token and still counts at `now`.
+    pub fn recall(&mut self, id: &CalloutId, now: UnixTime) -> Option<Introspected> {
+        let entry = self.good.find(id).or_else(|| self.bad.find(id))?;
+        (now < entry.good_until).then(|| entry.said.clone())
+    }
+
+    /// What was said of it lately, for the time in which its server does not answer.
+    pub fn recall_stale(&mut self, id: &CalloutId, now: UnixTime) -> Option<Introspected> {
+        let entry = self.good.find(id)?;
+        (now < entry.stale_until).then(|| entry.said.clone())
+    }
+
+    /// Remembers that a token is good; `size` is that of the answer.
+    pub fn remember_good(&mut self, id: CalloutId, said: Introspected, good_until: UnixTime, stale_until: UnixTime, size: usize) {
+        self.bad.forget(&id);
+        self.good.insert(id, Entry { said, good_until, stale_until, size });
+    }
+
+    /// Remembers that it is not, for five seconds.
+    pub fn remember_bad(&mut self, id: CalloutId, said: Introspected, now: UnixTime) {
+        self.good.forget(&id);
+        let until = now.plus(BAD_FOR);
+        self.bad.insert(id, Entry { said, good_until: until, stale_until: until, size: 0 });
+    }
+}
+
+/// A bounded map in two generations: when the young one has half of the place, the old one goes and the young one grows old.
+/// What is used moves to the young one, so what is lost was not used for a whole generation.
+#[derive(Debug)]
+struct Generations {
+    limits: Limits,
+    young: HashMap<Rc<CalloutId>, Entry>,
+    old: HashMap<Rc<CalloutId>, Entry>,
+    young_bytes: usize,
+}
+
+/// What an entry takes beside its token and claims, and how much larger claims are in memory than as text: measured roughly,
+/// on the safe side.
+const ENTRY_BYTES: usize = 512;
+const CLAIMS_FACTOR: usize = 4;
+
+impl Generations {
+    fn new(limits: Limits) -> Self {
+        Self { limits, young: HashMap::new(), old: HashMap::new(), young_bytes: 0 }
+    }
+
+    fn find(&mut self, id: &CalloutId) -> Option<&Entry> {
+        if let Some((id, entry)) = self.old.remove_entry(id) {
+            self.put(id, entry);
+        }
+        self.young.get(id)
+    }
+
+    fn insert(&mut self, id: CalloutId, entry: Entry) {
+        self.forget(&id);
+        self.put(Rc::new(id), entry);
+    }
+
+    fn forget(&mut self, id: &CalloutId) {
+        self.old.remove(id);
+        if let Some((id, entry)) = self.young.remove_entry(id) {
+            self.young_bytes = self.young_bytes.saturating_sub(weight(&id, &entry));
+        }
+    }
+
+    fn put(&mut self, id: Rc<CalloutId>, entry: Entry) {
+        let weight = weight(&id, &entry);
+        if weight > self.limits.bytes / 2 || self.limits.entries < 2 {
+            return;
+        }
+        if self.young.len() + 1 > self.limits.entries / 2 || self.young_bytes + weight > self.limits.bytes / 2 {
+            self.old = core::mem::take(&mut self.young);
+            self.young_bytes = 0;
+        }
+        self.young_bytes += weight;
+        self.young.insert(id, entry);
+    }
+}
+
+fn weight(id: &CalloutId, entry: &Entry) -> usize {
+    id.body.len() + entry.size.saturating_mul(CLAIMS_FACTOR) + ENTRY_BYTES
+}
