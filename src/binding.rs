@@ -56,3 +56,42 @@ impl ConfirmedSender {
         self.means
     }
 }
+
+/// Confirms that `token` is in the hands of the one it was issued to. `certificate` is the caller's, inside its dates.
+pub fn confirm(
+    token: Vouched,
+    certificate: Option<&PeerCertificate>,
+    requirement: Requirement,
+) -> Result<ConfirmedSender, Error> {
+    let bound = *token.confirmation();
+    if bound.key.is_some() {
+        return Err(Error::BearerDowngrade);
+    }
+    let means = match (bound.certificate, certificate, requirement) {
+        (Some(_), None, _) => return Err(Error::NoCertificate),
+        (Some(bound), Some(shown), _) if bool::from(bound.0.ct_eq(&shown.digest.0)) => Means::Certificate,
+        (Some(_), Some(_), _) => return Err(Error::OtherCertificate),
+        (None, _, Requirement::Certificate) => return Err(Error::Unbound),
+        (None, _, Requirement::WhenBound) => Means::Bearer,
+    };
+    Ok(ConfirmedSender { token, means })
+}
+
+/// Refuses a certificate outside its dates (an open or resumed connection outlives them) or whose dates are unknown.
+pub fn verify_dates(certificate: &PeerCertificate, unchecked_validity: bool, now: UnixTime) -> Result<(), Error> {
+    match &certificate.leaf {
+        Some(leaf) if leaf.is_valid_at(now) => Ok(()),
+        Some(_) => Err(Error::CertificateExpired),
+        None if unchecked_validity => Ok(()),
+        None => Err(Error::UncheckedValidity),
+    }
+}
+
+impl Means {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Certificate => "certificate",
+            Self::Bearer => "none",
+        }
+    }
+}

@@ -44,6 +44,3 @@ pub mod binding;
 
 pub mod policy;
 
-pub mod denial;
-
-pub mod effect;

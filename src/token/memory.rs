@@ -5,7 +5,6 @@
 //! made-up tokens drives out no good one.
 
 use std::collections::HashMap;
-use std::rc::Rc;
 
 use crate::callout::CalloutId;
 use crate::time::UnixTime;
@@ -74,8 +73,8 @@ impl Memory {
 #[derive(Debug)]
 struct Generations {
     limits: Limits,
-    young: HashMap<Rc<CalloutId>, Entry>,
-    old: HashMap<Rc<CalloutId>, Entry>,
+    young: HashMap<CalloutId, Entry>,
+    old: HashMap<CalloutId, Entry>,
     young_bytes: usize,
 }
 
@@ -98,7 +97,7 @@ impl Generations {
 
     fn insert(&mut self, id: CalloutId, entry: Entry) {
         self.forget(&id);
-        self.put(Rc::new(id), entry);
+        self.put(id, entry);
     }
 
     fn forget(&mut self, id: &CalloutId) {
@@ -108,7 +107,7 @@ impl Generations {
         }
     }
 
-    fn put(&mut self, id: Rc<CalloutId>, entry: Entry) {
+    fn put(&mut self, id: CalloutId, entry: Entry) {
         let weight = weight(&id, &entry);
         if weight > self.limits.bytes / 2 || self.limits.entries < 2 {
             return;
