@@ -147,7 +147,13 @@ impl<W: PartialEq, S> Waiting<W, S> {
     }
 
     /// Lets a request of `size` bytes wait for the answer to `callout`, which is sent unless it is under way.
+    ///
+    /// Keys are always asked for, be there ever so many who wait: there is one such callout an issuer, and it serves all.
     pub fn wait(&mut self, callout: Callout, waiter: W, state: S, size: usize, peer: Peer) -> Result<(), Crowded<S>> {
+        let of_keys = callout.id.service.question == Question::KeySet;
+        if of_keys {
+            self.send(callout.clone());
+        }
         let new = !self.flights.contains_key(&callout.id);
         if self.waiters >= self.limits.waiters
             || self.bytes.saturating_add(size) > self.limits.bytes
@@ -198,7 +204,7 @@ impl<W: PartialEq, S> Waiting<W, S> {
     }
 
     fn admits(&self, id: &CalloutId, peer: &Peer) -> bool {
-        let of_issuer = |other: &&CalloutId| other.service.issuer == id.service.issuer;
+        let of_issuer = |other: &&CalloutId| *other.service == *id.service;
         let under_way = self.flights.keys().filter(of_issuer).count();
         let of_peer =
             self.flights.iter().filter(|(other, flight)| of_issuer(other) && flight.peer.as_ref() == Some(peer)).count();

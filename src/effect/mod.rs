@@ -4,6 +4,9 @@ use std::rc::Rc;
 
 use crate::jose::json::Pointer;
 
+pub mod challenge;
+pub mod identity;
+
 /// What a route adds to its decisions.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -38,4 +41,35 @@ pub enum Fact {
     SpiffeId,
     CertificateSha256,
     Claim(Pointer),
+}
+
+/// The request goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forward {
+    /// Fields of the request that the upstream must not see, as they are spelt in it.
+    pub remove: Vec<Vec<u8>>,
+}
+
+/// The request is answered here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: Vec<(&'static str, String)>,
+    /// Plain text; empty for none.
+    pub body: &'static str,
+    /// For the access log.
+    pub reason: &'static str,
+}
+
+impl Default for Settings {
+    /// What holds where no route was found.
+    fn default() -> Self {
+        Self {
+            realm: "holdfast".into(),
+            resource_metadata: None,
+            scopes: Vec::new(),
+            token: TokenForward::Keep,
+            filter_state: Vec::new(),
+        }
+    }
 }

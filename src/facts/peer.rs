@@ -217,6 +217,14 @@ impl Leaves {
         self.known.contains_key(digest)
     }
 
+    /// The peer's certificate, if it showed one.
+    pub fn of(&mut self, peer: &Peer) -> Result<Option<PeerCertificate>, Error> {
+        match peer {
+            Peer::Plaintext | Peer::Anonymous => Ok(None),
+            Peer::Certificate { digest, leaf } => self.certificate(*digest, leaf.as_deref()).map(Some),
+        }
+    }
+
     /// The certificate behind a digest, read from `pem` if this worker has not read it before.
     pub fn certificate(&mut self, digest: CertificateDigest, pem: Option<&[u8]>) -> Result<PeerCertificate, Error> {
         let leaf = match (self.known.get(&digest), pem) {

@@ -4,12 +4,14 @@
 //! binding, audience, scope and time are judged again on every use. Good and bad answers are kept apart, so that a flood of
 //! made-up tokens drives out no good one.
 
+use core::time::Duration;
 use std::collections::HashMap;
 
 use crate::callout::CalloutId;
 use crate::time::UnixTime;
 
 use super::introspection::Introspected;
+use super::{Error, Vouched};
 
 /// How much is remembered, on one worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +35,7 @@ struct Entry {
 }
 
 /// How long the word of a server that a token is not good is repeated.
-const BAD_FOR: core::time::Duration = core::time::Duration::from_secs(5);
+const BAD_FOR: Duration = Duration::from_secs(5);
 
 impl Memory {
     /// Bad answers get a quarter of the place, in addition.
@@ -54,17 +56,24 @@ impl Memory {
         (now < entry.stale_until).then(|| entry.said.clone())
     }
 
-    /// Remembers that a token is good; `size` is that of the answer.
-    pub fn remember_good(&mut self, id: CalloutId, said: Introspected, good_until: UnixTime, stale_until: UnixTime, size: usize) {
+    /// Remembers that a token is good until the one time, and for want of a better word until the other; `size` is that of
+    /// the answer.
+    pub fn remember_good(
+        &mut self,
+        id: CalloutId,
+        said: Vouched,
+        (good_until, stale_until): (UnixTime, UnixTime),
+        size: usize,
+    ) {
         self.bad.forget(&id);
-        self.good.insert(id, Entry { said, good_until, stale_until, size });
+        self.good.insert(id, Entry { said: Ok(said), good_until, stale_until, size });
     }
 
-    /// Remembers that it is not, for five seconds.
-    pub fn remember_bad(&mut self, id: CalloutId, said: Introspected, now: UnixTime) {
+    /// Remembers that it is not: as long as it would be remembered as good, and for five seconds at most.
+    pub fn remember_bad(&mut self, id: CalloutId, said: Error, cache: Duration, now: UnixTime) {
         self.good.forget(&id);
-        let until = now.plus(BAD_FOR);
-        self.bad.insert(id, Entry { said, good_until: until, stale_until: until, size: 0 });
+        let until = now.plus(cache.min(BAD_FOR));
+        self.bad.insert(id, Entry { said: Err(said), good_until: until, stale_until: until, size: 0 });
     }
 }
 

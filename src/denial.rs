@@ -1,0 +1,230 @@
+//! Every reason to refuse a request, and the one list of what each is to the client and to the operator (checklist §0).
+
+use crate::binding;
+use crate::credential;
+use crate::facts::peer;
+use crate::policy;
+use crate::token;
+
+/// Why a request is refused, in the words of the room that refused it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Denial {
+    Request(Ambiguous),
+    Credential(credential::Error),
+    Token(token::Error),
+    Binding(binding::Error),
+    /// The certificate that the proxy tells of can't be read.
+    Certificate(peer::Error),
+    Policy(policy::Error),
+    /// Nobody presented a token, and the certificate that should speak instead is outside its dates.
+    CertificateAlone(binding::Error),
+    Unavailable(Unavailable),
+    /// A fact that was to be told to filters and logs behind is longer than 256 octets.
+    FactTooLong,
+}
+
+/// A request that can be read in more than one way, or that nobody should have sent over this hop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ambiguous {
+    /// The host's header fields are no list.
+    Unreadable,
+    /// A token over a hop without TLS.
+    Plaintext,
+    /// A field that only this filter may write, on a route on which it may change none.
+    OwnedHeader,
+}
+
+/// The authorization server could not be used; the token may be good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unavailable {
+    Keys,
+    Introspection,
+    /// It refused our own credentials.
+    OurCredentials,
+    /// It answered what is no answer.
+    UnusableAnswer,
+    /// Too many wait for it.
+    Crowded,
+}
+
+/// The answers of checklist §0.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    NoCredential,
+    BadRequest,
+    Token,
+    Scope,
+    Deny,
+    BadHeader,
+    Dependency,
+}
+
+impl Code {
+    pub fn status(self) -> u16 {
+        match self {
+            Self::BadRequest | Self::BadHeader => 400,
+            Self::NoCredential | Self::Token => 401,
+            Self::Scope | Self::Deny => 403,
+            Self::Dependency => 503,
+        }
+    }
+
+    /// `error` of the challenge (RFC 6750 §3.1), where there is one.
+    pub fn error(self) -> Option<&'static str> {
+        match self {
+            Self::BadRequest => Some("invalid_request"),
+            Self::Token => Some("invalid_token"),
+            Self::Scope => Some("insufficient_scope"),
+            Self::NoCredential | Self::Deny | Self::BadHeader | Self::Dependency => None,
+        }
+    }
+}
+
+/// One row: the RFC's code, the operator's reason, and the client's text, which never holds anything of the request.
+struct Row(Code, &'static str, &'static str);
+
+impl Denial {
+    pub fn code(&self) -> Code {
+        self.row().0
+    }
+
+    /// Stable, for metrics and logs.
+    pub fn reason(&self) -> &'static str {
+        self.row().1
+    }
+
+    /// `error_description` and body; empty where the client learns nothing by it.
+    pub fn description(&self) -> &'static str {
+        self.row().2
+    }
+
+    /// The scopes that would cure it.
+    pub fn scopes(&self) -> &[String] {
+        match self {
+            Self::Policy(policy::Error::Scope { needed }) => needed,
+            _ => &[],
+        }
+    }
+
+    fn row(&self) -> Row {
+        match self {
+            Self::Request(error) => Row(Code::BadHeader, of_request(*error), ""),
+            Self::Credential(error) => of_credential(*error),
+            Self::Token(error) => of_token(*error),
+            Self::Binding(error) => of_binding(*error),
+            Self::Certificate(error) => Row(Code::BadHeader, of_certificate(*error), ""),
+            Self::Policy(error) => of_policy(error),
+            Self::CertificateAlone(error) => Row(Code::Deny, of_binding(*error).1, ""),
+            Self::Unavailable(error) => Row(Code::Dependency, of_server(*error), ""),
+            Self::FactTooLong => Row(Code::Deny, "identity.too_long", ""),
+        }
+    }
+}
+
+fn of_request(error: Ambiguous) -> &'static str {
+    match error {
+        Ambiguous::Unreadable => "request.unreadable",
+        Ambiguous::Plaintext => "request.plaintext",
+        Ambiguous::OwnedHeader => "request.owned_header",
+    }
+}
+
+fn of_credential(error: credential::Error) -> Row {
+    use credential::Error;
+    match error {
+        Error::Missing => Row(Code::NoCredential, "credential.missing", ""),
+        Error::OtherScheme => Row(Code::NoCredential, "credential.other_scheme", ""),
+        Error::SeveralTokens => {
+            Row(Code::BadRequest, "credential.several_tokens", "Multiple methods used to include access token")
+        }
+        Error::NoToken => Row(Code::BadRequest, "credential.no_token", "Malformed Authorization header"),
+        Error::NotToken68 => Row(Code::Token, "credential.malformed", "Malformed access token"),
+        Error::TooLong => Row(Code::Token, "credential.too_long", "Malformed access token"),
+    }
+}
+
+fn of_token(error: token::Error) -> Row {
+    use token::Error;
+    let (reason, description) = match error {
+        Error::Malformed => ("token.malformed", "Malformed access token"),
+        Error::Format => ("token.format", "Token format not accepted"),
+        Error::Issuer => ("token.issuer", "Issuer not trusted"),
+        Error::Type => ("token.type", "Token type not accepted"),
+        Error::Algorithm => ("token.algorithm", "Signature verification failed"),
+        Error::Critical => ("token.critical_header", "Signature verification failed"),
+        Error::Key => ("token.key", "Signature verification failed"),
+        Error::Signature => ("token.signature", "Signature verification failed"),
+        Error::Expired => ("token.expired", "The access token expired"),
+        Error::NotYetValid => ("token.not_yet_valid", "The access token is not yet valid"),
+        Error::Lifetime => ("token.lifetime", "Token type not accepted"),
+        Error::Audience => ("token.audience", "Invalid audience"),
+        Error::ClaimMissing(_) => ("token.claim_missing", "Required claim missing"),
+        Error::Claim(_) => ("token.claim", "Malformed access token"),
+        Error::Confirmation => ("token.confirmation", "Unsupported confirmation method"),
+        Error::Inactive => ("token.inactive", "Token is not active"),
+    };
+    Row(Code::Token, reason, description)
+}
+
+fn of_binding(error: binding::Error) -> Row {
+    use binding::Error;
+    let (reason, description) = match error {
+        Error::Unbound => ("binding.unbound", "Sender-constrained token required"),
+        Error::NoCertificate => ("binding.no_certificate", "Client certificate required"),
+        Error::OtherCertificate => (
+            "binding.other_certificate",
+            "Certificate binding mismatch: certificate renewed, or not the one this token was issued to",
+        ),
+        Error::BearerDowngrade => ("binding.bearer_downgrade", "DPoP-bound token requires DPoP scheme"),
+        Error::CertificateExpired => ("binding.expired_certificate", "Client certificate expired"),
+        Error::UncheckedValidity => ("binding.unchecked_validity", "Client certificate expired"),
+    };
+    Row(Code::Token, reason, description)
+}
+
+fn of_certificate(error: peer::Error) -> &'static str {
+    match error {
+        peer::Error::NotPem => "certificate.not_pem",
+        peer::Error::TooLarge => "certificate.too_large",
+        peer::Error::NotX509 => "certificate.not_x509",
+        peer::Error::OtherDigest => "certificate.other_digest",
+    }
+}
+
+fn of_policy(error: &policy::Error) -> Row {
+    use policy::Error;
+    match error {
+        Error::NoRoute => Row(Code::Deny, "policy.no_route", ""),
+        Error::UnknownPolicy => Row(Code::Deny, "route.unknown_policy", ""),
+        Error::AmbiguousPath => Row(Code::BadHeader, "path.ambiguous", ""),
+        Error::Denied => Row(Code::Deny, "policy.denied", ""),
+        Error::NoRule => Row(Code::Deny, "policy.no_rule", ""),
+        Error::Scope { .. } => Row(Code::Scope, "token.scope", "Insufficient scope"),
+        Error::CredentialMissing => Row(Code::NoCredential, "credential.missing", ""),
+    }
+}
+
+fn of_server(error: Unavailable) -> &'static str {
+    match error {
+        Unavailable::Keys => "server.keys",
+        Unavailable::Introspection => "server.introspection",
+        Unavailable::OurCredentials => "server.our_credentials",
+        Unavailable::UnusableAnswer => "server.unusable_answer",
+        Unavailable::Crowded => "server.crowded",
+    }
+}
+
+macro_rules! joins {
+    ($($error:ty => $variant:ident),*) => {
+        $(impl From<$error> for Denial {
+            fn from(error: $error) -> Self {
+                Self::$variant(error)
+            }
+        })*
+    };
+}
+
+joins! {
+    Ambiguous => Request, credential::Error => Credential, token::Error => Token, binding::Error => Binding,
+    peer::Error => Certificate, policy::Error => Policy, Unavailable => Unavailable
+}

@@ -1,0 +1,166 @@
+//! What a decision says of the caller: to filters and logs behind by filter state, to the upstream by what is taken away.
+
+use crate::binding::{ConfirmedSender, Means};
+use crate::facts::Request;
+use crate::facts::peer::PeerCertificate;
+use crate::jose::json::Value;
+use crate::policy::route::Route;
+use crate::token::{Issuer, VerifiedToken};
+
+use super::{Fact, Settings, TokenForward};
+
+/// Fields that only proxies in front of a service may write, and those that ask for another method than the one decided on.
+const OWNED: [&[u8]; 6] =
+    [b"client-cert", b"client-cert-chain", b"txn-token", b"x-http-method-override", b"x-http-method", b"x-method-override"];
+
+/// The longest value that is told (checklist (b), state 17).
+const MAX_VALUE: usize = 256;
+
+/// A value that is longer than 256 octets, and so is told to nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLong;
+
+/// Whether a field of this name is one that only this filter may hand on. `_` counts as `-`: services often confuse them.
+pub fn is_owned(name: &[u8]) -> bool {
+    let same = |a: &u8, b: &u8| a.to_ascii_lowercase() == *b || (*a == b'_' && *b == b'-');
+    OWNED.iter().any(|owned| owned.len() == name.len() && name.iter().zip(*owned).all(|(a, b)| same(a, b)))
+}
+
+/// Whether a field carries an access token or a proof for one.
+pub fn is_token(name: &[u8], value: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"dpop") || (name.eq_ignore_ascii_case(b"authorization") && is_token_scheme(value))
+}
+
+fn is_token_scheme(value: &[u8]) -> bool {
+    let scheme = value.split(|byte| matches!(byte, b' ' | b'\t' | b',')).next().unwrap_or_default();
+    scheme.eq_ignore_ascii_case(b"bearer") || scheme.eq_ignore_ascii_case(b"dpop")
+}
+
+/// The fields that the upstream must not see: forgeries on every route, unverified tokens where none was read, and the
+/// verified one where the route says so.
+pub fn removals(request: &Request, route: &Route, settings: &Settings, verified: bool) -> Vec<Vec<u8>> {
+    let hides_token = if verified { settings.token == TokenForward::Strip } else { !route.forwards_unverified_token };
+    let is_proof = |name: &[u8]| name.eq_ignore_ascii_case(b"dpop");
+    let gone = |name: &[u8], value: &[u8]| {
+        is_owned(name) || (hides_token && is_token(name, value)) || (verified && is_proof(name))
+    };
+    request.fields().filter(|(name, value)| gone(name, value)).map(|(name, _)| name.to_vec()).collect()
+}
+
+/// What is known of a caller.
+pub struct Caller<'a> {
+    pub route: &'a Route,
+    pub sender: Option<(&'a ConfirmedSender, &'a Issuer)>,
+    pub certificate: Option<&'a PeerCertificate>,
+}
+
+impl Caller<'_> {
+    /// The facts that a route adds, in its order; those that this caller does not have are left out.
+    pub fn told(&self, facts: &[(String, Fact)]) -> Result<Vec<(String, String)>, TooLong> {
+        let mut told = Vec::new();
+        for (name, fact) in facts {
+            let Some(value) = self.value(fact) else { continue };
+            if value.len() > MAX_VALUE {
+                return Err(TooLong);
+            }
+            told.push((name.clone(), value));
+        }
+        Ok(told)
+    }
+
+    fn value(&self, fact: &Fact) -> Option<String> {
+        let token = || self.sender.map(|(sender, _)| sender.token());
+        match fact {
+            Fact::ClientId => token()?.client_id().map(visible),
+            Fact::Subject => token()?.subject().map(visible),
+            Fact::Issuer => self.sender.map(|(_, issuer)| visible(&issuer.identifier)),
+            Fact::Roles => token().map(|token| list(token.roles().iter().map(String::as_str))),
+            Fact::Scopes => token().map(|token| list(token.scopes().iter().map(String::as_str))),
+            Fact::Binding => self.sender.map(|(sender, _)| sender.means().name().to_owned()),
+            Fact::Route => Some(self.route.name.clone()),
+            Fact::SpiffeId => self.spiffe_id().map(visible),
+            Fact::CertificateSha256 => self.certificate.map(|certificate| certificate.digest.to_string()),
+            Fact::Claim(place) => text(token()?.claim(place)?),
+        }
+    }
+
+    fn spiffe_id(&self) -> Option<&str> {
+        let leaf = self.certificate?.leaf.as_ref()?;
+        match leaf.uris.as_slice() {
+            [id] if id.starts_with("spiffe://") && !leaf.may_sign => Some(id),
+            _ => None,
+        }
+    }
+}
+
+/// Who the token speaks of, for logs: its issuer by name, client and subject.
+pub fn of_token(token: &VerifiedToken, issuer: &Issuer) -> Vec<(&'static str, String)> {
+    let mut known = vec![("issuer", issuer.name.clone())];
+    known.extend(token.client_id().map(|client| ("client_id", visible(client))));
+    known.extend(token.subject().map(|subject| ("subject", visible(subject))));
+    known
+}
+
+/// How `means` is called where nobody presented a token.
+pub fn binding_name(means: Option<Means>) -> &'static str {
+    means.map_or("none", Means::name)
+}
+
+/// Text, numbers and booleans as text, lists of text joined by commas; nothing else is told.
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(visible(text)),
+        Value::Integer(number) => Some(number.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        Value::Array(values) => values.iter().map(Value::as_str).collect::<Option<Vec<_>>>().map(|texts| list(texts.into_iter())),
+        Value::Null | Value::Float(_) | Value::Object(_) => None,
+    }
+}
+
+fn list<'a>(members: impl Iterator<Item = &'a str>) -> String {
+    members.map(|member| visible(member).replace(',', "%2C")).collect::<Vec<_>>().join(",")
+}
+
+/// Visible ASCII as it is; every other octet, and `%`, percent-encoded.
+pub fn visible(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'%' => encoded.push_str("%25"),
+            b'!'..=b'~' => encoded.push(char::from(byte)),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_can_neither_split_a_line_nor_grow_a_member() {
+        assert_eq!(visible("ann\r\nx: y%é"), "ann%0D%0Ax:%20y%25%C3%A9");
+        assert_eq!(list(["user,admin", "clerk"].into_iter()), "user%2Cadmin,clerk");
+    }
+
+    #[test]
+    fn owned_names_are_known_in_every_spelling() {
+        for name in ["client-cert", "Client-Cert", "client_cert", "X_HTTP_Method-Override"] {
+            assert!(is_owned(name.as_bytes()), "{name}");
+        }
+        for name in ["client-certs", "x-client-cert", "content-type"] {
+            assert!(!is_owned(name.as_bytes()), "{name}");
+        }
+    }
+
+    #[test]
+    fn only_fields_that_carry_a_token_are_taken_for_one() {
+        for (name, value) in [("dpop", "x"), ("authorization", "Bearer x"), ("authorization", "bearer"), ("authorization", "DPOP\tx")] {
+            assert!(is_token(name.as_bytes(), value.as_bytes()), "{name}: {value}");
+        }
+        for (name, value) in [("authorization", "Basic x"), ("authorization", "Bearerx y"), ("cookie", "Bearer x")] {
+            assert!(!is_token(name.as_bytes(), value.as_bytes()), "{name}: {value}");
+        }
+    }
+}

@@ -1,0 +1,500 @@
+//! The journey of one request: `begin`, and `resume` for each answer it has to wait for.
+//!
+//! The route is chosen first, from facts alone. `public` ends there; only then is the credential read, and each line needs
+//! what the line above it proved. Nothing here does I/O or reads a clock: a journey that has to ask returns the question.
+
+use std::rc::Rc;
+
+use crate::binding::{self, ConfirmedSender, Requirement};
+use crate::callout::{Answer, Callout, CalloutId, IssuerId, Question};
+use crate::credential::{self, AccessToken, Presented, Scheme};
+use crate::denial::{Ambiguous, Denial, Unavailable};
+use crate::effect::identity::{self, Caller};
+use crate::effect::{self, Forward, Reply};
+use crate::facts::peer::{CertificateDigest, Leaves, Peer, PeerCertificate};
+use crate::facts::Request;
+use crate::jose::jwk::{Candidates, Jwk};
+use crate::keys::{Fetched, Found, Keys};
+use crate::policy::route::{Allow, Matched, Route};
+use crate::policy::{self, Policy};
+use crate::time::UnixTime;
+use crate::token::introspection::{Introspected, MAX_OPAQUE, Unusable};
+use crate::token::jwt::{Form, UnverifiedJwt};
+use crate::token::memory::{self, Memory};
+use crate::token::{Audiences, Error as TokenError, Issuer, Vouched};
+
+/// Everything that one configuration enforces, and all that is learned under it on this worker.
+pub struct Enforcer {
+    issuers: Vec<Issuer>,
+    keys: Vec<Option<Keys>>,
+    memory: Memory,
+    leaves: Leaves,
+    policy: Policy,
+    effects: Vec<effect::Settings>,
+    without_route: effect::Settings,
+    unchecked_validity: bool,
+}
+
+/// What a configuration says, compiled.
+pub struct Settings {
+    pub issuers: Vec<Issuer>,
+    pub policy: Policy,
+    /// One for each route, in the same order.
+    pub effects: Vec<effect::Settings>,
+    /// `danger_unchecked_validity`: certificates whose dates can't be read are taken.
+    pub unchecked_validity: bool,
+    pub memory: memory::Limits,
+}
+
+/// Where a journey stands.
+pub enum Step {
+    Ask(Callout, Suspended),
+    Done(Decision),
+}
+
+/// The end of a journey; there is no third.
+pub type Decision = Result<Permit, Refusal>;
+
+/// The request may go on.
+#[derive(Debug)]
+pub enum Permit {
+    /// The route asks nobody.
+    Public(Told),
+    Granted(Told),
+}
+
+/// What the host applies to a request that goes on, and what it tells of it.
+#[derive(Debug)]
+pub struct Told {
+    pub forward: Forward,
+    pub report: Report,
+}
+
+/// The request is answered here.
+#[derive(Debug)]
+pub struct Refusal {
+    pub denial: Denial,
+    pub reply: Reply,
+    pub report: Report,
+}
+
+/// What a decision says of itself and of the caller: for filter state, log and metrics. No secret is in it.
+#[derive(Debug)]
+pub struct Report {
+    pub decision: &'static str,
+    pub reason: &'static str,
+    /// Names behind `wasm.holdfast.` in the filter state, values of visible ASCII.
+    pub facts: Vec<(String, String)>,
+    /// The first eight octets of the token's SHA-256, to find one token in many lines.
+    pub token: Option<[u8; 8]>,
+}
+
+/// A request that waits, with all that it has shown so far.
+pub struct Suspended {
+    request: Request,
+    matched: Matched,
+    presented: Presented,
+    certificate: Option<PeerCertificate>,
+    asked: u8,
+}
+
+/// What an answer means to everybody who waits for it.
+#[derive(Debug)]
+pub enum Settled {
+    Keys(Fetched),
+    Introspection(Result<Introspected, Unusable>),
+    /// There was no place to wait in.
+    Crowded,
+}
+
+/// A journey asks this often at most.
+const MAX_ASKED: u8 = 3;
+
+/// What a token turned out to be, or the question to ask first.
+enum Looked {
+    Up(Vouched),
+    Ask(Callout),
+}
+
+impl Enforcer {
+    pub fn new(settings: Settings) -> Self {
+        let keys = settings.issuers.iter().map(|issuer| issuer.keys.clone().map(Keys::new)).collect();
+        Self {
+            keys,
+            memory: Memory::new(settings.memory),
+            leaves: Leaves::default(),
+            issuers: settings.issuers,
+            policy: settings.policy,
+            effects: settings.effects,
+            without_route: effect::Settings::default(),
+            unchecked_validity: settings.unchecked_validity,
+        }
+    }
+
+    /// Whether this worker has read the leaf behind a digest already, so that the proxy need not be asked for it.
+    pub fn knows(&self, digest: &CertificateDigest) -> bool {
+        self.leaves.knows(digest)
+    }
+
+    /// Whether some route looks at the Envoy route.
+    pub fn uses_envoy_route(&self) -> bool {
+        self.policy.uses_envoy_route()
+    }
+
+    pub fn issuer_name(&self, id: IssuerId) -> &str {
+        self.issuers.get(id.0).map_or("", |issuer| issuer.name.as_str())
+    }
+
+    /// Begins the journey of one request.
+    pub fn begin(&mut self, request: Request, now: UnixTime) -> Step {
+        let matched = match self.policy.route(&request) {
+            Ok(matched) => matched,
+            Err(error) => return Step::Done(Err(self.refuse(error.into(), None, None, None))),
+        };
+        match self.enter(&request, &matched, now) {
+            Ok(Entered::Public) => Step::Done(self.pass_public(&request, &matched)),
+            Ok(Entered::WithoutToken(certificate)) => Step::Done(self.decide(&request, &matched, certificate, None, None)),
+            Ok(Entered::Presented(presented, certificate)) => {
+                let waiting = Suspended { request, matched, presented, certificate, asked: 0 };
+                self.proceed(waiting, None, now)
+            }
+            Err((denial, token)) => Step::Done(Err(self.refuse(denial, Some(&matched), token.as_ref(), None))),
+        }
+    }
+
+    /// Goes on with a request whose question was settled.
+    pub fn resume(&mut self, waiting: Suspended, settled: &Settled, now: UnixTime) -> Step {
+        self.proceed(waiting, Some(settled), now)
+    }
+
+    /// Refreshes that are due and that nobody waits for.
+    pub fn due(&mut self, now: UnixTime) -> Vec<Callout> {
+        self.keys.iter_mut().flatten().filter_map(|keys| keys.due(now)).collect()
+    }
+
+    /// Takes an answer: read once, remembered once.
+    pub fn settle(&mut self, id: &CalloutId, answer: Answer, now: UnixTime) -> Settled {
+        let at = id.service.issuer.0;
+        let (Some(issuer), Some(keys)) = (self.issuers.get(at), self.keys.get_mut(at)) else { return Settled::Crowded };
+        match (id.service.question, keys, &issuer.introspection) {
+            (Question::KeySet, Some(keys), _) => Settled::Keys(keys.settle(answer, now)),
+            (Question::Introspection, _, Some(settings)) => {
+                let size = match &answer {
+                    Answer::Response(response) => response.body.len(),
+                    Answer::None(_) => 0,
+                };
+                let read = settings.read(issuer, &answer, now);
+                match &read {
+                    Ok(Ok(token)) => {
+                        let times = (settings.good_until(token, now), settings.stale_until(token, now));
+                        self.memory.remember_good(id.clone(), Rc::clone(token), times, size);
+                    }
+                    Ok(Err(error)) => self.memory.remember_bad(id.clone(), *error, settings.cache, now),
+                    Err(_) => {}
+                }
+                Settled::Introspection(read)
+            }
+            _ => Settled::Crowded,
+        }
+    }
+}
+
+enum Entered {
+    Public,
+    WithoutToken(Certificate),
+    Presented(Presented, Option<PeerCertificate>),
+}
+
+/// The caller's certificate, or why it speaks for nobody.
+type Certificate = Result<Option<PeerCertificate>, binding::Error>;
+
+type Refused = (Denial, Option<AccessToken>);
+
+/// What a request shows, before anything is asked.
+impl Enforcer {
+    fn enter(&mut self, request: &Request, matched: &Matched, now: UnixTime) -> Result<Entered, Refused> {
+        let plain = |denial: Denial| (denial, None);
+        let fixed = self.policy.uses_envoy_route();
+        let route = self.policy.get(matched.route());
+        if fixed && request.fields().any(|(name, value)| is_forged(route, name, value)) {
+            return Err(plain(Ambiguous::OwnedHeader.into()));
+        }
+        if matches!(route.allow, Allow::Public) {
+            return Ok(Entered::Public);
+        }
+        if request.peer == Peer::Plaintext && !route.allows_plaintext {
+            return Err(plain(Ambiguous::Plaintext.into()));
+        }
+        let presented = present(request, route).map_err(|error| plain(error.into()))?;
+        let token = presented.as_ref().map(|presented| presented.token.clone());
+        let certificate = self.leaves.of(&request.peer).map_err(|error| (Denial::from(error), token.clone()))?;
+        let certificate = match certificate {
+            None => Ok(None),
+            Some(certificate) => {
+                binding::verify_dates(&certificate, self.unchecked_validity, now).map(|()| Some(certificate))
+            }
+        };
+        let Some(presented) = presented else { return Ok(Entered::WithoutToken(certificate)) };
+        let certificate = certificate.map_err(|error| (Denial::from(error), token.clone()))?;
+        // Nothing could bind such a token, so nobody is asked about it (checklist 4.13).
+        if certificate.is_none() && route.binding == Requirement::Certificate {
+            return Err((binding::Error::NoCertificate.into(), token));
+        }
+        Ok(Entered::Presented(presented, certificate))
+    }
+}
+
+/// On a route that allows no change of fields, what would have to be removed is refused instead.
+fn is_forged(route: &Route, name: &[u8], value: &[u8]) -> bool {
+    let hides = !route.reads_token() && !route.forwards_unverified_token;
+    identity::is_owned(name) || (hides && identity::is_token(name, value))
+}
+
+/// The token of a request, if its route reads one. A caller may come without where a certificate can speak instead.
+fn present(request: &Request, route: &Route) -> Result<Option<Presented>, credential::Error> {
+    if !route.reads_token() {
+        return Ok(None);
+    }
+    match Presented::find(request) {
+        Ok(Presented { scheme: Scheme::Dpop, .. }) => Err(credential::Error::OtherScheme),
+        Ok(presented) => Ok(Some(presented)),
+        Err(credential::Error::Missing | credential::Error::OtherScheme) if !route.needs_token() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// From a presented token to a decision.
+impl Enforcer {
+    fn proceed(&mut self, mut waiting: Suspended, settled: Option<&Settled>, now: UnixTime) -> Step {
+        let looked = self.look_up(&waiting, settled, now);
+        let outcome = match looked {
+            Ok(Looked::Ask(callout)) if waiting.asked < MAX_ASKED => {
+                waiting.asked += 1;
+                return Step::Ask(callout, waiting);
+            }
+            Ok(Looked::Ask(callout)) => Err(unavailable(callout.id.service.question).into()),
+            Ok(Looked::Up(token)) => self.confirm(&waiting, token, now),
+            Err(denial) => Err((denial, None)),
+        };
+        let Suspended { request, matched, presented, certificate, .. } = waiting;
+        Step::Done(match outcome {
+            Ok(sender) => self.decide(&request, &matched, Ok(certificate), Some(sender), Some(&presented.token)),
+            Err((denial, token)) => Err(self.refuse(denial, Some(&matched), Some(&presented.token), token.as_ref())),
+        })
+    }
+
+    fn confirm(&self, waiting: &Suspended, token: Vouched, now: UnixTime) -> Result<ConfirmedSender, (Denial, Option<Vouched>)> {
+        let route = self.policy.get(waiting.matched.route());
+        let of_token = Some(Rc::clone(&token));
+        let issuer = self.issuers.get(token.issuer().0).ok_or((TokenError::Issuer.into(), None))?;
+        let wanted = route.audiences.clone().map_or_else(|| issuer.audiences.clone(), Audiences::OneOf);
+        let good = token.verify_time(issuer, now).and_then(|()| token.verify_audience(&wanted));
+        good.map_err(|error| (Denial::from(error), of_token.clone()))?;
+        binding::confirm(token, waiting.certificate.as_ref(), route.binding).map_err(|error| (error.into(), of_token))
+    }
+}
+
+impl From<Denial> for (Denial, Option<Vouched>) {
+    fn from(denial: Denial) -> Self {
+        (denial, None)
+    }
+}
+
+fn unavailable(question: Question) -> Denial {
+    match question {
+        Question::KeySet => Unavailable::Keys.into(),
+        Question::Introspection => Unavailable::Introspection.into(),
+    }
+}
+
+/// From a presented token to what its issuer says of it.
+impl Enforcer {
+    fn look_up(&mut self, waiting: &Suspended, settled: Option<&Settled>, now: UnixTime) -> Result<Looked, Denial> {
+        if let Some(Settled::Crowded) = settled {
+            return Err(Unavailable::Crowded.into());
+        }
+        let token = &waiting.presented.token;
+        let route = self.policy.get(waiting.matched.route());
+        let verifies = route.issuers.iter().any(|id| self.issuers.get(id.0).is_some_and(|issuer| issuer.keys.is_some()));
+        match (Form::of(token), route.introspects) {
+            (Form::Jwt, _) if verifies => self.look_up_jwt(waiting, settled, now),
+            (Form::Encrypted, _) if verifies => Err(TokenError::Format.into()),
+            (_, Some(issuer)) => self.introspect(issuer, token, settled, now),
+            (_, None) => Err(TokenError::Format.into()),
+        }
+    }
+
+    fn look_up_jwt(&mut self, waiting: &Suspended, settled: Option<&Settled>, now: UnixTime) -> Result<Looked, Denial> {
+        let jwt = UnverifiedJwt::parse(&waiting.presented.token)?;
+        let route = self.policy.get(waiting.matched.route());
+        let named = route.issuers.iter().filter_map(|id| self.issuers.get(id.0));
+        let issuer = named.into_iter().find(|issuer| jwt.issuer() == Some(issuer.identifier.as_str())).ok_or(TokenError::Issuer)?;
+        let Some(Some(keys)) = self.keys.get_mut(issuer.id.0) else {
+            return self.introspect(issuer.id, &waiting.presented.token, settled, now);
+        };
+        let algorithm = jwt.algorithm(issuer)?;
+        let asked = matches!(settled, Some(Settled::Keys(_)));
+        let kid = jwt.key_id().map(str::to_owned);
+        let set = match keys.find(kid.as_deref(), algorithm, asked, now) {
+            Found::Set(set) => set,
+            Found::Ask(callout) => return Ok(Looked::Ask(callout)),
+            Found::NoSuchKey => return Err(TokenError::Key.into()),
+            Found::Unavailable => return Err(Unavailable::Keys.into()),
+        };
+        let candidates: Vec<&Jwk> = match set.candidates(kid.as_deref(), algorithm) {
+            Candidates::Keys(keys) => keys,
+            Candidates::UnknownKid | Candidates::NoneFits | Candidates::Ambiguous => return Err(TokenError::Key.into()),
+        };
+        Ok(Looked::Up(Rc::new(jwt.verify(issuer, &candidates, now)?)))
+    }
+
+    fn introspect(
+        &mut self,
+        issuer: IssuerId,
+        token: &AccessToken,
+        settled: Option<&Settled>,
+        now: UnixTime,
+    ) -> Result<Looked, Denial> {
+        let settings = self.issuers.get(issuer.0).and_then(|issuer| issuer.introspection.as_ref());
+        let settings = settings.filter(|_| Form::of(token) != Form::Opaque || token.as_str().len() <= MAX_OPAQUE);
+        let callout = settings.ok_or(TokenError::Format)?.ask(token);
+        let said = match settled {
+            Some(Settled::Introspection(Ok(said))) => said.clone(),
+            Some(Settled::Introspection(Err(unusable))) => {
+                self.memory.recall_stale(&callout.id, now).ok_or(Unavailable::from(*unusable))?
+            }
+            Some(Settled::Keys(_) | Settled::Crowded) | None => match self.memory.recall(&callout.id, now) {
+                Some(said) => said,
+                None => return Ok(Looked::Ask(callout)),
+            },
+        };
+        Ok(Looked::Up(said?))
+    }
+}
+
+impl From<Unusable> for Unavailable {
+    fn from(unusable: Unusable) -> Self {
+        match unusable {
+            Unusable::NoAnswer | Unusable::Status(500..) => Self::Introspection,
+            Unusable::OurCredentials => Self::OurCredentials,
+            Unusable::Status(_) | Unusable::Body => Self::UnusableAnswer,
+        }
+    }
+}
+
+/// The two ends.
+impl Enforcer {
+    fn decide(
+        &self,
+        request: &Request,
+        matched: &Matched,
+        certificate: Certificate,
+        sender: Option<ConfirmedSender>,
+        presented: Option<&AccessToken>,
+    ) -> Decision {
+        let shown = certificate.as_ref().ok().and_then(Option::as_ref);
+        let decided = self.policy.decide(matched, &policy::Caller { sender: sender.as_ref(), certificate: shown });
+        let told = decided.map_err(|error| match (error, &certificate) {
+            (policy::Error::NoRule, Err(why)) => Denial::CertificateAlone(*why),
+            (error, _) => error.into(),
+        });
+        let told = told.and_then(|()| self.grant(request, matched, shown, sender.as_ref(), presented));
+        told.map(Permit::Granted)
+            .map_err(|denial| self.refuse(denial, Some(matched), presented, sender.as_ref().map(ConfirmedSender::token)))
+    }
+
+    fn grant(
+        &self,
+        request: &Request,
+        matched: &Matched,
+        certificate: Option<&PeerCertificate>,
+        sender: Option<&ConfirmedSender>,
+        presented: Option<&AccessToken>,
+    ) -> Result<Told, Denial> {
+        let route = self.policy.get(matched.route());
+        let effects = self.effects_of(matched);
+        let known = sender.and_then(|sender| Some((sender, self.issuers.get(sender.token().issuer().0)?)));
+        let caller = Caller { route, sender: known, certificate };
+        let reason = match sender.map(ConfirmedSender::means) {
+            Some(binding::Means::Bearer) => "granted.unbound",
+            Some(binding::Means::Certificate) | None => "granted",
+        };
+        let mut report = self.report("permit", reason, Some(matched), presented, sender.map(ConfirmedSender::token));
+        report.tell("binding", identity::binding_name(sender.map(ConfirmedSender::means)).to_owned());
+        report.facts.extend(caller.told(&effects.filter_state).map_err(|identity::TooLong| Denial::FactTooLong)?);
+        Ok(Told { forward: self.forward(request, route, effects, sender.is_some()), report })
+    }
+
+    fn pass_public(&self, request: &Request, matched: &Matched) -> Decision {
+        let route = self.policy.get(matched.route());
+        let forward = self.forward(request, route, self.effects_of(matched), false);
+        Ok(Permit::Public(Told { forward, report: self.report("permit", "public", Some(matched), None, None) }))
+    }
+
+    /// Where a change of fields would make the proxy choose the route again, after the decision, none is made.
+    fn forward(&self, request: &Request, route: &Route, effects: &effect::Settings, verified: bool) -> Forward {
+        if self.policy.uses_envoy_route() {
+            return Forward { remove: Vec::new() };
+        }
+        Forward { remove: identity::removals(request, route, effects, verified) }
+    }
+
+    fn refuse(
+        &self,
+        denial: Denial,
+        matched: Option<&Matched>,
+        presented: Option<&AccessToken>,
+        verified: Option<&Vouched>,
+    ) -> Refusal {
+        let reply = match matched {
+            Some(matched) => Reply::render(&denial, self.effects_of(matched)),
+            None => Reply::render(&denial, &self.without_route),
+        };
+        let report = self.report("deny", denial.reason(), matched, presented, verified);
+        Refusal { denial, reply, report }
+    }
+
+    fn report(
+        &self,
+        decision: &'static str,
+        reason: &'static str,
+        matched: Option<&Matched>,
+        presented: Option<&AccessToken>,
+        verified: Option<&Vouched>,
+    ) -> Report {
+        let mut report = Report { decision, reason, facts: Vec::new(), token: presented.map(AccessToken::digest_prefix) };
+        report.tell("decision", decision.to_owned());
+        report.tell("reason", reason.to_owned());
+        if let Some(matched) = matched {
+            report.tell("route", self.policy.get(matched.route()).name.clone());
+        }
+        if let Some((token, issuer)) = verified.and_then(|token| Some((token, self.issuers.get(token.issuer().0)?))) {
+            for (name, value) in identity::of_token(token, issuer) {
+                report.tell(name, value);
+            }
+        }
+        report
+    }
+
+    fn effects_of(&self, matched: &Matched) -> &effect::Settings {
+        self.effects.get(matched.route().0).unwrap_or(&self.without_route)
+    }
+}
+
+impl Report {
+    fn tell(&mut self, name: &str, value: String) {
+        self.facts.push((name.to_owned(), value));
+    }
+}
+
+impl Suspended {
+    /// Bytes held while it waits.
+    pub fn size(&self) -> usize {
+        self.request.size()
+    }
+
+    /// The digest of the caller's certificate, by which its callouts are counted.
+    pub fn certificate(&self) -> Option<CertificateDigest> {
+        self.certificate.as_ref().map(|certificate| certificate.digest)
+    }
+}

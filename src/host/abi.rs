@@ -1,0 +1,177 @@
+//! The host calls that this filter uses, each returning what the host said.
+//!
+//! The SDK's own wrappers panic on a status that they do not expect, and a panic takes the worker's VM with it; they also
+//! offer headers as text, which one octet outside UTF-8 turns into a panic. So everything but `dispatch_http_call` (whose
+//! answers the SDK would not recognise otherwise) is declared here, once, as proxy-wasm ABI 0.2.1 has it.
+#![allow(unsafe_code)]
+
+use crate::facts::write_pairs;
+use crate::time::UnixTime;
+
+/// The host did not do it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused(pub u32);
+
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub enum Level {
+    Info = 2,
+    Warn = 3,
+    Error = 4,
+}
+
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub enum Map {
+    RequestHeaders = 0,
+    RequestTrailers = 1,
+    CallResponseHeaders = 6,
+}
+
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub enum Buffer {
+    CallResponseBody = 4,
+    PluginConfiguration = 7,
+}
+
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub enum Metric {
+    Counter = 0,
+    Gauge = 1,
+}
+
+#[link(wasm_import_module = "env")]
+unsafe extern "C" {
+    fn proxy_log(level: u32, message: *const u8, size: usize) -> u32;
+    fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
+    fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
+    fn proxy_get_buffer_bytes(kind: u32, start: usize, max: usize, data: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_remove_header_map_value(map: u32, name: *const u8, size: usize) -> u32;
+    fn proxy_get_property(path: *const u8, path_size: usize, data: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_set_property(path: *const u8, path_size: usize, value: *const u8, size: usize) -> u32;
+    fn proxy_continue_stream(stream: u32) -> u32;
+    fn proxy_send_local_response(
+        status: u32,
+        details: *const u8,
+        details_size: usize,
+        body: *const u8,
+        body_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        grpc_status: i32,
+    ) -> u32;
+    fn proxy_set_effective_context(context: u32) -> u32;
+    fn proxy_define_metric(kind: u32, name: *const u8, size: usize, id: *mut u32) -> u32;
+    fn proxy_increment_metric(id: u32, offset: i64) -> u32;
+    fn proxy_record_metric(id: u32, value: u64) -> u32;
+}
+
+const OK: u32 = 0;
+const NOT_FOUND: u32 = 1;
+const REQUEST: u32 = 0;
+
+fn done(status: u32) -> Result<(), Refused> {
+    if status == OK { Ok(()) } else { Err(Refused(status)) }
+}
+
+/// Calls what returns a buffer, and takes the buffer over.
+fn taking(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Option<Vec<u8>>, Refused> {
+    let mut data = core::ptr::null_mut();
+    let mut size = 0;
+    match call(&raw mut data, &raw mut size) {
+        OK if data.is_null() => Ok(None),
+        // SAFETY: on success the host has filled `size` octets that it got from `proxy_on_memory_allocate`, which the SDK
+        // exports and which makes them a boxed slice of just that size; nobody else keeps the pointer.
+        OK => Ok(Some(unsafe { Vec::from_raw_parts(data, size, size) })),
+        NOT_FOUND => Ok(None),
+        status => Err(Refused(status)),
+    }
+}
+
+/// Every call below passes pointers and sizes of live slices, which the host only reads, or pointers to locals, which it
+/// only writes.
+pub fn log(level: Level, message: &str) {
+    // A log line that can't be written has nowhere to be reported.
+    let _ = unsafe { proxy_log(level as u32, message.as_ptr(), message.len()) };
+}
+
+/// The host's clock; 1970 should it have none, at which no token is good.
+pub fn now() -> UnixTime {
+    let mut nanoseconds = 0;
+    let status = unsafe { proxy_get_current_time_nanoseconds(&raw mut nanoseconds) };
+    UnixTime::new(if status == OK { nanoseconds / 1_000_000_000 } else { 0 })
+}
+
+pub fn set_tick_period(milliseconds: u32) -> Result<(), Refused> {
+    done(unsafe { proxy_set_tick_period_milliseconds(milliseconds) })
+}
+
+/// At most `max` octets from the beginning of a buffer.
+pub fn buffer(kind: Buffer, max: usize) -> Result<Option<Vec<u8>>, Refused> {
+    taking(|data, size| unsafe { proxy_get_buffer_bytes(kind as u32, 0, max, data, size) })
+}
+
+/// All fields of a map, as the host's pairs.
+pub fn pairs(map: Map) -> Result<Option<Vec<u8>>, Refused> {
+    taking(|data, size| unsafe { proxy_get_header_map_pairs(map as u32, data, size) })
+}
+
+/// Removes every field of this name.
+pub fn remove(map: Map, name: &[u8]) -> Result<(), Refused> {
+    done(unsafe { proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) })
+}
+
+/// A property by its path; none where the host has none.
+pub fn property(path: &[&str]) -> Option<Vec<u8>> {
+    let path = path.join("\0");
+    taking(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) }).ok().flatten()
+}
+
+/// Filter state under `wasm.` and this name, for the time of the request.
+pub fn set_filter_state(name: &str, value: &str) -> Result<(), Refused> {
+    done(unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
+}
+
+/// Lets a request that waits go on.
+pub fn continue_request() -> Result<(), Refused> {
+    done(unsafe { proxy_continue_stream(REQUEST) })
+}
+
+/// Answers a request; `details` are what the access log calls `RESPONSE_CODE_DETAILS`.
+pub fn local_response(status: u16, details: &str, headers: &[(&str, String)], body: &str) -> Result<(), Refused> {
+    const FROM_STATUS: i32 = -1;
+    let headers = write_pairs(headers);
+    done(unsafe {
+        proxy_send_local_response(
+            u32::from(status),
+            details.as_ptr(),
+            details.len(),
+            body.as_ptr(),
+            body.len(),
+            headers.as_ptr(),
+            headers.len(),
+            FROM_STATUS,
+        )
+    })
+}
+
+/// Makes another context the one that calls are about. Refused when it has gone; the old one stays then.
+pub fn set_effective_context(context: u32) -> Result<(), Refused> {
+    done(unsafe { proxy_set_effective_context(context) })
+}
+
+pub fn define_metric(kind: Metric, name: &str) -> Result<u32, Refused> {
+    let mut id = 0;
+    done(unsafe { proxy_define_metric(kind as u32, name.as_ptr(), name.len(), &raw mut id) }).map(|()| id)
+}
+
+pub fn increment_metric(id: u32) -> Result<(), Refused> {
+    done(unsafe { proxy_increment_metric(id, 1) })
+}
+
+pub fn record_metric(id: u32, value: u64) -> Result<(), Refused> {
+    done(unsafe { proxy_record_metric(id, value) })
+}

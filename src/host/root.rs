@@ -1,0 +1,170 @@
+//! One configuration on one worker: loaded, kept fresh, and asked for by its requests.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::ContextType;
+
+use crate::callout::{Answer, CalloutId, NoAnswer, Waiting};
+use crate::config;
+use crate::flow::{Enforcer, Settled, Suspended};
+use crate::keys::Fetched;
+
+use super::abi::{self, Buffer, Level};
+use super::metrics::Metrics;
+use super::read;
+use super::stream::{Progress, Stream, advance};
+
+/// What the requests of one configuration share. Never borrowed across a host call that could come back to us.
+pub struct State {
+    pub enforcer: Enforcer,
+    pub waiting: Waiting<u32, Suspended>,
+    pub metrics: Metrics,
+    pub log_permits: bool,
+}
+
+pub type Shared = Rc<RefCell<State>>;
+
+/// The root context of one plugin configuration. It sends every callout, so that no answer is lost with a request.
+#[derive(Default)]
+pub struct Root {
+    shared: Option<Shared>,
+    /// Callouts that were sent, by the host's number.
+    sent: HashMap<u32, (Shared, CalloutId)>,
+}
+
+const MAX_CONFIGURATION: usize = 1024 * 1024;
+const TICK: u32 = 1000;
+
+/// Makes the root context tick at once, to send what requests have asked for.
+pub fn wake() {
+    const AT_ONCE: u32 = 1;
+    if abi::set_tick_period(AT_ONCE).is_err() {
+        abi::log(Level::Error, "holdfast: the host sets no tick; what is asked is sent within a second");
+    }
+}
+
+impl Context for Root {
+    fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, _: usize) {
+        let Some((shared, id)) = self.sent.remove(&token) else { return };
+        settle(&shared, &id, read::answer(headers, body));
+    }
+}
+
+impl RootContext for Root {
+    fn on_configure(&mut self, size: usize) -> bool {
+        let document = match size {
+            0 => Vec::new(),
+            _ => abi::buffer(Buffer::PluginConfiguration, MAX_CONFIGURATION + 1).ok().flatten().unwrap_or_default(),
+        };
+        match config::load(&document, &|name| std::env::var(name).ok()) {
+            Ok(compiled) => {
+                self.take(compiled);
+                true
+            }
+            Err(mistakes) => {
+                for line in mistakes.to_string().lines() {
+                    abi::log(Level::Error, &format!("holdfast: configuration refused: {line}"));
+                }
+                false
+            }
+        }
+    }
+
+    fn on_tick(&mut self) {
+        let Some(shared) = self.shared.clone() else { return };
+        let now = abi::now();
+        let due = shared.borrow_mut().enforcer.due(now);
+        for callout in due {
+            shared.borrow_mut().waiting.send(callout);
+        }
+        self.send_all(&shared);
+        // Without it the next refresh would come too early, and nothing else.
+        let _ = abi::set_tick_period(TICK);
+    }
+
+    fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Stream::new(id, self.shared.clone())))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}
+
+impl Root {
+    fn take(&mut self, compiled: config::Compiled) {
+        for warning in &compiled.warnings {
+            abi::log(Level::Warn, &format!("holdfast: configuration: {warning}"));
+        }
+        Metrics::show_warnings(compiled.warnings.len());
+        self.shared = Some(Rc::new(RefCell::new(State {
+            enforcer: Enforcer::new(compiled.settings),
+            waiting: Waiting::new(compiled.waiting),
+            metrics: Metrics::default(),
+            log_permits: compiled.log_permits,
+        })));
+        wake();
+    }
+
+    fn send_all(&mut self, shared: &Shared) {
+        loop {
+            let Some(id) = shared.borrow_mut().waiting.next_to_send() else { return };
+            match self.send(&id) {
+                Some(token) => {
+                    self.sent.insert(token, (Rc::clone(shared), id));
+                }
+                None => settle(shared, &id, Answer::None(NoAnswer::NotSent)),
+            }
+        }
+    }
+
+    fn send(&self, id: &CalloutId) -> Option<u32> {
+        let service = &id.service;
+        let mut headers =
+            vec![(":method", service.method), (":authority", &service.authority), (":path", &service.path)];
+        headers.extend(service.headers.iter().map(|(name, value)| (*name, value.as_str())));
+        let body = (!id.body.is_empty()).then_some(id.body.as_slice());
+        self.dispatch_http_call(&service.cluster, headers, body, Vec::new(), service.timeout).ok()
+    }
+}
+
+/// Reads an answer once, and lets everybody who waits for it go on.
+fn settle(shared: &Shared, id: &CalloutId, answer: Answer) {
+    let now = abi::now();
+    let settled = shared.borrow_mut().enforcer.settle(id, answer, now);
+    say(shared, id, &settled);
+    let waiters = shared.borrow_mut().waiting.settle(id);
+    for (context, suspended) in waiters {
+        // One that has gone is left alone: the calls would be about another request.
+        if abi::set_effective_context(context).is_err() {
+            continue;
+        }
+        let step = shared.borrow_mut().enforcer.resume(suspended, &settled, now);
+        if advance(shared, context, step) == Progress::Goes {
+            let _ = abi::continue_request();
+        }
+    }
+}
+
+/// What an operator has to know of a callout: every fetch of keys, and every failure.
+fn say(shared: &Shared, id: &CalloutId, settled: &Settled) {
+    let name = shared.borrow().enforcer.issuer_name(id.service.issuer).to_owned();
+    match settled {
+        Settled::Keys(Fetched::Set { keys, skipped }) => {
+            abi::log(Level::Info, &format!("holdfast: issuer {name}: {keys} keys"));
+            for key in skipped {
+                abi::log(Level::Warn, &format!("holdfast: issuer {name}: key {} is not used: {}", key.index, key.reason));
+            }
+        }
+        Settled::Keys(Fetched::Failed(failure)) => {
+            abi::log(Level::Error, &format!("holdfast: issuer {name}: no keys: {failure}"));
+        }
+        Settled::Introspection(Err(unusable)) => {
+            abi::log(Level::Error, &format!("holdfast: issuer {name}: introspection failed: {unusable}"));
+        }
+        Settled::Introspection(Ok(_)) | Settled::Crowded => {}
+    }
+}

@@ -1,0 +1,149 @@
+//! One HTTP request: its journey begun, its decision applied.
+
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::Action;
+
+use crate::callout::Crowded;
+use crate::denial::{Ambiguous, Denial};
+use crate::effect::{self, Reply, identity};
+use crate::flow::{Decision, Permit, Refusal, Report, Settled, Step};
+
+use super::abi::{self, Level, Map};
+use super::read;
+use super::root::{Shared, wake};
+
+/// The context of one request.
+pub struct Stream {
+    id: u32,
+    /// None where the configuration was refused.
+    shared: Option<Shared>,
+    waits: bool,
+}
+
+/// Whether a request waits, or is decided and applied.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    Waits,
+    Goes,
+    Answered,
+}
+
+impl Stream {
+    pub fn new(id: u32, shared: Option<Shared>) -> Self {
+        Self { id, shared, waits: false }
+    }
+}
+
+impl Context for Stream {
+    fn on_done(&mut self) -> bool {
+        if let (true, Some(shared)) = (self.waits, &self.shared) {
+            shared.borrow_mut().waiting.forget(&self.id);
+        }
+        true
+    }
+}
+
+impl HttpContext for Stream {
+    fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
+        let Some(shared) = &self.shared else {
+            let _ = abi::local_response(500, "not_configured", &[], "");
+            return Action::Pause;
+        };
+        let step = match read::request(shared) {
+            Ok(request) => shared.borrow_mut().enforcer.begin(request, abi::now()),
+            Err(_) => {
+                refuse_unreadable();
+                return Action::Pause;
+            }
+        };
+        match advance(shared, self.id, step) {
+            Progress::Goes => Action::Continue,
+            Progress::Answered => Action::Pause,
+            Progress::Waits => {
+                self.waits = true;
+                Action::Pause
+            }
+        }
+    }
+
+    /// Nothing in the trailers was decided on, so nothing of what only we may write goes on in them.
+    fn on_http_request_trailers(&mut self, _: usize) -> Action {
+        for (name, value) in read::trailers() {
+            if identity::is_owned(&name) || identity::is_token(&name, &value) {
+                let _ = abi::remove(Map::RequestTrailers, &name);
+            }
+        }
+        Action::Continue
+    }
+}
+
+/// Applies a step to the effective context, which is that of request `id`.
+pub fn advance(shared: &Shared, id: u32, step: Step) -> Progress {
+    match step {
+        Step::Done(decision) => apply(shared, decision),
+        Step::Ask(callout, suspended) => {
+            let peer = suspended.certificate().map_or_else(read::address, |digest| digest.0.to_vec());
+            let size = suspended.size();
+            let waits = shared.borrow_mut().waiting.wait(callout, id, suspended, size, peer);
+            wake();
+            let Err(Crowded(suspended)) = waits else { return Progress::Waits };
+            let step = shared.borrow_mut().enforcer.resume(suspended, &Settled::Crowded, abi::now());
+            match step {
+                Step::Done(decision) => apply(shared, decision),
+                // A journey that finds no place asks nothing more; should it, it is refused.
+                Step::Ask(..) => {
+                    refuse_unreadable();
+                    Progress::Answered
+                }
+            }
+        }
+    }
+}
+
+fn apply(shared: &Shared, decision: Decision) -> Progress {
+    match decision {
+        Ok(Permit::Public(told) | Permit::Granted(told)) => {
+            report(shared, &told.report);
+            for name in &told.forward.remove {
+                if abi::remove(Map::RequestHeaders, name).is_err() {
+                    // It would reach the upstream.
+                    refuse_unreadable();
+                    return Progress::Answered;
+                }
+            }
+            Progress::Goes
+        }
+        Err(Refusal { reply, report: said, .. }) => {
+            report(shared, &said);
+            answer(&reply);
+            Progress::Answered
+        }
+    }
+}
+
+fn answer(reply: &Reply) {
+    // Where the host does not answer, the request stays where it is: it does not go on.
+    let _ = abi::local_response(reply.status, reply.reason, &reply.headers, reply.body);
+}
+
+fn refuse_unreadable() {
+    answer(&Reply::render(&Denial::Request(Ambiguous::Unreadable), &effect::Settings::default()));
+}
+
+fn report(shared: &Shared, report: &Report) {
+    for (name, value) in &report.facts {
+        // Logs and later filters find one fact less.
+        let _ = abi::set_filter_state(&format!("holdfast.{name}"), value);
+    }
+    let log_permits = {
+        let mut shared = shared.borrow_mut();
+        // No host call but this one, which can't come back to us, is made while the state is borrowed.
+        shared.metrics.count(report.decision, report.reason);
+        shared.log_permits
+    };
+    if report.decision == "deny" {
+        abi::log(Level::Warn, &report.line());
+    } else if log_permits {
+        abi::log(Level::Info, &report.line());
+    }
+}
