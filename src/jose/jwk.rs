@@ -1067,7 +1067,7 @@ mod tests {
         let keys = |count| format!(r#"{{"keys":[{}]}}"#, vec!["{}"; count].join(","));
         assert_eq!(JwkSet::parse(keys(64).as_bytes()).map(|(_, skipped)| skipped.len()), Ok(64));
         assert_eq!(JwkSet::parse(keys(65).as_bytes()), Err(Error::TooManyKeys));
-        let padded = |length| r#"{"keys":[]}"#.to_owned() + &" ".repeat(length - 11);
+        let padded = |length: usize| r#"{"keys":[]}"#.to_owned() + &" ".repeat(length - 11);
         assert!(JwkSet::parse(padded(65536).as_bytes()).is_ok());
         assert_eq!(JwkSet::parse(padded(65537).as_bytes()), Err(Error::SetTooLong));
     }
