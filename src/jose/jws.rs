@@ -3,7 +3,7 @@
 use super::algorithm::Algorithm;
 use super::base64url;
 use super::json::{self, Limits, Object, Value};
-use super::jwk::PublicKey;
+use super::jwk::{LONGEST_KID, PublicKey};
 use std::fmt;
 
 /// A signed object as it was presented. What it says is not to be believed before [`Jws::verify`].
@@ -68,7 +68,6 @@ pub enum Error {
 }
 
 const LONGEST_HEADER: usize = 2048;
-pub(super) const LONGEST_KID: usize = 256;
 
 impl<'a> Jws<'a> {
     /// Reads the three parts; strict about everything that could be spelled in two ways.
@@ -126,10 +125,15 @@ impl Header {
         if bytes.len() > LONGEST_HEADER {
             return Err(Error::HeaderTooLong);
         }
-        let Value::Object(members) = json::parse(bytes, Limits::TOKEN).map_err(Error::HeaderJson)? else {
+        let Value::Object(members) =
+            json::parse(bytes, Limits::TOKEN).map_err(Error::HeaderJson)?
+        else {
             return Err(Error::HeaderNotAMap);
         };
-        let algorithm_name = members.get("alg").and_then(Value::as_str).filter(|name| !name.is_empty());
+        let algorithm_name = members
+            .get("alg")
+            .and_then(Value::as_str)
+            .filter(|name| !name.is_empty());
         let kid = string(&members, "kid")?;
         if kid.as_ref().is_some_and(|kid| kid.len() > LONGEST_KID) {
             return Err(Error::KidTooLong);
@@ -179,7 +183,11 @@ pub fn media_type_is(typ: &str, expected: &str) -> bool {
 /// Cuts `application/` off, unless another `/` follows: RFC 7515 §4.1.9 omits the prefix only then.
 fn subtype_of_application(media_type: &str) -> &str {
     match media_type.split_once('/') {
-        Some((kind, subtype)) if kind.eq_ignore_ascii_case("application") && !subtype.contains('/') => subtype,
+        Some((kind, subtype))
+            if kind.eq_ignore_ascii_case("application") && !subtype.contains('/') =>
+        {
+            subtype
+        }
         _ => media_type,
     }
 }
@@ -187,13 +195,19 @@ fn subtype_of_application(media_type: &str) -> &str {
 /// Keeps the token out of logs.
 impl fmt::Debug for Jws<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Jws").field("header", &self.header).finish_non_exhaustive()
+        f.debug_struct("Jws")
+            .field("header", &self.header)
+            .finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for Header {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Header").field("alg", &self.algorithm_name).field("kid", &self.kid).field("typ", &self.typ).finish_non_exhaustive()
+        f.debug_struct("Header")
+            .field("alg", &self.algorithm_name)
+            .field("kid", &self.kid)
+            .field("typ", &self.typ)
+            .finish_non_exhaustive()
     }
 }
 
@@ -226,3 +240,434 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::jwk::Jwk;
+    use super::*;
+
+    /// RFC 7515 appendix A.3.
+    const ES256: &str = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
+    const ES256_KEY: &str = r#"{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}"#;
+    /// RFC 7515 appendix A.5.
+    const UNSECURED: &str = "eyJhbGciOiJub25lIn0.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.";
+    /// RFC 8037 appendix A.4.
+    const EDDSA: &str = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
+    const EDDSA_KEY: &str =
+        r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+
+    fn key(text: &str) -> PublicKey {
+        Jwk::parse(&json::parse(text.as_bytes(), Limits::TOKEN).unwrap())
+            .unwrap()
+            .key
+    }
+
+    /// A signed object of this header, with a payload and a signature that say nothing.
+    fn of_header(header: &[u8]) -> String {
+        format!("{}.e30.AAAA", base64url::encode(header))
+    }
+
+    fn refused(text: &str) -> Error {
+        Jws::parse(text).unwrap_err()
+    }
+
+    #[test]
+    fn rfc_7515_appendix_a_3_verifies() {
+        let jws = Jws::parse(ES256).unwrap();
+        assert_eq!(jws.header().algorithm_name, "ES256");
+        assert_eq!(
+            jws.payload(),
+            b"{\"iss\":\"joe\",\r\n \"exp\":1300819380,\r\n \"http://example.com/is_root\":true}"
+        );
+        assert_eq!(jws.verify(&key(ES256_KEY), Algorithm::Es256), Ok(()));
+    }
+
+    #[test]
+    fn rfc_8037_appendix_a_4_verifies() {
+        let jws = Jws::parse(EDDSA).unwrap();
+        assert_eq!(jws.payload(), b"Example of Ed25519 signing");
+        assert_eq!(jws.verify(&key(EDDSA_KEY), Algorithm::EdDsa), Ok(()));
+    }
+
+    #[test]
+    fn an_unsecured_object_is_refused() {
+        assert_eq!(refused(UNSECURED), Error::EmptyPart(Part::Signature));
+        for name in ["none", "None", "nOnE", "NONE"] {
+            let text = of_header(format!(r#"{{"alg":"{name}"}}"#).as_bytes());
+            let jws = Jws::parse(&text).unwrap();
+            assert_eq!(jws.header().algorithm(), None);
+            assert_eq!(
+                jws.verify(&key(ES256_KEY), Algorithm::Es256),
+                Err(Error::OtherAlgorithm)
+            );
+        }
+    }
+
+    #[test]
+    fn a_signature_of_another_key_or_for_other_octets_is_refused() {
+        let other = r#"{"kty":"EC","x":"1yfLHCpXqFjxCeHHHMVDTcLscpb07KUxudBmOMn8C7Q","y":"8_coZwxS7LfA4vOLS9WuneIXhbGGWvsDSb0tH6IxLm8","crv":"P-256"}"#;
+        let jws = Jws::parse(ES256).unwrap();
+        assert_eq!(
+            jws.verify(&key(other), Algorithm::Es256),
+            Err(Error::Signature)
+        );
+        assert_eq!(
+            jws.verify(&key(EDDSA_KEY), Algorithm::Es256),
+            Err(Error::Signature)
+        );
+        let changed = ES256.replacen(".eyJ", ".fyJ", 1);
+        assert_eq!(
+            Jws::parse(&changed)
+                .unwrap()
+                .verify(&key(ES256_KEY), Algorithm::Es256),
+            Err(Error::Signature)
+        );
+        let changed = ES256.replacen(".DtE", ".EtE", 1);
+        assert_eq!(
+            Jws::parse(&changed)
+                .unwrap()
+                .verify(&key(ES256_KEY), Algorithm::Es256),
+            Err(Error::Signature)
+        );
+    }
+
+    #[test]
+    fn the_header_names_the_algorithm_that_is_verified() {
+        let jws = Jws::parse(EDDSA).unwrap();
+        assert_eq!(
+            jws.verify(&key(ES256_KEY), Algorithm::Es256),
+            Err(Error::OtherAlgorithm)
+        );
+        assert_eq!(
+            jws.verify(&key(EDDSA_KEY), Algorithm::Es256),
+            Err(Error::OtherAlgorithm)
+        );
+    }
+
+    #[test]
+    fn anything_but_three_parts_is_refused() {
+        let dots = ".".repeat(1_000_000);
+        for text in [
+            "",
+            ".",
+            "...",
+            "e30",
+            "e30.e30",
+            "e30.e30.e30.e30",
+            "e30.e30.e30.e30.e30",
+            "e30.e30.e30.e30.e30.e30",
+            dots.as_str(),
+        ] {
+            assert_eq!(refused(text), Error::NotThreeParts);
+        }
+        let flattened = r#"{"payload":"e30","protected":"e30","signature":"AA"}"#;
+        assert_eq!(refused(flattened), Error::NotThreeParts);
+    }
+
+    #[test]
+    fn an_empty_part_is_refused() {
+        let header = base64url::encode(br#"{"alg":"ES256"}"#);
+        assert!(Jws::parse(&format!("{header}.e30.AAAA")).is_ok());
+        assert_eq!(refused(".."), Error::EmptyPart(Part::Header));
+        assert_eq!(refused(".e30.AAAA"), Error::EmptyPart(Part::Header));
+        assert_eq!(
+            refused(&format!("{header}..AAAA")),
+            Error::EmptyPart(Part::Payload)
+        );
+        assert_eq!(
+            refused(&format!("{header}.e30.")),
+            Error::EmptyPart(Part::Signature)
+        );
+    }
+
+    #[test]
+    fn every_part_is_strict_base64url() {
+        let faults = [
+            ("Zg==", base64url::Error::Character),
+            ("Zg=", base64url::Error::Character),
+            ("Zm9+", base64url::Error::Character),
+            ("Zm9/", base64url::Error::Character),
+            (" Zm9", base64url::Error::Character),
+            ("Zm9\n", base64url::Error::Character),
+            ("Zm\r\n9v", base64url::Error::Character),
+            ("Zm9\0", base64url::Error::Character),
+            ("Zm9é", base64url::Error::Character),
+            ("Zm9vY", base64url::Error::Length),
+            ("Zh", base64url::Error::TrailingBits),
+            ("Zm9", base64url::Error::TrailingBits),
+        ];
+        let header = base64url::encode(br#"{"alg":"ES256"}"#);
+        for (text, error) in faults {
+            assert_eq!(
+                refused(&format!("{text}.e30.AAAA")),
+                Error::Encoding(Part::Header, error),
+                "{text:?}"
+            );
+            assert_eq!(
+                refused(&format!("{header}.{text}.AAAA")),
+                Error::Encoding(Part::Payload, error),
+                "{text:?}"
+            );
+            assert_eq!(
+                refused(&format!("{header}.e30.{text}")),
+                Error::Encoding(Part::Signature, error),
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_second_spelling_of_a_good_signature_is_refused() {
+        let other = format!("{}R", ES256.strip_suffix('Q').unwrap());
+        assert_eq!(
+            refused(&other),
+            Error::Encoding(Part::Signature, base64url::Error::TrailingBits)
+        );
+        assert_eq!(
+            refused(&format!("{ES256}==")),
+            Error::Encoding(Part::Signature, base64url::Error::Character)
+        );
+    }
+
+    #[test]
+    fn opaque_tokens_are_refused() {
+        // RFC 6750 §2.1 and RFC 9449 figure 6: two dots, but no signed object.
+        assert_eq!(
+            refused("mF_9.B5f-4.1JqM"),
+            Error::HeaderJson(json::Problem::NotUtf8.into())
+        );
+        let dotted = "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU";
+        assert_eq!(
+            refused(dotted),
+            Error::Encoding(Part::Header, base64url::Error::Character)
+        );
+        assert_eq!(refused("2YotnFZFEjr1zCsicMWpAA"), Error::NotThreeParts);
+    }
+
+    #[test]
+    fn alg_is_a_string_with_something_in_it() {
+        for header in [
+            r#"{}"#,
+            r#"{"alg":null}"#,
+            r#"{"alg":5}"#,
+            r#"{"alg":["RS256"]}"#,
+            r#"{"alg":""}"#,
+            r#"{"ALG":"ES256"}"#,
+        ] {
+            assert_eq!(
+                refused(&of_header(header.as_bytes())),
+                Error::NoAlgorithm,
+                "{header}"
+            );
+        }
+        let text = of_header(br#"{"alg":"HS256"}"#);
+        assert_eq!(Jws::parse(&text).unwrap().header().algorithm_name, "HS256");
+    }
+
+    #[test]
+    fn kid_typ_and_cty_are_strings() {
+        let text = of_header(br#"{"alg":"ES256","kid":"1","typ":"at+jwt","cty":"JWT"}"#);
+        let jws = Jws::parse(&text).unwrap();
+        assert_eq!(jws.header().kid.as_deref(), Some("1"));
+        assert_eq!(jws.header().typ.as_deref(), Some("at+jwt"));
+        assert_eq!(jws.header().cty.as_deref(), Some("JWT"));
+        for name in ["kid", "typ", "cty"] {
+            for value in ["null", "1", "[]", "{}", "true"] {
+                let header = format!(r#"{{"alg":"ES256","{name}":{value}}}"#);
+                assert_eq!(
+                    refused(&of_header(header.as_bytes())),
+                    Error::NotAString(name),
+                    "{header}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_kid_has_at_most_256_octets() {
+        let text = |length| {
+            of_header(format!(r#"{{"alg":"ES256","kid":"{}"}}"#, "k".repeat(length)).as_bytes())
+        };
+        assert!(Jws::parse(&text(256)).is_ok());
+        assert_eq!(refused(&text(257)), Error::KidTooLong);
+        // 129 characters, but 258 octets.
+        let wide = format!(r#"{{"alg":"ES256","kid":"{}"}}"#, "é".repeat(129));
+        assert_eq!(refused(&of_header(wide.as_bytes())), Error::KidTooLong);
+    }
+
+    #[test]
+    fn a_header_has_at_most_2_kib() {
+        let text = |length: usize| {
+            of_header((r#"{"alg":"ES256"}"#.to_owned() + &" ".repeat(length - 15)).as_bytes())
+        };
+        assert!(Jws::parse(&text(2048)).is_ok());
+        for length in [2049, 2050, 2051, 100_000] {
+            assert_eq!(refused(&text(length)), Error::HeaderTooLong, "{length}");
+        }
+    }
+
+    #[test]
+    fn a_header_is_an_object() {
+        for header in ["[]", "null", "1", r#""ES256""#, r#"[{"alg":"ES256"}]"#] {
+            assert_eq!(
+                refused(&of_header(header.as_bytes())),
+                Error::HeaderNotAMap,
+                "{header}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_header_names_each_parameter_once() {
+        for header in [
+            r#"{"alg":"none","alg":"ES256"}"#,
+            r#"{"alg":"ES256","\u0061lg":"none"}"#,
+            r#"{"\u0061\u006cg":"ES256","alg":"ES256"}"#,
+        ] {
+            let Error::HeaderJson(error) = refused(&of_header(header.as_bytes())) else {
+                unreachable!("{header}")
+            };
+            assert_eq!(
+                error.what,
+                json::Problem::DuplicateName("alg".into()),
+                "{header}"
+            );
+        }
+        let text = of_header(br#"{"\u0061lg":"ES256"}"#);
+        assert_eq!(Jws::parse(&text).unwrap().header().algorithm_name, "ES256");
+    }
+
+    #[test]
+    fn a_header_is_clean_utf_8() {
+        let refused_as = |header: &[u8]| match refused(&of_header(header)) {
+            Error::HeaderJson(error) => error.what,
+            other => unreachable!("{other}"),
+        };
+        assert_eq!(refused_as(b"{\"alg\":\"ES\xff\"}"), json::Problem::NotUtf8);
+        assert_eq!(
+            refused_as(b"\xef\xbb\xbf{\"alg\":\"ES256\"}"),
+            json::Problem::ByteOrderMark
+        );
+        assert_eq!(
+            refused_as(b"{\"alg\":\"ES256\"} x"),
+            json::Problem::Trailing
+        );
+        assert_eq!(refused_as(b"{\"alg\":\"ES256\""), json::Problem::EndsEarly);
+        assert_eq!(refused_as(b" "), json::Problem::EndsEarly);
+    }
+
+    #[test]
+    fn crit_and_b64_are_seen_whatever_they_hold() {
+        for (header, crit, b64) in [
+            (r#"{"alg":"ES256"}"#, false, false),
+            (r#"{"alg":"ES256","crit":["b64"],"b64":false}"#, true, true),
+            (r#"{"alg":"ES256","crit":[]}"#, true, false),
+            (r#"{"alg":"ES256","crit":null}"#, true, false),
+            (r#"{"alg":"ES256","b64":true}"#, false, true),
+            (r#"{"alg":"ES256","b64":null}"#, false, true),
+        ] {
+            let text = of_header(header.as_bytes());
+            let jws = Jws::parse(&text).unwrap();
+            assert_eq!(
+                (jws.header().crit_present, jws.header().b64_present),
+                (crit, b64),
+                "{header}"
+            );
+        }
+    }
+
+    #[test]
+    fn other_parameters_are_there_to_look_at() {
+        let text = of_header(br#"{"alg":"ES256","jwk":{"kty":"EC"},"jku":"https://keys.example"}"#);
+        let jws = Jws::parse(&text).unwrap();
+        assert_eq!(
+            jws.header().get("jku").and_then(Value::as_str),
+            Some("https://keys.example")
+        );
+        assert!(
+            jws.header()
+                .get("jwk")
+                .is_some_and(|jwk| jwk.as_object().is_some())
+        );
+        assert_eq!(jws.header().get("x5c"), None);
+    }
+
+    #[test]
+    fn media_types_are_compared_as_such() {
+        for (typ, expected, same) in [
+            ("at+jwt", "at+jwt", true),
+            ("at+JWT", "at+jwt", true),
+            ("application/at+jwt", "at+jwt", true),
+            ("APPLICATION/AT+JWT", "at+jwt", true),
+            ("at+jwt", "application/at+jwt", true),
+            ("jwt", "at+jwt", false),
+            ("JWT", "at+jwt", false),
+            ("", "at+jwt", false),
+            ("text/at+jwt", "at+jwt", false),
+            ("/at+jwt", "at+jwt", false),
+            ("application/application/at+jwt", "at+jwt", false),
+            ("application/", "at+jwt", false),
+            (" at+jwt", "at+jwt", false),
+            ("at+jwt ", "at+jwt", false),
+            ("at+jwt;v=1", "at+jwt", false),
+            ("dpop+jwt", "at+jwt", false),
+        ] {
+            assert_eq!(media_type_is(typ, expected), same, "{typ:?} {expected:?}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_neither_payload_nor_signature() {
+        let shown = format!("{:?}", Jws::parse(ES256).unwrap());
+        assert_eq!(
+            shown,
+            r#"Jws { header: Header { alg: "ES256", kid: None, typ: None, .. }, .. }"#
+        );
+    }
+
+    /// The examples of RFC 7520 and RFC 8037, where they are at hand.
+    #[test]
+    fn the_cookbook_verifies() {
+        let folder = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../shared/vectors/jose-cookbook"
+        );
+        for (file, algorithm) in [
+            ("jws/4_1.rsa_v15_signature.json", Some(Algorithm::Rs256)),
+            ("jws/4_2.rsa-pss_signature.json", Some(Algorithm::Ps384)),
+            ("jws/4_3.ecdsa_signature.json", None),
+            ("jws/4_4.hmac-sha2_integrity_protection.json", None),
+            ("curve25519/jws.json", Some(Algorithm::EdDsa)),
+        ] {
+            let Ok(text) = std::fs::read(format!("{folder}/{file}")) else {
+                println!("skipped: {folder}/{file} is not there");
+                continue;
+            };
+            let example = json::parse(&text, Limits::DOCUMENT).unwrap();
+            let find = |pointer| {
+                json::Pointer::parse(pointer)
+                    .unwrap()
+                    .find(&example)
+                    .unwrap()
+            };
+            let jws = Jws::parse(find("/output/compact").as_str().unwrap()).unwrap();
+            assert_eq!(
+                jws.payload(),
+                find("/input/payload").as_str().unwrap().as_bytes(),
+                "{file}"
+            );
+            assert_eq!(jws.header().algorithm(), algorithm, "{file}");
+            let Some(algorithm) = algorithm else { continue };
+            let public: Vec<String> = find("/input/key")
+                .as_object()
+                .unwrap()
+                .iter()
+                .filter(|(name, _)| matches!(*name, "kty" | "crv" | "x" | "n" | "e"))
+                .map(|(name, value)| format!(r#""{name}":"{}""#, value.as_str().unwrap()))
+                .collect();
+            let key = key(&format!("{{{}}}", public.join(",")));
+            assert_eq!(jws.verify(&key, algorithm), Ok(()), "{file}");
+        }
+    }
+}
