@@ -5,6 +5,8 @@
 
 use std::rc::Rc;
 
+use serde_json::Value;
+
 use crate::binding::{self, ConfirmedSender, Requirement};
 use crate::callout::{Answer, Callout, CalloutId, IssuerId, Question};
 use crate::credential::{self, AccessToken, Presented, Scheme};
@@ -482,6 +484,19 @@ impl Enforcer {
 }
 
 impl Report {
+    /// One line of JSON for the log.
+    pub fn line(&self) -> String {
+        let mut line = String::from("holdfast: {");
+        for (name, value) in &self.facts {
+            line += &format!("{}:{},", Value::from(name.as_str()), Value::from(value.as_str()));
+        }
+        match self.token {
+            Some(prefix) => line += &format!("\"token_sha256\":\"{:016x}\"}}", u64::from_be_bytes(prefix)),
+            None => line += "\"token_sha256\":null}",
+        }
+        line
+    }
+
     fn tell(&mut self, name: &str, value: String) {
         self.facts.push((name.to_owned(), value));
     }

@@ -1,5 +1,6 @@
 //! An issuer's JWK Set: what is held, how fresh it is, when to fetch it again (checklist 2.21–2.23).
 
+use core::fmt;
 use core::time::Duration;
 use std::rc::Rc;
 
@@ -65,6 +66,7 @@ pub enum Fetched {
     Failed(Failure),
 }
 
+/// Why a fetch brought nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
     NoAnswer,
@@ -85,6 +87,16 @@ pub enum Found {
     NoSuchKey,
     /// The issuer can't be asked, and what is held does not help.
     Unavailable,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoAnswer => f.write_str("the server did not answer"),
+            Self::Status(status) => write!(f, "the server answered {status}"),
+            Self::NotAKeySet => f.write_str("the answer is not a JWK Set"),
+        }
+    }
 }
 
 impl Keys {

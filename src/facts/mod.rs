@@ -11,16 +11,19 @@ use peer::Peer;
 
 /// One request, before anything in it is believed.
 pub struct Request {
-    buffer: Vec<u8>,
-    fields: Vec<Field>,
+    fields: Fields,
     method: Range<usize>,
     path: Range<usize>,
     authority: Range<usize>,
     pub peer: Peer,
-    /// The peer's address; counts callouts where there is no certificate.
-    pub address: Vec<u8>,
     /// Set where some route of the configuration asks for it.
     pub envoy_route: Option<EnvoyRoute>,
+}
+
+/// A list of header fields in the host's own buffer, in their order, pseudo-headers included.
+pub struct Fields {
+    buffer: Vec<u8>,
+    fields: Vec<Field>,
 }
 
 /// The Envoy route that the proxy chose, as `xds.route_name` and `xds.route_metadata` tell it.
@@ -42,43 +45,59 @@ struct Field {
 pub struct NotPairs;
 
 impl Request {
-    /// Reads the host's pairs. Names are compared in lower case, as Envoy hands them out.
     pub fn from_pairs(buffer: Vec<u8>, peer: Peer) -> Result<Self, NotPairs> {
-        let fields = read_pairs(&buffer).ok_or(NotPairs)?;
-        let find = |name: &[u8]| {
-            let found = fields.iter().find(|field| buffer.get(field.name.clone()) == Some(name));
-            found.map_or(0..0, |field| field.value.clone())
-        };
-        let (method, path, authority) = (find(b":method"), find(b":path"), find(b":authority"));
-        Ok(Self { buffer, fields, method, path, authority, peer, address: Vec::new(), envoy_route: None })
+        let fields = Fields::from_pairs(buffer)?;
+        let (method, path, authority) = (fields.find(b":method"), fields.find(b":path"), fields.find(b":authority"));
+        Ok(Self { fields, method, path, authority, peer, envoy_route: None })
     }
 
     pub fn method(&self) -> &[u8] {
-        self.slice(&self.method)
+        self.fields.slice(&self.method)
     }
 
     /// The request target, its query included.
     pub fn path(&self) -> &[u8] {
-        self.slice(&self.path)
+        self.fields.slice(&self.path)
     }
 
     pub fn authority(&self) -> &[u8] {
-        self.slice(&self.authority)
+        self.fields.slice(&self.authority)
     }
 
-    /// All fields in their order, pseudo-headers included.
     pub fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.fields.iter().map(|field| (self.slice(&field.name), self.slice(&field.value)))
+        self.fields.iter()
     }
 
     /// Every value of the fields of this name, in their order.
     pub fn values<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-        self.fields().filter(move |(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        self.fields.values(name)
     }
 
     /// Bytes held while the request waits.
     pub fn size(&self) -> usize {
-        self.buffer.len() + self.fields.len() * size_of::<Field>() + self.peer.size()
+        self.fields.buffer.len() + self.fields.fields.len() * size_of::<Field>() + self.peer.size()
+    }
+}
+
+impl Fields {
+    pub fn from_pairs(buffer: Vec<u8>) -> Result<Self, NotPairs> {
+        let fields = read_pairs(&buffer).ok_or(NotPairs)?;
+        Ok(Self { buffer, fields })
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.fields.iter().map(|field| (self.slice(&field.name), self.slice(&field.value)))
+    }
+
+    /// Every value of the fields of this name, compared without case.
+    pub fn values<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        self.iter().filter(move |(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// Where the first value of a pseudo-header stands; Envoy hands each out once.
+    fn find(&self, name: &[u8]) -> Range<usize> {
+        let found = self.fields.iter().find(|field| self.slice(&field.name) == name);
+        found.map_or(0..0, |field| field.value.clone())
     }
 
     fn slice(&self, range: &Range<usize>) -> &[u8] {
@@ -111,11 +130,11 @@ fn read_pairs(buffer: &[u8]) -> Option<Vec<Field>> {
 
 /// The pairs as the host writes them; for tests and for what is written back.
 pub fn write_pairs<N: AsRef<[u8]>, V: AsRef<[u8]>>(pairs: &[(N, V)]) -> Vec<u8> {
-    let size = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes();
-    let mut buffer = size_of_list(pairs.len()).to_vec();
+    let word = |number: usize| u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes();
+    let mut buffer = word(pairs.len()).to_vec();
     for (name, value) in pairs {
-        buffer.extend(size(name.as_ref()));
-        buffer.extend(size(value.as_ref()));
+        buffer.extend(word(name.as_ref().len()));
+        buffer.extend(word(value.as_ref().len()));
     }
     for (name, value) in pairs {
         buffer.extend(name.as_ref());
@@ -126,6 +145,29 @@ pub fn write_pairs<N: AsRef<[u8]>, V: AsRef<[u8]>>(pairs: &[(N, V)]) -> Vec<u8> 
     buffer
 }
 
-fn size_of_list(count: usize) -> [u8; 4] {
-    u32::try_from(count).unwrap_or(u32::MAX).to_le_bytes()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_octets_in_their_order() {
+        let pairs: [(&[u8], &[u8]); 4] = [(b":path", b"/"), (b"x", b"\xff\0"), (b"X", b""), (b"y", b"2")];
+        let fields = Fields::from_pairs(write_pairs(&pairs)).unwrap();
+        assert_eq!(fields.iter().collect::<Vec<_>>(), pairs);
+        assert_eq!(fields.values(b"x").collect::<Vec<_>>(), [b"\xff\0".as_slice(), b""]);
+    }
+
+    #[test]
+    fn a_buffer_that_lies_about_its_sizes_is_no_list() {
+        let good = write_pairs(&[("a", "b")]);
+        for cut in 0..good.len() {
+            assert_eq!(Fields::from_pairs(good.get(..cut).unwrap().to_vec()).err(), Some(NotPairs), "{cut}");
+        }
+        for at in [0, 4, 8] {
+            let mut lying = good.clone();
+            lying.get_mut(at..at + 4).unwrap().fill(0xff);
+            assert_eq!(Fields::from_pairs(lying).err(), Some(NotPairs), "{at}");
+        }
+        assert!(Fields::from_pairs(vec![0; 4]).unwrap().iter().next().is_none());
+    }
 }

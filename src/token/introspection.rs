@@ -1,5 +1,6 @@
 //! Asking the authorization server about a token, and reading what it says (RFC 7662, checklist §4).
 
+use core::fmt;
 use core::time::Duration;
 use std::rc::Rc;
 
@@ -41,6 +42,17 @@ pub enum Unusable {
     Status(u16),
     /// Not a JSON object with a boolean `active`, each member once.
     Body,
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoAnswer => f.write_str("the server did not answer"),
+            Self::OurCredentials => f.write_str("the server refused our own credentials"),
+            Self::Status(status) => write!(f, "the server answered {status}"),
+            Self::Body => f.write_str("the answer is not a JSON object with a boolean `active`"),
+        }
+    }
 }
 
 impl Settings {
