@@ -95,3 +95,80 @@ impl Means {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use super::*;
+    use crate::facts::peer::{CertificateDigest, Leaf};
+    use crate::token::{Confirmation, VerifiedToken};
+
+    fn certificate(octet: u8) -> PeerCertificate {
+        PeerCertificate { digest: CertificateDigest([octet; 32]), leaf: None }
+    }
+
+    fn outcome(
+        confirmation: Confirmation,
+        shown: Option<&PeerCertificate>,
+        requirement: Requirement,
+    ) -> Result<Means, Error> {
+        confirm(Rc::new(VerifiedToken::bound_to(confirmation)), shown, requirement).map(|sender| sender.means())
+    }
+
+    #[test]
+    fn a_bound_token_is_held_to_its_binding_whatever_the_route_says() {
+        let bound = Confirmation { certificate: Some(CertificateDigest([1; 32])), key: None };
+        for requirement in [Requirement::Certificate, Requirement::WhenBound] {
+            assert_eq!(outcome(bound, Some(&certificate(1)), requirement), Ok(Means::Certificate));
+            assert_eq!(outcome(bound, Some(&certificate(2)), requirement), Err(Error::OtherCertificate));
+            assert_eq!(outcome(bound, None, requirement), Err(Error::NoCertificate));
+        }
+    }
+
+    #[test]
+    fn each_of_the_256_bits_counts() {
+        let bound = Confirmation { certificate: Some(CertificateDigest([1; 32])), key: None };
+        for bit in 0..256 {
+            let mut digest = [1; 32];
+            digest[bit / 8] ^= 1 << (bit % 8);
+            let shown = PeerCertificate { digest: CertificateDigest(digest), leaf: None };
+            assert_eq!(outcome(bound, Some(&shown), Requirement::Certificate), Err(Error::OtherCertificate), "{bit}");
+        }
+    }
+
+    #[test]
+    fn an_unbound_token_passes_only_where_the_route_says_when_bound() {
+        let unbound = Confirmation::default();
+        assert_eq!(outcome(unbound, Some(&certificate(1)), Requirement::Certificate), Err(Error::Unbound));
+        assert_eq!(outcome(unbound, Some(&certificate(1)), Requirement::WhenBound), Ok(Means::Bearer));
+        assert_eq!(outcome(unbound, None, Requirement::WhenBound), Ok(Means::Bearer));
+    }
+
+    #[test]
+    fn a_dpop_bound_token_is_refused_as_bearer_with_the_right_certificate_too() {
+        let digest = Some(CertificateDigest([1; 32]));
+        for bound in [Confirmation { certificate: None, key: Some([9; 32]) }, Confirmation { certificate: digest, key: Some([9; 32]) }] {
+            for requirement in [Requirement::Certificate, Requirement::WhenBound] {
+                assert_eq!(outcome(bound, Some(&certificate(1)), requirement), Err(Error::BearerDowngrade));
+            }
+        }
+    }
+
+    #[test]
+    fn a_certificate_counts_from_its_first_second_to_its_last() {
+        let leaf = Leaf { not_before: 100, not_after: 200, ..Leaf::default() };
+        let certificate = PeerCertificate { leaf: Some(Rc::new(leaf)), ..certificate(1) };
+        for (now, expected) in
+            [(99, Err(Error::CertificateExpired)), (100, Ok(())), (200, Ok(())), (201, Err(Error::CertificateExpired))]
+        {
+            assert_eq!(verify_dates(&certificate, true, UnixTime::new(now)), expected, "{now}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_whose_dates_are_unknown_counts_only_where_the_operator_says_so() {
+        assert_eq!(verify_dates(&certificate(1), false, UnixTime::new(1)), Err(Error::UncheckedValidity));
+        assert_eq!(verify_dates(&certificate(1), true, UnixTime::new(1)), Ok(()));
+    }
+}

@@ -211,3 +211,111 @@ impl<W: PartialEq, S> Waiting<W, S> {
         under_way < self.limits.callouts && of_peer < self.limits.callouts.div_ceil(4)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service(question: Question) -> Rc<Service> {
+        Rc::new(Service {
+            issuer: IssuerId(0),
+            question,
+            cluster: "login".into(),
+            method: "POST",
+            authority: "login.bank.example".into(),
+            path: "/introspect".into(),
+            headers: vec![],
+            timeout: Duration::from_secs(1),
+        })
+    }
+
+    fn about(token: &str) -> Callout {
+        Callout { id: CalloutId { service: service(Question::Introspection), body: token.into() } }
+    }
+
+    fn waiting() -> Waiting<u32, &'static str> {
+        Waiting::new(Limits { callouts: 8, waiters: 4, bytes: 100 })
+    }
+
+    fn sent(waiting: &mut Waiting<u32, &'static str>) -> usize {
+        core::iter::from_fn(|| waiting.next_to_send()).count()
+    }
+
+    const ANN: &[u8] = b"ann";
+
+    #[test]
+    fn those_who_ask_the_same_wait_for_one_answer() {
+        let mut waiting = waiting();
+        for waiter in 1..=3 {
+            assert_eq!(waiting.wait(about("a"), waiter, "state", 1, ANN.into()), Ok(()));
+        }
+        assert_eq!(waiting.wait(about("b"), 4, "other", 1, ANN.into()), Ok(()));
+        assert_eq!(sent(&mut waiting), 2);
+        assert_eq!(waiting.settle(&about("a").id), [(1, "state"), (2, "state"), (3, "state")]);
+        assert_eq!(waiting.settle(&about("a").id), []);
+        assert_eq!(waiting.settle(&about("b").id), [(4, "other")]);
+    }
+
+    #[test]
+    fn a_request_that_has_gone_is_not_woken_and_its_question_stays() {
+        let mut waiting = waiting();
+        waiting.wait(about("a"), 1, "gone", 60, ANN.into()).unwrap();
+        waiting.forget(&1);
+        assert_eq!(waiting.wait(about("a"), 2, "here", 60, ANN.into()), Ok(()), "its place is free");
+        assert_eq!(sent(&mut waiting), 1);
+        assert_eq!(waiting.settle(&about("a").id), [(2, "here")]);
+    }
+
+    #[test]
+    fn waiters_and_their_octets_are_bounded() {
+        let mut waiting = waiting();
+        assert_eq!(waiting.wait(about("a"), 1, "large", 101, ANN.into()), Err(Crowded("large")));
+        for waiter in 1..=4 {
+            waiting.wait(about("a"), waiter, "state", 25, ANN.into()).unwrap();
+        }
+        assert_eq!(waiting.wait(about("a"), 5, "fifth", 0, ANN.into()), Err(Crowded("fifth")));
+        waiting.settle(&about("a").id);
+        assert_eq!(waiting.wait(about("a"), 5, "fifth", 100, ANN.into()), Ok(()));
+    }
+
+    #[test]
+    fn one_peer_has_a_quarter_of_the_callouts() {
+        let mut waiting = Waiting::new(Limits { callouts: 8, waiters: 100, bytes: 100 });
+        for (waiter, token) in ["a", "b"].into_iter().enumerate() {
+            waiting.wait(about(token), waiter, (), 1, ANN.into()).unwrap();
+        }
+        assert_eq!(waiting.wait(about("c"), 3, (), 1, ANN.into()), Err(Crowded(())));
+        assert_eq!(waiting.wait(about("a"), 3, (), 1, ANN.into()), Ok(()), "that one is under way");
+        assert_eq!(waiting.wait(about("c"), 4, (), 1, b"bob".into()), Ok(()));
+    }
+
+    #[test]
+    fn one_issuer_has_a_bounded_number_of_callouts() {
+        let mut waiting = Waiting::new(Limits { callouts: 2, waiters: 100, bytes: 100 });
+        waiting.wait(about("a"), 1, (), 1, b"ann".into()).unwrap();
+        waiting.wait(about("b"), 2, (), 1, b"bob".into()).unwrap();
+        assert_eq!(waiting.wait(about("c"), 3, (), 1, b"cid".into()), Err(Crowded(())));
+    }
+
+    #[test]
+    fn keys_are_asked_for_however_many_wait() {
+        let mut waiting = waiting();
+        for (waiter, token) in ["a", "b"].into_iter().enumerate() {
+            waiting.wait(about(token), u32::try_from(waiter).unwrap(), "state", 50, ANN.into()).unwrap();
+        }
+        assert_eq!(sent(&mut waiting), 2);
+        let keys = Callout { id: CalloutId { service: service(Question::KeySet), body: vec![] } };
+        assert_eq!(waiting.wait(keys.clone(), 9, "late", 1, ANN.into()), Err(Crowded("late")));
+        assert_eq!(waiting.next_to_send(), Some(keys.id));
+    }
+
+    #[test]
+    fn neither_token_nor_credential_prints_itself() {
+        let mut service = service(Question::Introspection).as_ref().clone();
+        service.headers = vec![("authorization", "Basic hidden".into())];
+        let id = CalloutId { service: Rc::new(service), body: b"token=hidden".to_vec() };
+        assert_eq!(format!("{id:?}"), "Introspection of issuer 0 at login/introspect");
+        let response = Answer::Response(Response { status: 200, body: b"hidden".to_vec() });
+        assert_eq!(format!("{response:?}"), "Response(200 with 6 bytes)");
+    }
+}

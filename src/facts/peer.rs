@@ -242,3 +242,77 @@ impl Leaves {
         Ok(PeerCertificate { digest, leaf })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 8705 Appendix A.
+    const PEM: &str = "-----BEGIN CERTIFICATE-----
+MIIBBjCBrAIBAjAKBggqhkjOPQQDAjAPMQ0wCwYDVQQDDARtdGxzMB4XDTE4MTAx
+ODEyMzcwOVoXDTIyMDUwMjEyMzcwOVowDzENMAsGA1UEAwwEbXRsczBZMBMGByqG
+SM49AgEGCCqGSM49AwEHA0IABNcnyxwqV6hY8QnhxxzFQ03C7HKW9OylMbnQZjjJ
+/Au08/coZwxS7LfA4vOLS9WuneIXhbGGWvsDSb0tH6IxLm8wCgYIKoZIzj0EAwID
+SQAwRgIhAP0RC1E+vwJD/D1AGHGzuri+hlV/PpQEKTWUVeORWz83AiEA5x2eXZOV
+bUlJSGQgjwD5vaUaKlLR50Q2DmFfQj1L+SY=
+-----END CERTIFICATE-----
+";
+    const HEX: &str = "0380ed2f626650c840b2f263e6d2b29fae12ab39ae5db32b25ad27efad72e6fd";
+
+    fn digest() -> CertificateDigest {
+        CertificateDigest::from_hex(HEX.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn the_certificate_of_rfc_8705_is_read_in_both_spellings_of_the_host() {
+        let encoded = PEM.replace('\n', "%0A").replace('+', "%2B").replace('/', "%2f").replace(' ', "%20").replace('=', "%3D");
+        for pem in [PEM, &encoded, &PEM.replace('\n', "\r\n"), PEM.trim_end()] {
+            let leaf = Leaf::from_pem(pem.as_bytes(), digest()).unwrap();
+            assert_eq!((leaf.not_before, leaf.not_after), (1_539_866_229, 1_651_495_029));
+            assert_eq!(leaf.subject, [("2.5.4.3".to_owned(), "mtls".to_owned())]);
+            assert_eq!((leaf.uris.len(), leaf.dns.len(), leaf.may_sign), (0, 0, false));
+        }
+    }
+
+    #[test]
+    fn nothing_looser_than_one_whole_certificate_is_read() {
+        let table: [(String, Error); 8] = [
+            (String::new(), Error::NotPem),
+            (format!("{PEM}{PEM}"), Error::NotPem),
+            (format!("x{PEM}"), Error::NotPem),
+            (PEM.replace("MIIB", "MI B"), Error::NotPem),
+            (PEM.replace("CERTIFICATE", "PUBLIC KEY"), Error::NotPem),
+            (PEM.replace('\n', "%0"), Error::NotPem),
+            (PEM.replace("MIIB", "MIIC"), Error::OtherDigest),
+            (PEM.replace("MIIB", &"MIIB".repeat(4000)), Error::TooLarge),
+        ];
+        for (pem, error) in table {
+            assert_eq!(Leaf::from_pem(pem.as_bytes(), digest()), Err(error), "{pem:.80}");
+        }
+        let mut der = pem_to_der(PEM.as_bytes()).unwrap();
+        assert!(Leaf::from_der(&der).is_ok());
+        der.push(0);
+        assert_eq!(Leaf::from_der(&der), Err(Error::NotX509));
+        assert_eq!(Leaf::from_der(b""), Err(Error::NotX509));
+    }
+
+    #[test]
+    fn only_the_hosts_own_form_is_a_digest() {
+        for text in ["", &HEX[1..], &format!("{HEX}0"), &HEX.to_uppercase(), &HEX.replace('f', "g"), &HEX.replace("03", "0:")] {
+            assert_eq!(CertificateDigest::from_hex(text.as_bytes()), None, "{text}");
+        }
+        assert_eq!(digest().to_string(), HEX);
+    }
+
+    #[test]
+    fn a_leaf_is_read_once_and_never_under_another_digest() {
+        let mut leaves = Leaves::default();
+        assert_eq!(leaves.certificate(digest(), None).unwrap().leaf, None);
+        assert!(leaves.certificate(digest(), Some(PEM.as_bytes())).unwrap().leaf.is_some());
+        assert!(leaves.knows(&digest()));
+        assert!(leaves.certificate(digest(), None).unwrap().leaf.is_some());
+        let other = CertificateDigest([0; 32]);
+        assert_eq!(leaves.certificate(other, Some(PEM.as_bytes())), Err(Error::OtherDigest));
+        assert!(!leaves.knows(&other));
+    }
+}

@@ -133,3 +133,110 @@ impl Generations {
 fn weight(id: &CalloutId, entry: &Entry) -> usize {
     id.body.len() + entry.size.saturating_mul(CLAIMS_FACTOR) + ENTRY_BYTES
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::callout::{IssuerId, Question, Service};
+    use std::rc::Rc;
+
+    const T: UnixTime = UnixTime::new(1_800_000_000);
+    const CACHE: Duration = Duration::from_secs(30);
+
+    fn id(token: &str) -> CalloutId {
+        let service = Service {
+            issuer: IssuerId(0),
+            question: Question::Introspection,
+            cluster: "login".into(),
+            method: "POST",
+            authority: "login.bank.example".into(),
+            path: "/introspect".into(),
+            headers: vec![],
+            timeout: Duration::from_secs(1),
+        };
+        CalloutId { service: Rc::new(service), body: token.into() }
+    }
+
+    fn later(seconds: u64) -> UnixTime {
+        T.plus(Duration::from_secs(seconds))
+    }
+
+    fn memory(entries: usize, bytes: usize) -> Memory {
+        Memory::new(Limits { entries, bytes })
+    }
+
+    fn good(memory: &mut Memory, token: &str) {
+        memory.remember_good(id(token), Vouched::default(), (later(30), later(60)), 100);
+    }
+
+    fn knows(memory: &mut Memory, token: &str) -> bool {
+        memory.recall(&id(token), T).is_some()
+    }
+
+    #[test]
+    fn a_good_answer_counts_until_its_time_and_longer_only_for_want_of_a_better() {
+        let mut memory = memory(10, 100_000);
+        good(&mut memory, "a");
+        assert!(memory.recall(&id("a"), later(29)).is_some());
+        assert!(memory.recall(&id("a"), later(30)).is_none());
+        assert!(memory.recall_stale(&id("a"), later(59)).is_some());
+        assert!(memory.recall_stale(&id("a"), later(60)).is_none());
+    }
+
+    #[test]
+    fn a_bad_answer_counts_for_five_seconds_and_never_longer_than_a_good_one_would() {
+        let mut memory = memory(10, 100_000);
+        memory.remember_bad(id("a"), Error::Inactive, CACHE, T);
+        assert!(matches!(memory.recall(&id("a"), later(4)), Some(Err(Error::Inactive))));
+        assert!(memory.recall(&id("a"), later(5)).is_none());
+        assert!(memory.recall_stale(&id("a"), T).is_none());
+        memory.remember_bad(id("b"), Error::Inactive, Duration::ZERO, T);
+        assert!(memory.recall(&id("b"), T).is_none());
+    }
+
+    #[test]
+    fn a_token_that_is_no_longer_good_is_not_remembered_as_good() {
+        let mut memory = memory(10, 100_000);
+        good(&mut memory, "a");
+        memory.remember_bad(id("a"), Error::Inactive, CACHE, T);
+        assert!(matches!(memory.recall(&id("a"), T), Some(Err(Error::Inactive))));
+        assert!(memory.recall_stale(&id("a"), T).is_none());
+        good(&mut memory, "a");
+        assert!(matches!(memory.recall(&id("a"), T), Some(Ok(_))));
+    }
+
+    #[test]
+    fn entries_are_bounded_and_what_is_used_stays() {
+        let mut memory = memory(8, 1_000_000);
+        for number in 0..100 {
+            good(&mut memory, &format!("token {number}"));
+            good(&mut memory, "used");
+            assert!(knows(&mut memory, "used"));
+            let held = memory.good.young.len() + memory.good.old.len();
+            assert!(held <= 8, "{held}");
+        }
+        assert!(!knows(&mut memory, "token 0"));
+    }
+
+    #[test]
+    fn octets_are_bounded_too() {
+        let mut memory = memory(1000, 10 * 1024);
+        for number in 0..100 {
+            good(&mut memory, &format!("token {number}"));
+        }
+        let held: usize = memory.good.young.iter().chain(&memory.good.old).map(|(id, entry)| weight(id, entry)).sum();
+        assert!(held <= 10 * 1024, "{held}");
+        memory.remember_good(id("vast"), Vouched::default(), (later(30), later(30)), 10 * 1024);
+        assert!(!knows(&mut memory, "vast"));
+    }
+
+    #[test]
+    fn a_flood_of_bad_tokens_drives_out_no_good_one() {
+        let mut memory = memory(8, 1_000_000);
+        good(&mut memory, "good");
+        for number in 0..100 {
+            memory.remember_bad(id(&format!("bad {number}")), Error::Inactive, CACHE, T);
+        }
+        assert!(knows(&mut memory, "good"));
+    }
+}

@@ -162,7 +162,29 @@ pub enum Error {
 mod tests {
     use super::*;
 
+    impl Default for VerifiedToken {
+        fn default() -> Self {
+            Self::bound_to(Confirmation::default())
+        }
+    }
+
     impl VerifiedToken {
+        /// A token of the first issuer that says nothing but what it is bound to.
+        pub fn bound_to(confirmation: Confirmation) -> Self {
+            Self {
+                issuer: IssuerId(0),
+                claims: Value::Null,
+                confirmation,
+                client_id: None,
+                subject: None,
+                scopes: vec![],
+                roles: vec![],
+                audiences: vec![],
+                not_before: None,
+                expires: None,
+            }
+        }
+
         /// A token as if `issuer` had vouched for these claims.
         pub fn vouched(issuer: &Issuer, claims: &str, now: UnixTime) -> Result<Self, Error> {
             let claims = crate::jose::json::parse(claims.as_bytes(), crate::jose::json::Limits::TOKEN).unwrap();
