@@ -217,7 +217,7 @@ impl Enforcer {
     fn enter(&mut self, request: &Request, matched: &Matched, now: UnixTime) -> Result<Entered, Refused> {
         let plain = |denial: Denial| (denial, None);
         let fixed = self.policy.uses_envoy_route();
-        let route = self.policy.get(matched.route());
+        let route = matched.route();
         if fixed && request.fields().any(|(name, value)| is_forged(route, name, value)) {
             return Err(plain(Ambiguous::OwnedHeader.into()));
         }
@@ -286,7 +286,7 @@ impl Enforcer {
     }
 
     fn confirm(&self, waiting: &Suspended, token: Vouched, now: UnixTime) -> Result<ConfirmedSender, (Denial, Option<Vouched>)> {
-        let route = self.policy.get(waiting.matched.route());
+        let route = waiting.matched.route();
         let of_token = Some(Rc::clone(&token));
         let issuer = self.issuers.get(token.issuer().0).ok_or((TokenError::Issuer.into(), None))?;
         let wanted = route.audiences.clone().map_or_else(|| issuer.audiences.clone(), Audiences::OneOf);
@@ -316,7 +316,7 @@ impl Enforcer {
             return Err(Unavailable::Crowded.into());
         }
         let token = &waiting.presented.token;
-        let route = self.policy.get(waiting.matched.route());
+        let route = waiting.matched.route();
         let verifies = route.issuers.iter().any(|id| self.issuers.get(id.0).is_some_and(|issuer| issuer.keys.is_some()));
         match (Form::of(token), route.introspects) {
             (Form::Jwt, _) if verifies => self.look_up_jwt(waiting, settled, now),
@@ -328,7 +328,7 @@ impl Enforcer {
 
     fn look_up_jwt(&mut self, waiting: &Suspended, settled: Option<&Settled>, now: UnixTime) -> Result<Looked, Denial> {
         let jwt = UnverifiedJwt::parse(&waiting.presented.token)?;
-        let route = self.policy.get(waiting.matched.route());
+        let route = waiting.matched.route();
         let named = route.issuers.iter().filter_map(|id| self.issuers.get(id.0));
         let issuer = named.into_iter().find(|issuer| jwt.issuer() == Some(issuer.identifier.as_str())).ok_or(TokenError::Issuer)?;
         let Some(Some(keys)) = self.keys.get_mut(issuer.id.0) else {
@@ -395,7 +395,7 @@ impl Enforcer {
         presented: Option<&AccessToken>,
     ) -> Decision {
         let shown = certificate.as_ref().ok().and_then(Option::as_ref);
-        let decided = self.policy.decide(matched, &policy::Caller { sender: sender.as_ref(), certificate: shown });
+        let decided = self.policy.decide(matched, policy::Caller { sender: sender.as_ref(), certificate: shown });
         let told = decided.map_err(|error| match (error, &certificate) {
             (policy::Error::NoRule, Err(why)) => Denial::CertificateAlone(*why),
             (error, _) => error.into(),
@@ -413,7 +413,7 @@ impl Enforcer {
         sender: Option<&ConfirmedSender>,
         presented: Option<&AccessToken>,
     ) -> Result<Told, Denial> {
-        let route = self.policy.get(matched.route());
+        let route = matched.route();
         let effects = self.effects_of(matched);
         let known = sender.and_then(|sender| Some((sender, self.issuers.get(sender.token().issuer().0)?)));
         let caller = Caller { route, sender: known, certificate };
@@ -428,7 +428,7 @@ impl Enforcer {
     }
 
     fn pass_public(&self, request: &Request, matched: &Matched) -> Decision {
-        let route = self.policy.get(matched.route());
+        let route = matched.route();
         let forward = self.forward(request, route, self.effects_of(matched), false);
         Ok(Permit::Public(Told { forward, report: self.report("permit", "public", Some(matched), None, None) }))
     }
@@ -468,7 +468,7 @@ impl Enforcer {
         report.tell("decision", decision.to_owned());
         report.tell("reason", reason.to_owned());
         if let Some(matched) = matched {
-            report.tell("route", self.policy.get(matched.route()).name.clone());
+            report.tell("route", matched.route().name.clone());
         }
         if let Some((token, issuer)) = verified.and_then(|token| Some((token, self.issuers.get(token.issuer().0)?))) {
             for (name, value) in identity::of_token(token, issuer) {
@@ -479,7 +479,7 @@ impl Enforcer {
     }
 
     fn effects_of(&self, matched: &Matched) -> &effect::Settings {
-        self.effects.get(matched.route().0).unwrap_or(&self.without_route)
+        self.effects.get(matched.id().0).unwrap_or(&self.without_route)
     }
 }
 

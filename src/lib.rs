@@ -44,3 +44,8 @@ pub mod binding;
 
 pub mod policy;
 
+pub mod denial;
+
+pub mod effect;
+
+pub mod flow;

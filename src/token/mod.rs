@@ -118,6 +118,11 @@ impl VerifiedToken {
         &self.confirmation
     }
 
+    /// Whether somebody acts for the subject (RFC 8693 §4.1).
+    pub fn has_actor(&self) -> bool {
+        claims::claim(&self.claims, "act").is_some()
+    }
+
     /// A claim by its JSON pointer.
     pub fn claim(&self, place: &Pointer) -> Option<&Value> {
         place.find(&self.claims)

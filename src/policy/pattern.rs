@@ -1,0 +1,306 @@
+//! The one pattern language of hosts, paths, SPIFFE IDs and DNS names (`configuration.md` §1, rule 5).
+//!
+//! A piece is text, `*` for one piece, `{name}` for one piece with a name, or `**` for any number of pieces at the open end.
+//! A wildcard is a whole piece.
+
+use core::fmt;
+
+/// What one piece stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    Text(String),
+    /// `*`
+    Any,
+    /// `{name}`, or in a SPIFFE ID also `{/pointer}`; the braces taken off.
+    Named(String),
+}
+
+/// Pieces from the closed end on, and whether any number may follow (`**`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pieces {
+    pub pieces: Vec<Piece>,
+    pub open: bool,
+}
+
+/// A path: pieces between slashes, `**` last. Text is compared with decoded segments; a slash at the end means nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathPattern(pub Pieces);
+
+/// A host: pieces between dots in lower case, `**` first; kept from the right to the left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPattern(pub Pieces);
+
+/// A DNS name in a certificate: as a host, without names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsPattern(pub Pieces);
+
+/// A SPIFFE ID: one trust domain, and a path of pieces of which the last may be `**`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpiffePattern {
+    trust_domain: String,
+    pub path: Pieces,
+}
+
+/// What is wrong with a pattern, and what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// A path begins with a slash.
+    NoSlash,
+    /// Nothing between two separators, or nothing at all.
+    EmptyPiece,
+    /// `**` stands anywhere but at the open end.
+    OpenInside,
+    /// A wildcard or a name that is only part of a piece.
+    PartOfPiece(String),
+    /// A name that is no name: letters, digits and `_`.
+    Name(String),
+    /// The same name twice.
+    NameTwice(String),
+    /// A name where none can be bound.
+    NameNotHere(String),
+    /// An octet that can't stand in it, or has to be written decoded.
+    Octet(char),
+    /// Not `spiffe://trust.domain/path`.
+    NotSpiffe,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSlash => f.write_str("a path begins with a slash"),
+            Self::EmptyPiece => f.write_str("has an empty piece"),
+            Self::OpenInside => f.write_str("** stands for any number of pieces at the open end only (last in a path, first in a host)"),
+            Self::PartOfPiece(piece) => write!(f, "{piece:?}: a wildcard is a whole piece; write * or {{name}} for all of it"),
+            Self::Name(name) => write!(f, "{{{name}}} is not a name; write letters, digits and _"),
+            Self::NameTwice(name) => write!(f, "{{{name}}} stands in it twice; one request would bind it to two things"),
+            Self::NameNotHere(name) => write!(f, "{{{name}}} can't be bound here; write *"),
+            Self::Octet(octet) => write!(f, "{octet:?} can't stand in it; write segments decoded, without query and fragment"),
+            Self::NotSpiffe => f.write_str("is not a SPIFFE ID; write spiffe://trust.domain/path"),
+        }
+    }
+}
+
+impl Pieces {
+    fn parse<'a>(texts: impl Iterator<Item = &'a str>, named: bool) -> Result<Self, Error> {
+        let mut pieces = Vec::new();
+        let mut open = false;
+        for text in texts {
+            if open {
+                return Err(Error::OpenInside);
+            }
+            match text {
+                "" => return Err(Error::EmptyPiece),
+                "**" => open = true,
+                _ => pieces.push(Piece::parse(text, named)?),
+            }
+        }
+        let parsed = Self { pieces, open };
+        let names: Vec<&str> = parsed.names().collect();
+        match names.iter().enumerate().find(|(at, name)| names.iter().take(*at).any(|other| other == *name)) {
+            Some((_, name)) => Err(Error::NameTwice((*name).to_owned())),
+            None => Ok(parsed),
+        }
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Named(name) => Some(name.as_str()),
+            Piece::Text(_) | Piece::Any => None,
+        })
+    }
+
+    /// Whether everything that `other` takes is taken by this one.
+    pub fn covers(&self, other: &Self) -> bool {
+        if other.pieces.len() < self.pieces.len() || (!self.open && (other.open || other.pieces.len() != self.pieces.len())) {
+            return false;
+        }
+        self.pieces.iter().zip(&other.pieces).all(|(ours, theirs)| match ours {
+            Piece::Any | Piece::Named(_) => true,
+            Piece::Text(_) => ours == theirs,
+        })
+    }
+
+    /// Compares with the pieces of a name, binding names in their order.
+    pub fn take<'a, S: AsRef<str>>(&'a self, found: &[S], mut bind: impl FnMut(&'a str, &S)) -> bool {
+        if found.len() < self.pieces.len() || (!self.open && found.len() != self.pieces.len()) {
+            return false;
+        }
+        self.pieces.iter().zip(found).all(|(piece, found)| match piece {
+            Piece::Text(text) => text == found.as_ref(),
+            Piece::Any => true,
+            Piece::Named(name) => {
+                bind(name, found);
+                true
+            }
+        })
+    }
+}
+
+impl Piece {
+    fn parse(text: &str, named: bool) -> Result<Self, Error> {
+        if text == "*" {
+            return Ok(Self::Any);
+        }
+        if let Some(name) = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+            return match name {
+                _ if !named => Err(Error::NameNotHere(name.to_owned())),
+                _ if is_name(name) => Ok(Self::Named(name.to_owned())),
+                _ => Err(Error::Name(name.to_owned())),
+            };
+        }
+        if text.contains(['*', '{', '}']) {
+            return Err(Error::PartOfPiece(text.to_owned()));
+        }
+        Ok(Self::Text(text.to_owned()))
+    }
+}
+
+/// Letters, digits and `_`.
+pub fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+impl PathPattern {
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        if let Some(octet) = text.chars().find(|octet| octet.is_control() || matches!(octet, '%' | '?' | '#' | '\\' | ';')) {
+            return Err(Error::Octet(octet));
+        }
+        let rest = text.strip_prefix('/').ok_or(Error::NoSlash)?;
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        if rest.is_empty() {
+            return Ok(Self(Pieces { pieces: Vec::new(), open: false }));
+        }
+        // Such a segment is refused in every request, so a pattern with it would never match.
+        if rest.split('/').any(|segment| matches!(segment, "." | "..")) {
+            return Err(Error::Octet('.'));
+        }
+        // A segment `{/x}` would be cut in two; the error then speaks of a part.
+        Pieces::parse(rest.split('/'), true).map(Self)
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.names()
+    }
+
+    pub fn covers(&self, other: &Self) -> bool {
+        self.0.covers(&other.0)
+    }
+}
+
+impl HostPattern {
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        parse_host(text, true).map(Self)
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.names()
+    }
+
+    pub fn covers(&self, other: &Self) -> bool {
+        self.0.covers(&other.0)
+    }
+}
+
+impl DnsPattern {
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        parse_host(text, false).map(Self)
+    }
+
+    /// Whether a DNS name of a certificate matches, which may itself begin with `*` and then is one piece of that text.
+    pub fn matches(&self, name: &str) -> bool {
+        let name = name.to_ascii_lowercase();
+        let pieces: Vec<&str> = name.rsplit('.').collect();
+        !pieces.contains(&"*") && !pieces.contains(&"") && self.0.take(&pieces, |_, _| ())
+    }
+}
+
+fn parse_host(text: &str, named: bool) -> Result<Pieces, Error> {
+    // An IPv6 address is one piece: it has no dots that part it.
+    if text.starts_with('[') && text.ends_with(']') {
+        return Ok(Pieces { pieces: vec![Piece::Text(text.to_ascii_lowercase())], open: false });
+    }
+    let allowed = |octet: char| octet.is_ascii_alphanumeric() || matches!(octet, '-' | '.' | '_' | '*' | '{' | '}');
+    if let Some(octet) = text.chars().find(|octet| !allowed(*octet)) {
+        return Err(Error::Octet(octet));
+    }
+    let mut pieces = Pieces::parse(text.rsplit('.'), named)?;
+    for piece in &mut pieces.pieces {
+        if let Piece::Text(text) = piece {
+            text.make_ascii_lowercase();
+        }
+    }
+    Ok(pieces)
+}
+
+impl SpiffePattern {
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let rest = text.strip_prefix("spiffe://").ok_or(Error::NotSpiffe)?;
+        let (trust_domain, path) = rest.split_once('/').ok_or(Error::NotSpiffe)?;
+        if !is_trust_domain(trust_domain) {
+            return Err(Error::NotSpiffe);
+        }
+        let mut pieces = Vec::new();
+        let mut open = false;
+        for segment in split_spiffe(path) {
+            match segment.strip_prefix("{/").and_then(|rest| rest.strip_suffix('}')) {
+                _ if open => return Err(Error::OpenInside),
+                Some(pointer) => pieces.push(Piece::Named(format!("/{pointer}"))),
+                None if segment == "**" => open = true,
+                None if segment.is_empty() => return Err(Error::EmptyPiece),
+                None => pieces.push(spiffe_piece(segment)?),
+            }
+        }
+        Ok(Self { trust_domain: trust_domain.to_owned(), path: Pieces { pieces, open } })
+    }
+
+    pub fn trust_domain(&self) -> &str {
+        &self.trust_domain
+    }
+}
+
+fn spiffe_piece(segment: &str) -> Result<Piece, Error> {
+    let piece = Piece::parse(segment, true)?;
+    match &piece {
+        Piece::Text(text) if !is_spiffe_segment(text) => Err(Error::NotSpiffe),
+        _ => Ok(piece),
+    }
+}
+
+/// Slashes part segments, but not inside braces.
+fn split_spiffe(path: &str) -> impl Iterator<Item = &str> {
+    let mut inside = false;
+    path.split(move |octet| {
+        match octet {
+            '{' => inside = true,
+            '}' => inside = false,
+            _ => {}
+        }
+        octet == '/' && !inside
+    })
+}
+
+/// The two parts of a SPIFFE ID (checklist 22.6), none where the text is not one.
+pub fn split_id(id: &str) -> Option<(String, Vec<&str>)> {
+    const LONGEST: usize = 2048;
+    let (scheme, rest) = id.split_once("://")?;
+    let (trust_domain, path) = rest.split_once('/')?;
+    let trust_domain = trust_domain.to_ascii_lowercase();
+    let segments: Vec<&str> = path.split('/').collect();
+    let sound = scheme.eq_ignore_ascii_case("spiffe")
+        && id.len() <= LONGEST
+        && is_trust_domain(&trust_domain)
+        && segments.iter().all(|segment| is_spiffe_segment(segment));
+    sound.then_some((trust_domain, segments))
+}
+
+/// `a-z`, digits, `.`, `_`, `-`; 255 octets at most.
+pub fn is_trust_domain(text: &str) -> bool {
+    const LONGEST: usize = 255;
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_' | b'-');
+    !text.is_empty() && text.len() <= LONGEST && text.bytes().all(allowed)
+}
+
+fn is_spiffe_segment(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    !text.is_empty() && !matches!(text, "." | "..") && text.bytes().all(allowed)
+}

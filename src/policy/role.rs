@@ -1,0 +1,84 @@
+//! Roles that include others, closed once at load (INCITS 359, checklist 24.2).
+
+use std::collections::{HashMap, HashSet};
+
+/// The role hierarchy: for each role all that it includes, itself too.
+#[derive(Clone, Debug, Default)]
+pub struct Roles {
+    closure: HashMap<String, HashSet<String>>,
+}
+
+/// Roles that include one another in a circle, the first one again at the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Circle(pub Vec<String>);
+
+impl Roles {
+    pub fn new(includes: &[(String, Vec<String>)]) -> Result<Self, Circle> {
+        let direct: HashMap<&str, &[String]> = includes.iter().map(|(role, own)| (role.as_str(), own.as_slice())).collect();
+        let mut closure = HashMap::new();
+        for (role, _) in includes {
+            let mut all = HashSet::new();
+            collect(role, &direct, &mut all, &mut Vec::new())?;
+            closure.insert(role.clone(), all.into_iter().map(str::to_owned).collect());
+        }
+        Ok(Self { closure })
+    }
+
+    /// Whether one of `held` is `role` or includes it.
+    pub fn includes(&self, held: &[String], role: &str) -> bool {
+        held.iter().any(|own| own == role || self.closure.get(own).is_some_and(|all| all.contains(role)))
+    }
+}
+
+fn collect<'a>(
+    role: &'a str,
+    direct: &HashMap<&'a str, &'a [String]>,
+    all: &mut HashSet<&'a str>,
+    above: &mut Vec<&'a str>,
+) -> Result<(), Circle> {
+    if let Some(start) = above.iter().position(|other| *other == role) {
+        let circle = above.iter().skip(start).chain([&role]);
+        return Err(Circle(circle.map(|role| (*role).to_owned()).collect()));
+    }
+    if !all.insert(role) {
+        return Ok(());
+    }
+    above.push(role);
+    for included in direct.get(role).copied().unwrap_or_default() {
+        collect(included, direct, all, above)?;
+    }
+    above.pop();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn roles(includes: &[(&str, &[&str])]) -> Result<Roles, Circle> {
+        let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Roles::new(&includes.iter().map(|(role, names)| ((*role).to_owned(), own(names))).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_role_has_all_that_its_included_roles_have() {
+        let roles = roles(&[("treasurer", &["accountant", "auditor"]), ("accountant", &["clerk"]), ("auditor", &["clerk"])]).unwrap();
+        let held = |role: &str| vec![role.to_owned()];
+        for (own, asked, expected) in [
+            ("treasurer", "clerk", true),
+            ("treasurer", "treasurer", true),
+            ("clerk", "accountant", false),
+            ("clerk", "clerk", true),
+            ("stranger", "clerk", false),
+        ] {
+            assert_eq!(roles.includes(&held(own), asked), expected, "{own} {asked}");
+        }
+    }
+
+    #[test]
+    fn a_circle_is_named() {
+        assert_eq!(roles(&[("a", &["a"])]).unwrap_err(), Circle(vec!["a".into(), "a".into()]));
+        let error = roles(&[("a", &["b"]), ("b", &["c"]), ("c", &["b"])]).unwrap_err();
+        assert_eq!(error, Circle(vec!["b".into(), "c".into(), "b".into()]));
+    }
+}

@@ -1,0 +1,348 @@
+//! What an authorization server may say or leave unsaid (checklist §4, 2.23, INTRO rows), and what is remembered of it.
+
+use harness::{Authority, Certificate, Leaf};
+use holdfast::callout::{Answer, NoAnswer};
+use holdfast::flow::Step;
+use serde_json::{Value, json};
+
+use super::world::{Key, NOW, PASSES, World, answered, bank, claims, get, ok, token};
+
+fn certificate() -> Certificate {
+    Authority::new("test CA").issue(Leaf::client("bank"))
+}
+
+fn introspecting(changes: Value, issuer: Value) -> World {
+    let mut introspection = json!({"cluster": "as", "path": "/introspect", "client_id": "rs", "client_secret": {"env": "SECRET"}});
+    for (name, value) in changes.as_object().unwrap() {
+        introspection[name] = value.clone();
+    }
+    let mut whole = bank();
+    whole["introspection"] = introspection;
+    for (name, value) in issuer.as_object().unwrap() {
+        whole[name] = value.clone();
+    }
+    let routes = json!([
+        {"name": "all", "path": "/all", "allow": "authenticated"},
+        {"name": "admin", "path": "/admin", "allow": [{"scopes": ["admin"]}]},
+        {"name": "other", "path": "/other", "audiences": ["https://other.example"], "allow": "authenticated"}
+    ]);
+    World::with_environment(json!({"issuers": [whole], "routes": routes}), &[("SECRET", "s3cr3t")])
+}
+
+/// What a server says of a good opaque token.
+fn active(ours: &Certificate, others: Value) -> Value {
+    let mut said = json!({"active": true, "token_type": "Bearer"});
+    for (name, value) in claims(ours, others).as_object().unwrap() {
+        said[name] = value.clone();
+    }
+    said
+}
+
+#[test]
+fn what_an_active_token_must_say_of_itself() {
+    let ours = certificate();
+    let table = [
+        (json!({}), PASSES),
+        (json!({"sub": null, "jti": null, "iss": null, "iat": null, "nbf": null}), PASSES),
+        (json!({"token_type": "DPoP"}), (401, "token.type")),
+        (json!({"token_type": "N_A"}), (401, "token.type")),
+        (json!({"token_type": "refresh_token"}), (401, "token.type")),
+        (json!({"token_type": 1}), (401, "token.type")),
+        (json!({"iss": "https://evil.example"}), (401, "token.issuer")),
+        (json!({"iss": 1}), (401, "token.issuer")),
+        (json!({"aud": null}), (401, "token.audience")),
+        (json!({"aud": "https://other.example"}), (401, "token.audience")),
+        (json!({"exp": NOW - 60, "iat": NOW - 100}), (401, "token.expired")),
+        (json!({"nbf": NOW + 60}), (401, "token.not_yet_valid")),
+        (json!({"exp": null}), (401, "token.claim_missing")),
+        (json!({"exp": "soon"}), (401, "token.claim")),
+        (json!({"exp": NOW + 100_000}), (401, "token.lifetime")),
+        (json!({"cnf": null}), (401, "binding.unbound")),
+        (json!({"cnf": {"jwk": {}}}), (401, "token.confirmation")),
+        (json!({"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}}), (401, "token.type")),
+        (
+            json!({"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}, "token_type": "DPoP"}),
+            (401, "binding.bearer_downgrade"),
+        ),
+    ];
+    for (others, expected) in table {
+        let mut world = introspecting(json!({}), json!({}));
+        let kind = others.get("token_type").cloned();
+        let mut said = active(&ours, others.clone());
+        if let Some(kind) = kind {
+            said["token_type"] = kind;
+        }
+        world.introspect("opaque", said);
+        assert_eq!(world.verdict(&get("/all").bearer("opaque").certificate(&ours)), expected, "{others}");
+    }
+}
+
+#[test]
+fn without_token_type_the_audience_must_have_told_it() {
+    let ours = certificate();
+    let mut said = active(&ours, json!({}));
+    said.as_object_mut().unwrap().remove("token_type");
+    for (issuer, expected) in [(json!({}), PASSES), (json!({"audiences": null, "danger_any_audience": true}), (401, "token.type"))] {
+        let issuer: Value = issuer.as_object().unwrap().clone().into();
+        let mut world = introspecting_without_nulls(issuer);
+        world.introspect("opaque", said.clone());
+        assert_eq!(world.verdict(&get("/all").bearer("opaque").certificate(&ours)), expected);
+    }
+}
+
+fn introspecting_without_nulls(issuer: Value) -> World {
+    let mut whole = bank();
+    whole["introspection"] = json!({"cluster": "as", "path": "/i", "client_id": "rs", "client_secret": {"env": "SECRET"}});
+    for (name, value) in issuer.as_object().unwrap() {
+        match value {
+            Value::Null => drop(whole.as_object_mut().unwrap().remove(name)),
+            value => whole[name] = value.clone(),
+        }
+    }
+    let routes = json!([{"name": "all", "path": "/all", "allow": "authenticated"}]);
+    World::with_environment(json!({"issuers": [whole], "routes": routes}), &[("SECRET", "s3cr3t")])
+}
+
+#[test]
+fn an_answer_that_is_none_is_no_verdict_and_is_not_remembered() {
+    let ours = certificate();
+    let asked = get("/all").bearer("opaque").certificate(&ours);
+    let good = active(&ours, json!({})).to_string();
+    let table = [
+        (answered(200, "{}"), "server.unusable_answer"),
+        (answered(200, r#"{"active":"true"}"#), "server.unusable_answer"),
+        (answered(200, r#"{"active":1}"#), "server.unusable_answer"),
+        (answered(200, r#"{"active":null}"#), "server.unusable_answer"),
+        (answered(200, r#"{"active":[]}"#), "server.unusable_answer"),
+        (answered(200, r#"{"active":true,"active":false}"#), "server.unusable_answer"),
+        (answered(200, &good.replacen('{', r#"{"active":false,"#, 1)), "server.unusable_answer"),
+        (answered(200, ""), "server.unusable_answer"),
+        (answered(200, &good[..good.len() - 1]), "server.unusable_answer"),
+        (answered(200, &format!("[{good}]")), "server.unusable_answer"),
+        (answered(204, ""), "server.unusable_answer"),
+        (answered(400, &good), "server.unusable_answer"),
+        (answered(302, &good), "server.unusable_answer"),
+        (answered(401, &good), "server.our_credentials"),
+        (answered(403, &good), "server.our_credentials"),
+        (answered(500, &good), "server.introspection"),
+        (answered(503, ""), "server.introspection"),
+        (Answer::None(NoAnswer::Reset), "server.introspection"),
+        (Answer::None(NoAnswer::NotSent), "server.introspection"),
+        (Answer::None(NoAnswer::TooLarge), "server.introspection"),
+    ];
+    let mut world = introspecting(json!({}), json!({}));
+    for (answer, reason) in table {
+        world.introspection.insert("opaque".into(), answer.clone());
+        assert_eq!(world.verdict(&asked), (503, reason), "{answer:?}");
+    }
+    world.introspect("opaque", active(&ours, json!({})));
+    assert_eq!(world.verdict(&asked), PASSES);
+}
+
+#[test]
+fn an_answer_is_remembered_for_its_time_and_judged_anew_each_time() {
+    let (ours, theirs) = (certificate(), certificate());
+    let mut world = introspecting(json!({}), json!({}));
+    world.introspect("opaque", active(&ours, json!({"scope": "read"})));
+    let asked = |path: &str| get(path).bearer("opaque").certificate(&ours);
+    assert_eq!(world.verdict(&asked("/all")), PASSES);
+    assert_eq!(world.verdict(&asked("/all").certificate(&theirs)), (401, "binding.other_certificate"));
+    assert_eq!(world.verdict(&asked("/admin")), (403, "token.scope"));
+    assert_eq!(world.verdict(&asked("/other")), (401, "token.audience"));
+    assert_eq!(world.asked.len(), 1);
+    world.introspect("opaque", json!({"active": false}));
+    world.later(29);
+    assert_eq!(world.verdict(&asked("/all")), PASSES);
+    world.later(1);
+    assert_eq!(world.verdict(&asked("/all")), (401, "token.inactive"));
+    assert_eq!(world.asked.len(), 2);
+    world.later(4);
+    assert_eq!(world.verdict(&asked("/all")), (401, "token.inactive"));
+    assert_eq!(world.asked.len(), 2, "a bad answer is remembered for five seconds");
+    world.later(1);
+    world.verdict(&asked("/all"));
+    assert_eq!(world.asked.len(), 3);
+}
+
+#[test]
+fn an_answer_never_outlives_the_token() {
+    let ours = certificate();
+    let mut world = introspecting(json!({"stale_if_error": "1m"}), json!({}));
+    world.introspect("opaque", active(&ours, json!({"exp": NOW + 10})));
+    let asked = get("/all").bearer("opaque").certificate(&ours);
+    assert_eq!(world.verdict(&asked), PASSES);
+    world.introspection.insert("opaque".into(), Answer::None(NoAnswer::Reset));
+    world.later(10);
+    assert_eq!(world.verdict(&asked), (503, "server.introspection"));
+}
+
+#[test]
+fn without_a_cache_every_request_asks() {
+    let ours = certificate();
+    let mut world = introspecting(json!({"cache": "0s"}), json!({}));
+    world.introspect("opaque", active(&ours, json!({})));
+    let asked = get("/all").bearer("opaque").certificate(&ours);
+    assert_eq!(world.verdict(&asked), PASSES);
+    assert_eq!(world.verdict(&asked), PASSES);
+    world.introspect("opaque", json!({"active": false}));
+    assert_eq!(world.verdict(&asked), (401, "token.inactive"));
+    assert_eq!(world.asked.len(), 3);
+}
+
+#[test]
+fn a_stale_answer_serves_only_where_asked_for_and_only_while_the_server_is_away() {
+    let ours = certificate();
+    let asked = get("/all").bearer("opaque").certificate(&ours);
+    for (settings, expected) in [(json!({}), (503, "server.introspection")), (json!({"stale_if_error": "1m"}), PASSES)] {
+        let mut world = introspecting(settings, json!({}));
+        world.introspect("opaque", active(&ours, json!({})));
+        assert_eq!(world.verdict(&asked), PASSES);
+        world.introspection.insert("opaque".into(), Answer::None(NoAnswer::Reset));
+        world.later(89);
+        assert_eq!(world.verdict(&asked), expected);
+        world.later(1);
+        assert_eq!(world.verdict(&asked), (503, "server.introspection"));
+        world.introspect("opaque", json!({"active": false}));
+        assert_eq!(world.verdict(&asked), (401, "token.inactive"));
+    }
+}
+
+#[test]
+fn without_exp_a_token_is_good_for_five_seconds_where_the_operator_says_so() {
+    let ours = certificate();
+    let mut world = introspecting(json!({"danger_allow_no_exp": true}), json!({}));
+    world.introspect("opaque", active(&ours, json!({"exp": null})));
+    let asked = get("/all").bearer("opaque").certificate(&ours);
+    assert_eq!(world.verdict(&asked), PASSES);
+    world.introspect("opaque", json!({"active": false}));
+    world.later(4);
+    assert_eq!(world.verdict(&asked), PASSES);
+    world.later(1);
+    assert_eq!(world.verdict(&asked), (401, "token.inactive"));
+}
+
+#[test]
+fn where_nothing_could_bind_it_nobody_is_asked_about_a_token() {
+    let mut world = introspecting(json!({}), json!({}));
+    assert_eq!(world.verdict(&get("/all").bearer("opaque")), (401, "binding.no_certificate"));
+    assert_eq!(world.asked, Vec::<String>::new());
+}
+
+#[test]
+fn an_issuer_without_keys_is_asked_about_jwts_too() {
+    let ours = certificate();
+    let jwt = token(&ours, json!({}));
+    let mut world = introspecting_without_nulls(json!({"jwks": null}));
+    world.introspect(&jwt, active(&ours, json!({})));
+    assert_eq!(world.verdict(&get("/all").bearer(&jwt).certificate(&ours)), PASSES);
+    assert_eq!(world.asked, ["as/i"]);
+}
+
+#[test]
+fn a_token_that_is_too_long_to_be_opaque_is_not_sent() {
+    let ours = certificate();
+    let mut world = introspecting(json!({}), json!({}));
+    let asked = |length: usize| get("/all").bearer(&"o".repeat(length)).certificate(&ours);
+    assert_eq!(world.verdict(&asked(2048)), (401, "token.inactive"));
+    assert_eq!(world.verdict(&asked(2049)), (401, "token.format"));
+}
+
+#[test]
+fn what_is_sent_is_a_form_with_our_credential_and_nothing_in_the_url() {
+    let ours = certificate();
+    let mut world = introspecting(json!({"client_id": "rs a"}), json!({}));
+    let Step::Ask(callout, _) = world.begin(&get("/all").bearer("a+b/c=~").certificate(&ours)) else { panic!("no question") };
+    let service = &callout.id.service;
+    assert_eq!((service.method, service.path.as_str(), service.cluster.as_str()), ("POST", "/introspect", "as"));
+    assert_eq!(service.authority, "login.bank.example");
+    assert_eq!(callout.id.body, b"token=a%2Bb%2Fc%3D%7E&token_type_hint=access_token");
+    let mut headers = service.headers.clone();
+    headers.sort_unstable();
+    let expected = [
+        ("accept", "application/json"),
+        ("authorization", "Basic cnMrYTpzM2NyM3Q="),
+        ("content-type", "application/x-www-form-urlencoded"),
+    ];
+    assert_eq!(headers, expected.map(|(name, value)| (name, value.to_owned())));
+}
+
+fn of_keys() -> World {
+    World::new(json!({"issuers": [bank()], "routes": [{"name": "all", "path": "/**", "allow": "authenticated"}]}))
+}
+
+#[test]
+fn a_key_that_is_rolled_in_is_found_by_one_refetch_and_one_rolled_out_fails_after_the_next() {
+    let ours = certificate();
+    let mut world = of_keys();
+    let (old, new) = (Key::named("k1"), Key::named("k2"));
+    let asked = |key: &Key, now: u64| {
+        get("/").bearer(&key.jwt(&claims(&ours, json!({"iat": now, "exp": now + 300})))).certificate(&ours)
+    };
+    assert_eq!(world.verdict(&asked(&old, NOW)), PASSES);
+    world.serve_keys("login", &[&old, &new]);
+    assert_eq!(world.verdict(&asked(&new, NOW)), PASSES);
+    assert_eq!(world.asked.len(), 2);
+    world.serve_keys("login", &[&new]);
+    assert_eq!(world.verdict(&asked(&old, NOW)), PASSES, "until the set is fetched again");
+    world.later(300);
+    assert_eq!(world.verdict(&asked(&old, world.now)), (401, "token.key"));
+    assert_eq!(world.verdict(&asked(&new, world.now)), PASSES);
+}
+
+#[test]
+fn a_flood_of_unknown_kids_costs_three_fetches_and_one_more_in_five_seconds() {
+    let ours = certificate();
+    let mut world = of_keys();
+    assert_eq!(world.verdict(&get("/").bearer(&token(&ours, json!({}))).certificate(&ours)), PASSES);
+    for number in 0..100 {
+        let flood = Key::named(&format!("flood {number}")).jwt(&claims(&ours, json!({})));
+        assert_eq!(world.verdict(&get("/").bearer(&flood).certificate(&ours)), (401, "token.key"));
+    }
+    assert_eq!(world.asked.len(), 1 + 3);
+    world.later(5);
+    for number in 0..100 {
+        let flood = Key::named(&format!("flood {number}")).jwt(&claims(&ours, json!({})));
+        assert_eq!(world.verdict(&get("/").bearer(&flood).certificate(&ours)), (401, "token.key"));
+    }
+    assert_eq!(world.asked.len(), 1 + 3 + 1);
+}
+
+#[test]
+fn without_keys_nothing_is_believed_and_nothing_is_called_a_bad_token() {
+    let ours = certificate();
+    let mut world = of_keys();
+    let asked = get("/").bearer(&token(&ours, json!({}))).certificate(&ours);
+    for answer in [Answer::None(NoAnswer::Reset), answered(500, ""), answered(200, "rubbish"), answered(200, "{}")] {
+        world.keys.insert("login".into(), answer);
+        assert_eq!(world.verdict(&asked), (503, "server.keys"));
+        world.later(10);
+    }
+    world.serve_keys("login", &[&Key::named("k1")]);
+    assert_eq!(world.verdict(&asked), PASSES);
+}
+
+#[test]
+fn one_bad_key_spoils_no_good_one() {
+    let ours = certificate();
+    let mut world = of_keys();
+    let mut private = Key::named("k3").jwk();
+    private["d"] = json!("AAAA");
+    let mut off_curve = Key::named("k4").jwk();
+    off_curve["x"] = off_curve["y"].clone();
+    let keys = json!([{"kty": "none"}, private, off_curve, {"kty": "oct", "k": "AAAA", "kid": "k1"}, Key::named("k1").jwk()]);
+    world.keys.insert("login".into(), ok(json!({"keys": keys})));
+    let asked = |kid: &str| get("/").bearer(&Key::named(kid).jwt(&claims(&ours, json!({})))).certificate(&ours);
+    assert_eq!(world.verdict(&asked("k1")), PASSES);
+    assert_eq!(world.verdict(&asked("k3")), (401, "token.key"));
+    assert_eq!(world.verdict(&asked("k4")), (401, "token.key"));
+}
+
+#[test]
+fn a_worker_fetches_the_keys_of_each_issuer_before_anybody_asks() {
+    let mut world = of_keys();
+    let now = holdfast::time::UnixTime::new(NOW);
+    let due = world.enforcer().due(now);
+    assert_eq!(due.len(), 1);
+    assert_eq!(due[0].id.service.path, "/jwks");
+    assert_eq!(world.enforcer().due(now), []);
+}

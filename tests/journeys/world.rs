@@ -1,0 +1,276 @@
+//! A small world for journeys through the core: a clock that stands, an authorization server that says what it is told.
+
+use std::collections::HashMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use holdfast::callout::{Answer, Callout, NoAnswer, Question, Response};
+use holdfast::config;
+use holdfast::facts::peer::{CertificateDigest, Peer};
+use holdfast::facts::{EnvoyRoute, Request, write_pairs};
+use holdfast::flow::{Enforcer, Permit, Step};
+use holdfast::time::UnixTime;
+use p256::ecdsa::signature::Signer as _;
+use p256::ecdsa::{Signature, SigningKey};
+use serde_json::{Value, json};
+
+/// When all of it happens.
+pub const NOW: u64 = 1_800_000_000;
+
+/// The issuer of `configuration.md`, and the binding that every policy there has.
+pub fn bank() -> Value {
+    json!({
+        "issuer": "https://login.bank.example", "name": "bank", "audiences": ["https://api.bank.example"],
+        "jwks": {"cluster": "login", "path": "/jwks"}
+    })
+}
+
+pub struct World {
+    enforcer: Enforcer,
+    pub now: u64,
+    /// What each issuer's key endpoint answers, by cluster.
+    pub keys: HashMap<String, Answer>,
+    /// What introspection answers, by token; others are inactive.
+    pub introspection: HashMap<String, Answer>,
+    /// Everything that was asked, by cluster and path.
+    pub asked: Vec<String>,
+}
+
+/// What became of a request.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// 0 where it went on.
+    pub status: u16,
+    pub reason: &'static str,
+    pub challenge: Option<String>,
+    pub removed: Vec<String>,
+    pub facts: HashMap<String, String>,
+}
+
+/// A permit and a refusal, as tables write them.
+pub const PASSES: (u16, &str) = (0, "granted");
+
+impl World {
+    pub fn new(configuration: Value) -> Self {
+        Self::with_environment(configuration, &[])
+    }
+
+    pub fn with_environment(configuration: Value, environment: &[(&str, &str)]) -> Self {
+        let find = |name: &str| environment.iter().find(|(other, _)| *other == name).map(|(_, value)| (*value).to_owned());
+        let compiled = match config::load(configuration.to_string().as_bytes(), &find) {
+            Ok(compiled) => compiled,
+            Err(mistakes) => panic!("{mistakes}"),
+        };
+        let mut world = Self {
+            enforcer: Enforcer::new(compiled.settings),
+            now: NOW,
+            keys: HashMap::new(),
+            introspection: HashMap::new(),
+            asked: Vec::new(),
+        };
+        world.serve_keys("login", &[&Key::named("k1")]);
+        world
+    }
+
+    pub fn serve_keys(&mut self, cluster: &str, keys: &[&Key]) {
+        let keys: Vec<Value> = keys.iter().map(|key| key.jwk()).collect();
+        self.keys.insert(cluster.into(), ok(json!({"keys": keys})));
+    }
+
+    pub fn introspect(&mut self, token: &str, claims: Value) {
+        self.introspection.insert(token.into(), ok(claims));
+    }
+
+    pub fn later(&mut self, seconds: u64) {
+        self.now += seconds;
+    }
+
+    pub fn send(&mut self, request: &Ask) -> Outcome {
+        let mut step = self.enforcer.begin(request.build(), UnixTime::new(self.now));
+        loop {
+            let (callout, waiting) = match step {
+                Step::Done(decision) => return Outcome::of(decision),
+                Step::Ask(callout, waiting) => (callout, waiting),
+            };
+            let answer = self.answer(&callout);
+            let now = UnixTime::new(self.now);
+            let settled = self.enforcer.settle(&callout.id, answer, now);
+            step = self.enforcer.resume(waiting, &settled, now);
+        }
+    }
+
+    /// The status and reason alone.
+    pub fn verdict(&mut self, request: &Ask) -> (u16, &'static str) {
+        let outcome = self.send(request);
+        (outcome.status, outcome.reason)
+    }
+
+    /// Begins a journey and leaves it where it first asks.
+    pub fn begin(&mut self, request: &Ask) -> Step {
+        self.enforcer.begin(request.build(), UnixTime::new(self.now))
+    }
+
+    pub fn enforcer(&mut self) -> &mut Enforcer {
+        &mut self.enforcer
+    }
+
+    fn answer(&mut self, callout: &Callout) -> Answer {
+        let service = &callout.id.service;
+        self.asked.push(format!("{}{}", service.cluster, service.path));
+        match service.question {
+            Question::KeySet => self.keys.get(&service.cluster).cloned().unwrap_or(Answer::None(NoAnswer::Reset)),
+            Question::Introspection => {
+                let body = String::from_utf8(callout.id.body.clone()).unwrap();
+                let token = body.strip_prefix("token=").unwrap().split('&').next().unwrap();
+                self.introspection.get(token).cloned().unwrap_or_else(|| ok(json!({"active": false})))
+            }
+        }
+    }
+}
+
+pub fn ok(body: Value) -> Answer {
+    answered(200, &body.to_string())
+}
+
+pub fn answered(status: u16, body: &str) -> Answer {
+    Answer::Response(Response { status, body: body.as_bytes().to_vec() })
+}
+
+impl Outcome {
+    fn of(decision: holdfast::flow::Decision) -> Self {
+        let (status, challenge, removed, report) = match decision {
+            Ok(Permit::Public(told) | Permit::Granted(told)) => {
+                let removed = told.forward.remove.into_iter().map(|name| String::from_utf8(name).unwrap()).collect();
+                (0, None, removed, told.report)
+            }
+            Err(refusal) => {
+                let challenge = refusal.reply.headers.iter().find(|(name, _)| *name == "www-authenticate");
+                (refusal.reply.status, challenge.map(|(_, value)| value.clone()), vec![], refusal.report)
+            }
+        };
+        Self { status, reason: report.reason, challenge, removed, facts: report.facts.into_iter().collect() }
+    }
+}
+
+/// A request, as a test says it.
+#[derive(Clone)]
+pub struct Ask {
+    fields: Vec<(String, Vec<u8>)>,
+    peer: Peer,
+    envoy_route: Option<EnvoyRoute>,
+}
+
+/// `GET` over TLS without a certificate.
+pub fn get(path: &str) -> Ask {
+    request("GET", path)
+}
+
+pub fn request(method: &str, path: &str) -> Ask {
+    let fields = [(":method", method), (":path", path), (":authority", "api.bank.example"), (":scheme", "https")];
+    let fields = fields.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).to_vec();
+    Ask { fields, peer: Peer::Anonymous, envoy_route: None }
+}
+
+impl Ask {
+    pub fn field(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.fields.push((name.into(), value.as_ref().to_vec()));
+        self
+    }
+
+    pub fn host(mut self, host: &str) -> Self {
+        self.fields[2].1 = host.as_bytes().to_vec();
+        self
+    }
+
+    pub fn bearer(self, token: &str) -> Self {
+        self.field("authorization", format!("Bearer {token}"))
+    }
+
+    pub fn certificate(mut self, certificate: &harness::Certificate) -> Self {
+        let digest = CertificateDigest::from_hex(certificate.digest_hex().as_bytes()).unwrap();
+        self.peer = Peer::Certificate { digest, leaf: Some(certificate.cert_pem.clone().into_bytes()) };
+        self
+    }
+
+    /// A certificate of which the proxy tells the digest alone.
+    pub fn digest_only(mut self, certificate: &harness::Certificate) -> Self {
+        let digest = CertificateDigest::from_hex(certificate.digest_hex().as_bytes()).unwrap();
+        self.peer = Peer::Certificate { digest, leaf: None };
+        self
+    }
+
+    pub fn plaintext(mut self) -> Self {
+        self.peer = Peer::Plaintext;
+        self
+    }
+
+    pub fn envoy_route(mut self, name: Option<&str>, policy: Option<&str>) -> Self {
+        let bytes = |text: &str| text.as_bytes().to_vec();
+        self.envoy_route = Some(EnvoyRoute { name: name.map(bytes), policy: policy.map(bytes) });
+        self
+    }
+
+    fn build(&self) -> Request {
+        let mut request = Request::from_pairs(write_pairs(&self.fields), self.peer.clone()).unwrap();
+        request.envoy_route = self.envoy_route.clone();
+        request
+    }
+}
+
+/// An ES256 key, made from its name: the same name, the same key.
+pub struct Key {
+    pub kid: String,
+    key: SigningKey,
+}
+
+impl Key {
+    pub fn named(kid: &str) -> Self {
+        Self::with_secret(kid, kid)
+    }
+
+    pub fn with_secret(kid: &str, secret: &str) -> Self {
+        use sha2::{Digest as _, Sha256};
+        let secret: [u8; 32] = Sha256::digest(secret).into();
+        Self { kid: kid.into(), key: SigningKey::from_slice(&secret).unwrap() }
+    }
+
+    pub fn jwk(&self) -> Value {
+        let point = self.key.verifying_key().to_sec1_point(false);
+        let encode = |octets: &[u8]| URL_SAFE_NO_PAD.encode(octets);
+        json!({"kty": "EC", "crv": "P-256", "kid": self.kid, "alg": "ES256", "use": "sig",
+               "x": encode(point.x().unwrap()), "y": encode(point.y().unwrap())})
+    }
+
+    /// Signs these octets as header and payload, whatever they are.
+    pub fn sign(&self, header: &str, payload: &str) -> String {
+        let input = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
+        let signature: Signature = self.key.sign(input.as_bytes());
+        format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature.to_bytes()))
+    }
+
+    pub fn jwt(&self, claims: &Value) -> String {
+        self.sign(&json!({"alg": "ES256", "typ": "at+jwt", "kid": self.kid}).to_string(), &claims.to_string())
+    }
+}
+
+/// The claims of a token of `bank`, bound to this certificate, with others put in or, where null, taken out.
+pub fn claims(bound_to: &harness::Certificate, others: Value) -> Value {
+    let mut claims = json!({
+        "iss": "https://login.bank.example", "aud": "https://api.bank.example", "sub": "ann", "client_id": "n26",
+        "iat": NOW - 10, "exp": NOW + 300, "jti": "1", "cnf": {"x5t#S256": bound_to.x5t_s256()}
+    });
+    for (name, value) in others.as_object().unwrap() {
+        if value.is_null() {
+            claims.as_object_mut().unwrap().remove(name);
+        } else {
+            claims[name] = value.clone();
+        }
+    }
+    claims
+}
+
+/// A good token of `bank` with such claims.
+pub fn token(bound_to: &harness::Certificate, others: Value) -> String {
+    Key::named("k1").jwt(&claims(bound_to, others))
+}
+
