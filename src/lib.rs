@@ -49,3 +49,8 @@ pub mod denial;
 pub mod effect;
 
 pub mod flow;
+
+pub mod config;
+
+#[cfg(target_arch = "wasm32")]
+mod host;

@@ -35,7 +35,7 @@ pub struct Root {
     sent: HashMap<u32, (Shared, CalloutId)>,
 }
 
-const MAX_CONFIGURATION: usize = 1024 * 1024;
+
 const TICK: u32 = 1000;
 
 /// Makes the root context tick at once, to send what requests have asked for.
@@ -57,7 +57,7 @@ impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
         let document = match size {
             0 => Vec::new(),
-            _ => abi::buffer(Buffer::PluginConfiguration, MAX_CONFIGURATION + 1).ok().flatten().unwrap_or_default(),
+            _ => abi::buffer(Buffer::PluginConfiguration, config::MAX_DOCUMENT + 1).ok().flatten().unwrap_or_default(),
         };
         match config::load(&document, &|name| std::env::var(name).ok()) {
             Ok(compiled) => {

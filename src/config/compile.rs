@@ -1,0 +1,496 @@
+//! The document as written into the document as enforced: names become numbers, defaults are filled in, and what contradicts
+//! itself is a mistake.
+
+use core::fmt::Display;
+use std::rc::Rc;
+
+use crate::binding::Requirement;
+use crate::callout::{self, IssuerId, Question, Service};
+use crate::client::ClientSecretBasic;
+use crate::effect::{self, TokenForward};
+use crate::flow;
+use crate::jose::json::Pointer;
+use crate::keys;
+use crate::policy::operand::Reference;
+use crate::policy::pattern::Piece;
+use crate::policy::role::{Circle, Roles};
+use crate::policy::route::{Allow, Route};
+use crate::policy::rule::{CertificateTest, Rule};
+use crate::policy::{Policy, Trust};
+use crate::token::{self, Audiences, Places, introspection, memory};
+
+use super::Compiled;
+use super::read::Found;
+use super::written::{self, Document};
+
+/// What requests that wait may take in memory.
+const WAITING_BYTES: usize = 8 * 1024 * 1024;
+
+pub fn compile(document: Document, found: &Found) -> Option<Compiled> {
+    let mut loading = Loading { document: &document, found, warnings: Vec::new() };
+    loading.issuers_agree();
+    let roles = loading.roles();
+    let deny: Vec<Rule> = document.deny.iter().map(|rule| loading.rule(rule, &Place::everywhere())).collect();
+    let routes: Vec<(Route, effect::Settings)> = document.routes.iter().filter_map(|route| loading.route(route)).collect();
+    loading.routes_are_reachable(&routes);
+    loading.nothing_moves_the_envoy_route(&routes);
+    loading.warn_of_dangers();
+    let issuers = loading.issuers();
+    let warnings = loading.warnings;
+    let trust = trust(&document.peer_certificate);
+    let (routes, effects) = routes.into_iter().unzip();
+    let limits = &document.limits;
+    Some(Compiled {
+        settings: flow::Settings {
+            issuers: issuers?,
+            policy: Policy::new(routes, roles?, deny, trust),
+            effects,
+            unchecked_validity: document.peer_certificate.danger_unchecked_validity,
+            memory: memory::Limits { entries: limits.tokens, bytes: limits.token_bytes },
+        },
+        waiting: callout::Limits { callouts: limits.callouts, waiters: limits.waiting, bytes: WAITING_BYTES },
+        log_permits: document.log_permits,
+        warnings,
+    })
+}
+
+struct Loading<'a> {
+    document: &'a Document,
+    found: &'a Found,
+    warnings: Vec<String>,
+}
+
+/// Where a rule stands: what may be referred to, and whose tokens are judged.
+struct Place<'a> {
+    /// The route, where it is one's.
+    route: Option<&'a written::Route>,
+    issuers: Vec<IssuerId>,
+}
+
+impl Place<'_> {
+    fn everywhere() -> Self {
+        Self { route: None, issuers: Vec::new() }
+    }
+}
+
+fn trust(written: &written::PeerCertificate) -> Trust {
+    Trust { chain_verified: written.chain_verified, trust_domains: written.trust_domains.clone() }
+}
+
+/// Issuers.
+impl Loading<'_> {
+    fn wrong(&self, at: &str, what: impl Display) {
+        self.found.borrow_mut().push(format!("{at}: {what}"));
+    }
+
+    fn warn(&mut self, at: &str, what: impl Display) {
+        self.warnings.push(format!("{at}: {what}"));
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.document.issuers.iter().map(|issuer| issuer.name.as_str()).collect()
+    }
+
+    fn issuer(&self, name: &str) -> Option<IssuerId> {
+        self.document.issuers.iter().position(|issuer| issuer.name == name).map(IssuerId)
+    }
+
+    fn issuers_agree(&self) {
+        let issuers = &self.document.issuers;
+        for (at, issuer) in issuers.iter().enumerate() {
+            let before = || issuers.iter().take(at);
+            if before().any(|other| other.issuer == issuer.issuer) {
+                self.wrong(&issuer.at, format_args!("{} stands there twice", issuer.issuer));
+            } else if before().any(|other| other.name == issuer.name) {
+                self.wrong(&issuer.at, format_args!("another issuer is called {} too", issuer.name));
+            }
+        }
+        let with_roles = || issuers.iter().filter_map(|issuer| Some((issuer, issuer.roles.as_ref()?)));
+        if with_roles().count() > 1 {
+            for (issuer, _) in with_roles().filter(|(_, roles)| roles.only.is_none()) {
+                let what = "several issuers bring roles; say which ones this one may assert: only: [...]";
+                self.wrong(&format!("{}.roles", issuer.at), what);
+            }
+        }
+    }
+
+    fn issuers(&mut self) -> Option<Vec<token::Issuer>> {
+        let document = self.document;
+        document.issuers.iter().enumerate().map(|(at, written)| self.compile_issuer(IssuerId(at), written)).collect()
+    }
+
+    fn compile_issuer(&mut self, id: IssuerId, written: &written::Issuer) -> Option<token::Issuer> {
+        if let Some(written::Jwks::Inline { skipped, .. }) = &written.jwks {
+            for key in skipped {
+                self.warn(&format!("{}.jwks.inline", written.at), format_args!("key {} is not used: {}", key.index, key.reason));
+            }
+        }
+        let roles = written.roles.as_ref();
+        let place = |own: &Option<Pointer>, default: &str| own.clone().or_else(|| Pointer::parse(default).ok());
+        Some(token::Issuer {
+            id,
+            identifier: written.issuer.clone(),
+            name: written.name.clone(),
+            audiences: match written.danger_any_audience {
+                true => Audiences::Any,
+                false => Audiences::OneOf(written.audiences.clone()),
+            },
+            algorithms: written.algorithms.clone(),
+            profile: written.profile,
+            leeway: written.leeway,
+            max_token_lifetime: written.max_token_lifetime,
+            places: Places {
+                client_id: place(&written.claims.client_id, "/client_id")?,
+                scope: place(&written.claims.scope, "/scope")?,
+                scope_format: written.claims.scope_format,
+                roles: roles.map(|roles| roles.at.clone()).unwrap_or_default(),
+                only: roles.and_then(|roles| roles.only.clone()),
+            },
+            keys: written.jwks.as_ref().map(|jwks| compile_keys(id, written, jwks)),
+            introspection: written.introspection.as_ref().map(|endpoint| compile_introspection(id, written, endpoint)),
+        })
+    }
+}
+
+fn service(id: IssuerId, question: Question, issuer: &written::Issuer, endpoint: &written::Endpoint) -> Service {
+    let host = issuer.issuer.strip_prefix("https://").and_then(|rest| rest.split('/').next());
+    Service {
+        issuer: id,
+        question,
+        cluster: endpoint.cluster.clone(),
+        method: "GET",
+        authority: endpoint.authority.clone().unwrap_or_else(|| host.unwrap_or_default().to_owned()),
+        path: endpoint.path.clone(),
+        headers: vec![("accept", "application/json".to_owned())],
+        timeout: endpoint.timeout,
+    }
+}
+
+fn compile_keys(id: IssuerId, issuer: &written::Issuer, jwks: &written::Jwks) -> keys::Settings {
+    match jwks {
+        written::Jwks::Inline { set, .. } => keys::Settings::Inline(Rc::new(set.clone())),
+        written::Jwks::Fetched { endpoint, refresh, max_stale } => keys::Settings::Fetched {
+            service: Rc::new(service(id, Question::KeySet, issuer, endpoint)),
+            refresh: *refresh,
+            max_stale: *max_stale,
+        },
+    }
+}
+
+fn compile_introspection(id: IssuerId, issuer: &written::Issuer, written: &written::Introspection) -> introspection::Settings {
+    let client = ClientSecretBasic { client_id: written.client_id.clone(), client_secret: written.client_secret.clone() };
+    let mut service = service(id, Question::Introspection, issuer, &written.endpoint);
+    service.method = "POST";
+    service.headers.push(("authorization", client.authorization()));
+    service.headers.push(("content-type", "application/x-www-form-urlencoded".to_owned()));
+    introspection::Settings {
+        service: Rc::new(service),
+        cache: written.cache,
+        stale_if_error: written.stale_if_error,
+        without_exp: written.danger_allow_no_exp,
+    }
+}
+
+/// Routes.
+impl Loading<'_> {
+    fn route(&mut self, written: &written::Route) -> Option<(Route, effect::Settings)> {
+        let effective = self.document.defaults.under(&written.own);
+        let allow = written.allow.as_ref()?;
+        let issuers = self.issuers_of(written, allow);
+        let place = Place { route: Some(written), issuers: issuers.clone() };
+        let compiled = match allow {
+            written::Allow::Public => Allow::Public,
+            written::Allow::Authenticated => Allow::Authenticated,
+            written::Allow::Rules(rules) => Allow::Rules(rules.iter().map(|rule| self.rule(rule, &place)).collect()),
+        };
+        self.scopes_fit(written, allow);
+        self.captures_are_unique(written);
+        let introspecting = |id: &&IssuerId| self.document.issuers.get(id.0).is_some_and(|issuer| issuer.introspection.is_some());
+        let mut introspects = issuers.iter().filter(introspecting);
+        let first = introspects.next().copied();
+        if introspects.next().is_some() {
+            self.wrong(&written.at, "two of its issuers introspect; an opaque token does not tell whose it is, so name one of them");
+        }
+        let route = Route {
+            name: written.name.clone(),
+            hosts: written.hosts.clone(),
+            methods: written.methods.clone(),
+            paths: written.paths.clone(),
+            envoy_routes: written.envoy_routes.clone(),
+            allow: compiled,
+            issuers,
+            introspects: first,
+            audiences: written.audiences.clone(),
+            scopes: written.scopes.clone(),
+            binding: effective.binding.unwrap_or(Requirement::Certificate),
+            allows_plaintext: effective.danger_allow_plaintext.unwrap_or(false),
+            forwards_unverified_token: written.danger_forward_unverified_token,
+        };
+        if route.reads_token() && written.danger_forward_unverified_token {
+            let at = format!("{}.danger_forward_unverified_token", written.at);
+            self.wrong(&at, "the route verifies tokens, so none goes on unverified; take it out");
+        }
+        Some((route, effects(&effective, &written.scopes)))
+    }
+
+    /// Whose tokens a route takes: the one issuer, or those it names.
+    fn issuers_of(&self, written: &written::Route, allow: &written::Allow) -> Vec<IssuerId> {
+        let named: Vec<IssuerId> = written.issuers.iter().filter_map(|name| self.known_issuer(&written.at, name)).collect();
+        let wants = match allow {
+            written::Allow::Public => false,
+            written::Allow::Authenticated => true,
+            written::Allow::Rules(rules) => rules.iter().any(|rule| !rule.without_token),
+        };
+        match (wants, self.document.issuers.len()) {
+            (false, _) => {
+                if !written.issuers.is_empty() && !matches!(allow, written::Allow::Public) {
+                    self.wrong(&format!("{}.issuer", written.at), "no rule of this route looks at a token; take it out");
+                }
+                Vec::new()
+            }
+            (true, 0) => {
+                self.wrong(&written.at, "takes tokens, and there are no issuers; write issuers: [{issuer: https://…, …}]");
+                Vec::new()
+            }
+            (true, 1) if written.issuers.is_empty() => vec![IssuerId(0)],
+            (true, _) if written.issuers.is_empty() => {
+                let names = self.names();
+                let first = names.first().copied().unwrap_or_default();
+                let what = format!("takes tokens, and there are several issuers; say whose: issuer: {first}, or a list from {}", names.join(", "));
+                self.wrong(&written.at, what);
+                Vec::new()
+            }
+            (true, _) => named,
+        }
+    }
+
+    fn known_issuer(&self, at: &str, name: &str) -> Option<IssuerId> {
+        let known = self.issuer(name);
+        if known.is_none() {
+            self.wrong(&format!("{at}.issuer"), format_args!("there is no issuer {name}; there are {}", self.names().join(", ")));
+        }
+        known
+    }
+
+    /// Scopes of a route stand in a token, so no rule of it can do without one.
+    fn scopes_fit(&self, written: &written::Route, allow: &written::Allow) {
+        let written::Allow::Rules(rules) = allow else { return };
+        let asks = [("scopes", !written.scopes.is_empty()), ("audiences", written.audiences.is_some())];
+        let Some((asks, _)) = asks.into_iter().find(|(_, asks)| *asks) else { return };
+        for rule in rules.iter().filter(|rule| rule.without_token) {
+            let instead = if asks == "scopes" { "put scopes into the rules that want it" } else { "give that rule a route of its own" };
+            let what = format!("the route asks every caller for {asks}, which stands in the token; {instead}");
+            self.wrong(&format!("{}.token", rule.at), what);
+        }
+    }
+
+    fn captures_are_unique(&self, written: &written::Route) {
+        let of_hosts: Vec<&str> = written.hosts.iter().flat_map(|host| host.names()).collect();
+        if let Some(name) = written.paths.iter().flat_map(|path| path.names()).find(|name| of_hosts.contains(name)) {
+            self.wrong(&written.at, format_args!("{{{name}}} stands in host and in path; one request would bind it to two things"));
+        }
+    }
+
+    fn routes_are_reachable(&mut self, routes: &[(Route, effect::Settings)]) {
+        let written: Vec<&written::Route> = self.document.routes.iter().filter(|route| route.allow.is_some()).collect();
+        for (at, ((later, _), own)) in routes.iter().zip(&written).enumerate() {
+            let before = || routes.iter().zip(&written).take(at).map(|((route, _), written)| (route, *written));
+            if before().any(|(earlier, _)| earlier.name == later.name) {
+                self.wrong(&own.at, "another route has this name too");
+            }
+            if let Some((earlier, _)) = before().find(|(earlier, _)| earlier.takes_all_of(later)) {
+                let what = format!(
+                    "can never match: routes[{}] stands before it and takes all of it; move routes[{}] up",
+                    earlier.name, later.name
+                );
+                self.wrong(&own.at, what);
+                continue;
+            }
+            let Some((earlier, theirs)) = before().find(|(earlier, _)| later.takes_place_of(earlier)) else { continue };
+            if later.methods.is_empty() && !earlier.methods.is_empty() {
+                let what = format!(
+                    "would take the methods that routes[{}] leaves of {}; say which: methods: [...]",
+                    earlier.name, theirs.path_text
+                );
+                self.wrong(&own.at, what);
+            } else if later.paths.iter().any(|path| path.0.open) {
+                self.warn(&own.at, format_args!("also takes what routes[{}] leaves over", earlier.name));
+            }
+        }
+    }
+
+    /// A changed header makes Envoy choose the route again, after the decision.
+    fn nothing_moves_the_envoy_route(&self, routes: &[(Route, effect::Settings)]) {
+        if !routes.iter().any(|(route, _)| !route.envoy_routes.is_empty()) {
+            return;
+        }
+        let forwards = self.document.routes.iter().map(|route| route.own.forward.as_ref());
+        for forward in forwards.chain([self.document.defaults.forward.as_ref()]).flatten() {
+            if forward.token == TokenForward::Strip {
+                let what = "can't stand beside envoy_route: a removed header makes Envoy choose the route again, after the decision; \
+                            write keep, or match by host and path";
+                self.wrong(&format!("{}.token", forward.at), what);
+            }
+        }
+    }
+
+    fn warn_of_dangers(&mut self) {
+        let document = self.document;
+        let unbound = "admits tokens that are good in anybody's hands; those that are bound are still held to it";
+        let plaintext = "takes tokens over a hop without TLS";
+        let fields = [(String::new(), &document.defaults)].into_iter();
+        for (at, own) in fields.chain(document.routes.iter().map(|route| (format!("{}.", route.at), &route.own))) {
+            if own.binding == Some(Requirement::WhenBound) {
+                self.warn(&format!("{at}binding"), format_args!("when_bound {unbound}"));
+            }
+            if own.danger_allow_plaintext == Some(true) {
+                self.warn(&format!("{at}danger_allow_plaintext"), plaintext);
+            }
+        }
+        for route in document.routes.iter().filter(|route| route.danger_forward_unverified_token) {
+            let at = format!("{}.danger_forward_unverified_token", route.at);
+            self.warn(&at, "the upstream gets tokens that nobody has verified");
+        }
+        if document.peer_certificate.danger_unchecked_validity {
+            let what = "certificates whose dates the proxy does not tell are taken, expired ones too";
+            self.warn("peer_certificate.danger_unchecked_validity", what);
+        }
+        for issuer in &document.issuers {
+            if issuer.danger_any_audience {
+                self.warn(&format!("{}.danger_any_audience", issuer.at), "its tokens are taken whoever they are for");
+            }
+            if issuer.introspection.as_ref().is_some_and(|introspection| introspection.danger_allow_no_exp) {
+                let at = format!("{}.introspection.danger_allow_no_exp", issuer.at);
+                self.warn(&at, "tokens without an end are taken");
+            }
+        }
+    }
+}
+
+fn effects(effective: &written::Defaults, scopes: &[String]) -> effect::Settings {
+    let default = effect::Settings::default();
+    let challenge = effective.challenge.as_ref();
+    let forward = effective.forward.as_ref();
+    effect::Settings {
+        realm: challenge.and_then(|challenge| challenge.realm.as_deref()).map_or(default.realm, Rc::from),
+        resource_metadata: challenge.and_then(|challenge| challenge.resource_metadata.as_deref()).map(Rc::from),
+        scopes: scopes.to_vec(),
+        token: forward.map_or(TokenForward::Keep, |forward| forward.token),
+        filter_state: forward.map(|forward| forward.filter_state.clone()).unwrap_or_default(),
+    }
+}
+
+/// Rules.
+impl Loading<'_> {
+    fn rule(&mut self, written: &written::Rule, place: &Place<'_>) -> Rule {
+        let issuers: Vec<IssuerId> = written.issuers.iter().filter_map(|name| self.known_issuer(&written.at, name)).collect();
+        self.issuer_is_said(written, &issuers, place);
+        if let (true, Some(asks)) = (written.without_token, written.asks_token()) {
+            let what = format!("none stands beside {asks}, which stands in a token; take one of them out");
+            self.wrong(&format!("{}.token", written.at), what);
+        }
+        for (at, reference) in &written.references {
+            self.reference_is_bound(at, reference, place);
+        }
+        for role in &written.roles {
+            self.role_exists(&format!("{}.role", written.at), role);
+        }
+        if let Some(certificate) = &written.certificate {
+            self.names_are_proven(&format!("{}.certificate", written.at), certificate);
+        }
+        Rule {
+            roles: written.roles.clone(),
+            clients: written.clients.clone(),
+            issuers,
+            claims: written.claims.clone(),
+            certificate: written.certificate.clone(),
+            scopes: written.scopes.clone(),
+            without_token: written.without_token,
+            not: written.not.iter().map(|rule| self.rule(rule, place)).collect(),
+        }
+    }
+
+    /// Where a route takes several issuers, a client or a claim means nothing without its issuer.
+    fn issuer_is_said(&self, written: &written::Rule, issuers: &[IssuerId], place: &Place<'_>) {
+        for other in issuers.iter().filter(|id| place.route.is_some() && !place.issuers.is_empty() && !place.issuers.contains(id)) {
+            let name = self.document.issuers.get(other.0).map_or("", |issuer| &issuer.name);
+            self.wrong(&format!("{}.issuer", written.at), format_args!("the route does not take tokens of {name}"));
+        }
+        if place.issuers.len() < 2 || !written.issuers.is_empty() {
+            return;
+        }
+        let names: Vec<&str> =
+            place.issuers.iter().filter_map(|id| self.document.issuers.get(id.0)).map(|issuer| issuer.name.as_str()).collect();
+        for (member, is_there) in [("client", !written.clients.is_empty()), ("claims", !written.claims.is_empty())] {
+            if is_there {
+                let what = format!("{} may each mean somebody else by this; write issuer beside it, one or a list", names.join(" and "));
+                self.wrong(&format!("{}.{member}", written.at), what);
+            }
+        }
+    }
+
+    fn reference_is_bound(&self, at: &str, reference: &Reference, place: &Place<'_>) {
+        let Reference::Captured(name) = reference else { return };
+        let Some(route) = place.route else {
+            self.wrong(at, format_args!("{{{name}}} is bound by no route here; deny rules stand above all of them"));
+            return;
+        };
+        let in_all = |mut patterns: core::slice::Iter<'_, Vec<&str>>| patterns.len() > 0 && patterns.all(|names| names.contains(&name.as_str()));
+        let hosts: Vec<Vec<&str>> = route.hosts.iter().map(|host| host.names().collect()).collect();
+        let paths: Vec<Vec<&str>> = route.paths.iter().map(|path| path.names().collect()).collect();
+        if !in_all(hosts.iter()) && !in_all(paths.iter()) {
+            self.wrong(at, format_args!("{{{name}}} is bound neither by every host nor by every path of the route; write it there"));
+        }
+    }
+
+    fn role_exists(&self, at: &str, role: &str) {
+        let issuers = || self.document.issuers.iter().filter_map(|issuer| issuer.roles.as_ref());
+        if issuers().count() == 0 {
+            self.wrong(at, "no issuer brings roles; say where they stand: issuers: [{roles: {at: [/roles]}, …}]");
+            return;
+        }
+        let in_hierarchy = |name: &str| self.document.includes.iter().any(|(_, own)| own.iter().any(|included| included == name));
+        let known = issuers().any(|roles| roles.only.as_ref().is_none_or(|only| only.iter().any(|name| name == role)));
+        if !known && !in_hierarchy(role) {
+            self.wrong(at, format_args!("no issuer may assert {role}, and no role includes it; write it into `only` or into roles.includes"));
+        }
+    }
+
+    fn names_are_proven(&mut self, at: &str, test: &CertificateTest) {
+        let verified = self.document.peer_certificate.chain_verified;
+        for pattern in &test.spiffe_id {
+            let domain = pattern.trust_domain();
+            if !verified || !self.document.peer_certificate.trust_domains.iter().any(|listed| listed == domain) {
+                let what = format!(
+                    "no certificate can prove {domain}; if the proxy checks that trust domain's own CA, say so: \
+                     peer_certificate: {{chain: verified, trust_domains: [{domain}]}}"
+                );
+                self.wrong(&format!("{at}.spiffe_id"), what);
+            }
+            if let [Piece::Text(ns), namespace, Piece::Any] = pattern.path.pieces.as_slice()
+                && ns == "ns"
+                && *namespace != Piece::Any
+                && !pattern.path.open
+            {
+                self.warn(&format!("{at}.spiffe_id"), "Istio identities have one segment more: /ns/<namespace>/sa/<account>");
+            }
+        }
+        for (name, is_there) in [("san_dns", !test.san_dns.is_empty()), ("san_uri", !test.san_uri.is_empty())] {
+            if is_there && !verified {
+                let what = "names in certificates count only where the proxy verified the chain; if it does, say so: \
+                            peer_certificate: {chain: verified}";
+                self.wrong(&format!("{at}.{name}"), what);
+            }
+        }
+    }
+
+    fn roles(&self) -> Option<Roles> {
+        match Roles::new(&self.document.includes) {
+            Ok(roles) => Some(roles),
+            Err(Circle(circle)) => {
+                self.wrong("roles.includes", format_args!("{} is a circle; take one of them out", circle.join(" includes ")));
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The operator's document into typed settings of every room, or into all of its mistakes at once (`configuration.md`).
+
+use core::cell::RefCell;
+use core::fmt;
+
+use crate::callout;
+use crate::flow;
+use crate::jose::json::{self, Limits};
+
+mod compile;
+mod read;
+mod written;
+
+use read::Node;
+use written::{Document, Environment};
+
+/// A configuration as it is enforced.
+pub struct Compiled {
+    pub settings: flow::Settings,
+    pub waiting: callout::Limits,
+    /// `log: all`: permits are logged too.
+    pub log_permits: bool,
+    /// What goes below a standard or is easily misunderstood, a line each.
+    pub warnings: Vec<String>,
+}
+
+/// Everything that is wrong with a document: each where it stands, what it is, and what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistakes(Vec<String>);
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+/// The longest document, in octets.
+pub const MAX_DOCUMENT: usize = 1024 * 1024;
+
+/// Loads a document. A secret is a variable that `environment` finds; it stands in no mistake.
+pub fn load(document: &[u8], environment: Environment<'_>) -> Result<Compiled, Mistakes> {
+    let only = |mistake: String| Err(Mistakes(vec![mistake]));
+    if document.is_empty() {
+        return only("there is none; give the plugin a configuration: issuers, and routes with who may pass".to_owned());
+    }
+    if document.len() > MAX_DOCUMENT {
+        return only("it is longer than 1 MiB".to_owned());
+    }
+    let value = match json::parse(document, Limits::DOCUMENT) {
+        Ok(value) => value,
+        Err(error) => return only(format!("it is not JSON: {error}")),
+    };
+    let found = RefCell::new(Vec::new());
+    let document = Document::read(&Node { value: &value, path: String::new(), found: &found }, environment);
+    let compiled = compile::compile(document, &found);
+    match (compiled, found.into_inner()) {
+        (Some(compiled), mistakes) if mistakes.is_empty() => Ok(compiled),
+        (None, mistakes) if mistakes.is_empty() => only("it holds nothing".to_owned()),
+        (_, mistakes) => Err(Mistakes(mistakes)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,899 @@
+//! The document as operators write it (`configuration.md` §2): every field, its default and its values.
+
+use core::time::Duration;
+
+use crate::binding::Requirement;
+use crate::effect::{Fact, TokenForward};
+use crate::facts::peer::CertificateDigest;
+use crate::jose::algorithm::Algorithm;
+use crate::jose::json::{Pointer, Value};
+use crate::jose::jwk::{JwkSet, Skipped};
+use crate::policy::operand::{Operand, Reference};
+use crate::policy::pattern::{DnsPattern, HostPattern, PathPattern, SpiffePattern};
+use crate::policy::rule::{CertificateTest, ClaimTest};
+use crate::token::{Profile, ScopeFormat};
+
+use super::read::{Map, Node};
+
+/// Where a variable of the VM's environment is looked up.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The whole document.
+#[derive(Debug, Default)]
+pub struct Document {
+    /// Authorization servers; needed as soon as one route wants a token.
+    pub issuers: Vec<Issuer>,
+    pub peer_certificate: PeerCertificate,
+    /// `roles.includes`: a role, and those that it includes.
+    pub includes: Vec<(String, Vec<String>)>,
+    /// Rules that refuse first, on every route that is not public.
+    pub deny: Vec<Rule>,
+    pub defaults: Defaults,
+    pub routes: Vec<Route>,
+    pub limits: Limits,
+    /// `log: all`
+    pub log_permits: bool,
+}
+
+#[derive(Debug)]
+pub struct Issuer {
+    /// Where it stands, for mistakes found later.
+    pub at: String,
+    pub issuer: String,
+    /// = the issuer
+    pub name: String,
+    /// One of them must stand in `aud`.
+    pub audiences: Vec<String>,
+    pub danger_any_audience: bool,
+    /// = ES256, PS256, EdDSA
+    pub algorithms: Vec<Algorithm>,
+    /// = rfc9068
+    pub profile: Profile,
+    /// = 30s, at most 2m
+    pub leeway: Duration,
+    /// = 24h
+    pub max_token_lifetime: Duration,
+    pub claims: Claims,
+    pub roles: Option<IssuerRoles>,
+    pub jwks: Option<Jwks>,
+    pub introspection: Option<Introspection>,
+}
+
+/// Where this issuer writes what everybody needs.
+#[derive(Debug)]
+pub struct Claims {
+    /// = /client_id
+    pub client_id: Option<Pointer>,
+    /// = /scope
+    pub scope: Option<Pointer>,
+    /// = string
+    pub scope_format: ScopeFormat,
+}
+
+#[derive(Debug)]
+pub struct IssuerRoles {
+    pub at: Vec<Pointer>,
+    /// = any
+    pub only: Option<Vec<String>>,
+}
+
+#[derive(Debug)]
+pub enum Jwks {
+    Fetched { endpoint: Endpoint, refresh: Duration, max_stale: Duration },
+    Inline { set: JwkSet, skipped: Vec<Skipped> },
+}
+
+/// An endpoint behind an Envoy cluster.
+#[derive(Debug)]
+pub struct Endpoint {
+    pub cluster: String,
+    pub path: String,
+    /// = the issuer's host
+    pub authority: Option<String>,
+    /// = 1s, 50ms to 10s
+    pub timeout: Duration,
+}
+
+#[derive(Debug)]
+pub struct Introspection {
+    pub endpoint: Endpoint,
+    pub client_id: String,
+    pub client_secret: String,
+    /// = 30s, at most 5m
+    pub cache: Duration,
+    /// = 0s, at most 1m
+    pub stale_if_error: Duration,
+    pub danger_allow_no_exp: bool,
+}
+
+#[derive(Debug, Default)]
+pub struct PeerCertificate {
+    /// `chain: verified`
+    pub chain_verified: bool,
+    pub trust_domains: Vec<String>,
+    pub danger_unchecked_validity: bool,
+}
+
+/// What a route uses unless it has its own.
+#[derive(Clone, Debug, Default)]
+pub struct Defaults {
+    pub binding: Option<Requirement>,
+    pub danger_allow_plaintext: Option<bool>,
+    pub challenge: Option<Challenge>,
+    pub forward: Option<Forward>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Challenge {
+    /// = holdfast
+    pub realm: Option<String>,
+    pub resource_metadata: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Forward {
+    pub at: String,
+    /// = keep
+    pub token: TokenForward,
+    pub filter_state: Vec<(String, Fact)>,
+}
+
+#[derive(Debug)]
+pub struct Route {
+    pub at: String,
+    pub name: String,
+    pub hosts: Vec<HostPattern>,
+    pub methods: Vec<String>,
+    pub paths: Vec<PathPattern>,
+    /// The first path as written, for mistakes.
+    pub path_text: String,
+    pub envoy_routes: Vec<String>,
+    pub allow: Option<Allow>,
+    /// Names of issuers.
+    pub issuers: Vec<String>,
+    pub audiences: Option<Vec<String>>,
+    pub scopes: Vec<String>,
+    pub own: Defaults,
+    pub danger_forward_unverified_token: bool,
+}
+
+#[derive(Debug)]
+pub enum Allow {
+    Public,
+    Authenticated,
+    Rules(Vec<Rule>),
+}
+
+#[derive(Debug, Default)]
+pub struct Rule {
+    pub at: String,
+    pub roles: Vec<String>,
+    pub clients: Vec<String>,
+    /// Names of issuers.
+    pub issuers: Vec<String>,
+    pub claims: Vec<(Pointer, ClaimTest)>,
+    pub certificate: Option<CertificateTest>,
+    pub scopes: Vec<String>,
+    pub without_token: bool,
+    pub not: Vec<Rule>,
+    /// Every reference in it, and where it stands.
+    pub references: Vec<(String, Reference)>,
+}
+
+#[derive(Debug)]
+pub struct Limits {
+    /// = 10000
+    pub tokens: usize,
+    /// = 16MiB
+    pub token_bytes: usize,
+    /// = 64
+    pub callouts: usize,
+    /// = 1024
+    pub waiting: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { tokens: 10_000, token_bytes: 16 * 1024 * 1024, callouts: 64, waiting: 1024 }
+    }
+}
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const ZERO: Duration = Duration::ZERO;
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+impl Document {
+    pub fn read(root: &Node<'_>, environment: Environment<'_>) -> Self {
+        let Some(map) = root.map() else { return Self::default() };
+        let mut document = Self::default();
+        if let Some(issuers) = map.get("issuers") {
+            let issuers = issuers.named_list(|value| name_of(value, "name").or_else(|| name_of(value, "issuer")));
+            document.issuers = issuers.iter().filter_map(|node| Issuer::read(node, environment)).collect();
+        }
+        if let Some(node) = map.get("peer_certificate") {
+            document.peer_certificate = PeerCertificate::read(&node);
+        }
+        map.not_yet(&["dpop"]);
+        if let Some(node) = map.get("roles") {
+            document.includes = read_includes(&node);
+        }
+        if let Some(node) = map.get("deny") {
+            document.deny = node.list().iter().map(Rule::read).collect();
+        }
+        document.defaults = Defaults::read(&map);
+        if let Some(node) = map.require("routes") {
+            let routes = node.named_list(|value| name_of(value, "name"));
+            document.routes = routes.iter().filter_map(Route::read).collect();
+        }
+        if let Some(node) = map.get("limits") {
+            document.limits = Limits::read(&node);
+        }
+        let log = map.get("log").and_then(|node| node.word(&[("refusals", false), ("all", true)]));
+        document.log_permits = log.unwrap_or(false);
+        map.finish();
+        document
+    }
+}
+
+fn name_of<'a>(value: &'a Value, member: &str) -> Option<&'a str> {
+    value.as_object()?.get(member)?.as_str()
+}
+
+/// Lower-case letters, digits, `.`, `_` and `-`.
+fn name(node: &Node<'_>) -> Option<String> {
+    let text = node.text()?;
+    let sound = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_' | b'-');
+    if text.len() <= 64 && text.bytes().all(sound) {
+        return Some(text.to_owned());
+    }
+    node.wrong(format_args!("{text:?} is not a name; write at most 64 lower-case letters, digits, '.', '_' and '-'"));
+    None
+}
+
+fn owned(texts: Vec<&str>) -> Vec<String> {
+    texts.into_iter().map(str::to_owned).collect()
+}
+
+fn texts_of(map: &Map<'_>, name: &'static str) -> Vec<String> {
+    map.get(name).map(|node| owned(node.texts())).unwrap_or_default()
+}
+
+/// A duration with its default, between two others.
+fn duration(map: &Map<'_>, name: &'static str, default: Duration, least: Duration, most: Duration) -> Duration {
+    map.get(name).and_then(|node| node.duration(least, most)).unwrap_or(default)
+}
+
+fn flag(map: &Map<'_>, name: &'static str) -> bool {
+    map.get(name).and_then(|node| node.flag()).unwrap_or(false)
+}
+
+impl Issuer {
+    fn read(node: &Node<'_>, environment: Environment<'_>) -> Option<Self> {
+        let map = node.map()?;
+        let issuer = map.require("issuer").and_then(|node| read_identifier(&node));
+        let own_name = map.get("name").and_then(|node| name(&node));
+        let audiences = map.get("audiences").map(|node| owned(node.list().iter().filter_map(Node::text).collect()));
+        let danger_any_audience = flag(&map, "danger_any_audience");
+        match (&audiences, danger_any_audience) {
+            (None, false) => map.node().wrong("has no audiences; write whom its tokens are for, as it stands in their aud"),
+            (Some(_), true) => map.wrong_at("danger_any_audience", "stands beside audiences; take one of them out"),
+            _ => {}
+        }
+        let read = Self {
+            at: node.path.clone(),
+            name: own_name.or_else(|| issuer.clone()).unwrap_or_default(),
+            issuer: issuer.unwrap_or_default(),
+            audiences: audiences.unwrap_or_default(),
+            danger_any_audience,
+            algorithms: read_algorithms(&map),
+            profile: read_profile(&map),
+            leeway: duration(&map, "leeway", seconds(30), ZERO, seconds(2 * MINUTE)),
+            max_token_lifetime: duration(&map, "max_token_lifetime", seconds(24 * HOUR), seconds(1), seconds(366 * 24 * HOUR)),
+            claims: Claims::read(&map),
+            roles: map.get("roles").and_then(|node| IssuerRoles::read(&node)),
+            jwks: map.get("jwks").and_then(|node| Jwks::read(&node)),
+            introspection: map.get("introspection").and_then(|node| Introspection::read(&node, environment)),
+        };
+        map.not_yet(&["clients", "client_token_when", "discovery"]);
+        map.finish();
+        if !map.has("jwks") && !map.has("introspection") && !map.has("discovery") {
+            map.node().wrong("can verify no token; write jwks, introspection or both");
+        }
+        Some(read)
+    }
+}
+
+fn read_identifier(node: &Node<'_>) -> Option<String> {
+    let text = node.token_text()?;
+    let host = text.strip_prefix("https://").map(|rest| rest.split('/').next().unwrap_or_default());
+    if host.is_none_or(|host| host.is_empty() || host.contains('@')) || text.contains(['?', '#']) {
+        node.wrong(format_args!("{text:?} is not an issuer; write its https URL without query and fragment, just as it stands in iss"));
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+fn read_algorithms(map: &Map<'_>) -> Vec<Algorithm> {
+    let Some(node) = map.get("algorithms") else { return vec![Algorithm::Es256, Algorithm::Ps256, Algorithm::EdDsa] };
+    node.list().iter().filter_map(read_algorithm).collect()
+}
+
+fn read_algorithm(node: &Node<'_>) -> Option<Algorithm> {
+    let text = node.text()?;
+    let algorithm = Algorithm::parse(text);
+    match algorithm {
+        Some(_) => {}
+        None if text.starts_with("HS") => node.wrong(format_args!(
+            "{text} lets whoever can check a token also write one; write ES256, PS256 or EdDSA, or use introspection for such tokens"
+        )),
+        None if text.eq_ignore_ascii_case("none") => node.wrong("none is no signature; write ES256, PS256 or EdDSA"),
+        None => node.wrong(format_args!(
+            "{text:?} is none of ES256, ES384, PS256, PS384, PS512, EdDSA, RS256, RS384, RS512"
+        )),
+    }
+    algorithm
+}
+
+fn read_profile(map: &Map<'_>) -> Profile {
+    let Some(node) = map.get("profile") else { return Profile::Rfc9068 };
+    if node.value.as_str() == Some("jwt_svid") {
+        node.wrong("jwt_svid is not yet enforced by this version; write rfc9068 or legacy");
+        return Profile::Rfc9068;
+    }
+    node.word(&[("rfc9068", Profile::Rfc9068), ("legacy", Profile::Legacy)]).unwrap_or(Profile::Rfc9068)
+}
+
+impl Claims {
+    fn read(map: &Map<'_>) -> Self {
+        let nothing = Self { client_id: None, scope: None, scope_format: ScopeFormat::String };
+        let Some(map) = map.get("claims").and_then(|node| node.map()) else { return nothing };
+        let formats = [("string", ScopeFormat::String), ("array", ScopeFormat::Array)];
+        let read = Self {
+            client_id: map.get("client_id").and_then(|node| node.pointer()),
+            scope: map.get("scope").and_then(|node| node.pointer()),
+            scope_format: map.get("scope_format").and_then(|node| node.word(&formats)).unwrap_or(ScopeFormat::String),
+        };
+        map.finish();
+        read
+    }
+}
+
+impl IssuerRoles {
+    fn read(node: &Node<'_>) -> Option<Self> {
+        let map = node.map()?;
+        let at = map.require("at").map(|node| node.one_or_more().iter().filter_map(Node::pointer).collect());
+        let only = map.get("only").map(|node| owned(node.texts()));
+        map.finish();
+        Some(Self { at: at.unwrap_or_default(), only })
+    }
+}
+
+impl Jwks {
+    fn read(node: &Node<'_>) -> Option<Self> {
+        let map = node.map()?;
+        if let Some(inline) = map.get("inline") {
+            map.finish();
+            return Self::read_inline(&inline);
+        }
+        let refresh = duration(&map, "refresh", seconds(5 * MINUTE), seconds(MINUTE), seconds(HOUR));
+        let max_stale = duration(&map, "max_stale", seconds(HOUR), seconds(MINUTE), seconds(24 * HOUR));
+        let endpoint = Endpoint::read(&map);
+        map.finish();
+        if max_stale < refresh {
+            map.wrong_at("max_stale", "is shorter than refresh; keys would be thrown away before they are fetched again");
+        }
+        Some(Self::Fetched { endpoint: endpoint?, refresh, max_stale })
+    }
+
+    fn read_inline(node: &Node<'_>) -> Option<Self> {
+        if node.value.as_object().is_some() {
+            node.wrong("is a map; write the JWK Set as a string (YAML 1.1 turns its members n and y into booleans)");
+            return None;
+        }
+        let text = node.text()?;
+        match JwkSet::parse(text.as_bytes()) {
+            Err(error) => node.wrong(format_args!("is not a JWK Set: {error}")),
+            Ok((set, skipped)) if set.keys.is_empty() => {
+                let why = skipped.first().map_or_else(|| "it is empty".to_owned(), |key| key.reason.to_string());
+                node.wrong(format_args!("holds no key that could be used: {why}"));
+            }
+            Ok((set, skipped)) => return Some(Self::Inline { set, skipped }),
+        }
+        None
+    }
+}
+
+impl Endpoint {
+    fn read(map: &Map<'_>) -> Option<Self> {
+        let cluster = map.require("cluster").and_then(|node| read_cluster(&node));
+        let path = map.require("path").and_then(|node| read_path(&node));
+        let authority = map.get("authority").and_then(|node| node.token_text().map(str::to_owned));
+        let timeout = duration(map, "timeout", seconds(1), Duration::from_millis(50), seconds(10));
+        Some(Self { cluster: cluster?, path: path?, authority, timeout })
+    }
+}
+
+fn read_cluster(node: &Node<'_>) -> Option<String> {
+    let text = node.token_text()?;
+    if text.contains("://") {
+        node.wrong("is a URL; write the name of an Envoy cluster (Istio: outbound|443||login.bank.example), and the path beside it");
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+fn read_path(node: &Node<'_>) -> Option<String> {
+    let text = node.token_text()?;
+    if !text.starts_with('/') || text.contains('#') {
+        node.wrong(format_args!("{text:?} is not a path; it begins with a slash"));
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+impl Introspection {
+    fn read(node: &Node<'_>, environment: Environment<'_>) -> Option<Self> {
+        let map = node.map()?;
+        let endpoint = Endpoint::read(&map);
+        let only_yet = |name: &'static str, word: &str, others: &[&str]| {
+            let Some(node) = map.get(name) else { return };
+            match node.text() {
+                Some(text) if others.contains(&text) => {
+                    node.wrong(format_args!("{text} is not yet supported by this version; write {word}, or leave it out"));
+                }
+                Some(text) if text != word => {
+                    node.wrong(format_args!("{text:?} is none of {word}, {}", others.join(", ")));
+                }
+                _ => {}
+            }
+        };
+        only_yet("protocol", "rfc7662", &["rfc9701", "phantom", "split", "authlete"]);
+        only_yet("auth_method", "client_secret_basic", &["client_secret_post", "private_key_jwt", "tls_client_auth", "bearer"]);
+        map.not_yet(&["private_key", "token"]);
+        let client_id = map.require("client_id").and_then(|node| node.header_text().map(str::to_owned));
+        let client_secret = map.require("client_secret").and_then(|node| node.secret(environment));
+        let cache = duration(&map, "cache", seconds(30), ZERO, seconds(5 * MINUTE));
+        let stale_if_error = duration(&map, "stale_if_error", ZERO, ZERO, seconds(MINUTE));
+        let danger_allow_no_exp = flag(&map, "danger_allow_no_exp");
+        map.finish();
+        Some(Self {
+            endpoint: endpoint?,
+            client_id: client_id?,
+            client_secret: client_secret?,
+            cache,
+            stale_if_error,
+            danger_allow_no_exp,
+        })
+    }
+}
+
+impl PeerCertificate {
+    fn read(node: &Node<'_>) -> Self {
+        let Some(map) = node.map() else { return Self::default() };
+        let chain = map.get("chain").and_then(|node| node.word(&[("unverified", false), ("verified", true)]));
+        let domains = map.get("trust_domains").map(|node| node.list()).unwrap_or_default();
+        let read = Self {
+            chain_verified: chain.unwrap_or(false),
+            trust_domains: domains.iter().filter_map(read_trust_domain).collect(),
+            danger_unchecked_validity: flag(&map, "danger_unchecked_validity"),
+        };
+        if !read.trust_domains.is_empty() && !read.chain_verified {
+            map.wrong_at("trust_domains", "count only where the proxy verified the chain; if it does, write chain: verified beside it");
+        }
+        map.not_yet(&["relays"]);
+        map.finish();
+        read
+    }
+}
+
+fn read_trust_domain(node: &Node<'_>) -> Option<String> {
+    let text = node.text()?;
+    if !crate::policy::pattern::is_trust_domain(text) {
+        node.wrong(format_args!("{text:?} is not a trust domain; write it in lower case and without spiffe://"));
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+fn read_includes(node: &Node<'_>) -> Vec<(String, Vec<String>)> {
+    let Some(map) = node.map() else { return Vec::new() };
+    let includes = map.get("includes").and_then(|node| node.map());
+    map.not_yet(&["exclusive"]);
+    map.finish();
+    let entries = includes.iter().flat_map(Map::entries);
+    entries.map(|(role, node)| (role.to_owned(), owned(node.texts()))).collect()
+}
+
+impl Defaults {
+    fn read(map: &Map<'_>) -> Self {
+        if let Some(node) = map.get("revocation") {
+            refuse_later_words(&node, "none", &["introspection", "status_list"]);
+        }
+        if let Some(node) = map.get("cors_preflight") {
+            refuse_later_words(&node, "refuse", &["pass"]);
+        }
+        Self {
+            binding: map.get("binding").and_then(|node| read_binding(&node)),
+            danger_allow_plaintext: map.get("danger_allow_plaintext").and_then(|node| node.flag()),
+            challenge: map.get("challenge").and_then(|node| Challenge::read(&node)),
+            forward: map.get("forward").and_then(|node| Forward::read(&node)),
+        }
+    }
+
+    /// A route's own replaces the whole field.
+    pub fn under(&self, own: &Self) -> Self {
+        Self {
+            binding: own.binding.or(self.binding),
+            danger_allow_plaintext: own.danger_allow_plaintext.or(self.danger_allow_plaintext),
+            challenge: own.challenge.clone().or_else(|| self.challenge.clone()),
+            forward: own.forward.clone().or_else(|| self.forward.clone()),
+        }
+    }
+}
+
+fn refuse_later_words(node: &Node<'_>, word: &str, later: &[&str]) {
+    match node.text() {
+        Some(text) if later.contains(&text) => {
+            node.wrong(format_args!("{text} is not yet enforced by this version; write {word}, or leave it out"));
+        }
+        Some(text) if text != word => node.wrong(format_args!("{text:?} is none of {word}, {}", later.join(", "))),
+        _ => {}
+    }
+}
+
+fn read_binding(node: &Node<'_>) -> Option<Requirement> {
+    if matches!(node.value.as_str(), Some("dpop" | "either" | "both")) {
+        node.wrong("DPoP is not yet enforced by this version; write certificate or when_bound");
+        return None;
+    }
+    node.word(&[("certificate", Requirement::Certificate), ("when_bound", Requirement::WhenBound)])
+}
+
+impl Challenge {
+    fn read(node: &Node<'_>) -> Option<Self> {
+        let map = node.map()?;
+        let read = Self {
+            realm: map.get("realm").and_then(|node| node.header_text().map(str::to_owned)),
+            resource_metadata: map.get("resource_metadata").and_then(|node| node.token_text().map(str::to_owned)),
+        };
+        map.not_yet(&["serve"]);
+        map.finish();
+        Some(read)
+    }
+}
+
+/// Facts that stand in filter state always.
+const ALWAYS_TOLD: [&str; 7] = ["decision", "reason", "route", "client_id", "subject", "issuer", "binding"];
+
+impl Forward {
+    fn read(node: &Node<'_>) -> Option<Self> {
+        let map = node.map()?;
+        let token = map.get("token").and_then(|node| node.word(&[("keep", TokenForward::Keep), ("strip", TokenForward::Strip)]));
+        let filter_state = map.get("filter_state").and_then(|node| node.map());
+        let entries = filter_state.iter().flat_map(Map::entries);
+        let read = Self {
+            at: node.path.clone(),
+            token: token.unwrap_or(TokenForward::Keep),
+            filter_state: entries.filter_map(|(name, node)| Some((name.to_owned(), read_fact(name, &node)?))).collect(),
+        };
+        map.not_yet(&["headers"]);
+        map.finish();
+        Some(read)
+    }
+}
+
+fn read_fact(name: &str, node: &Node<'_>) -> Option<Fact> {
+    if ALWAYS_TOLD.contains(&name) {
+        node.wrong("always stands in filter state; choose another name");
+        return None;
+    }
+    if !crate::policy::pattern::is_name(name) {
+        node.wrong(format_args!("{name:?} is not a name; write letters, digits and _"));
+        return None;
+    }
+    if node.value.as_str().is_some_and(|text| text.starts_with('/')) {
+        return node.pointer().map(Fact::Claim);
+    }
+    let text = node.text()?;
+    let fact = match text {
+        "client_id" => Fact::ClientId,
+        "subject" => Fact::Subject,
+        "issuer" => Fact::Issuer,
+        "roles" => Fact::Roles,
+        "scopes" => Fact::Scopes,
+        "binding" => Fact::Binding,
+        "route" => Fact::Route,
+        "spiffe_id" => Fact::SpiffeId,
+        "certificate_sha256" => Fact::CertificateSha256,
+        _ => {
+            node.wrong(format_args!(
+                "{text:?} is none of client_id, subject, issuer, roles, scopes, binding, route, spiffe_id, certificate_sha256, \
+                 and no claim, which is written /{text}"
+            ));
+            return None;
+        }
+    };
+    Some(fact)
+}
+
+impl Route {
+    fn read(node: &Node<'_>) -> Option<Self> {
+        let map = node.map()?;
+        let own_name = map.require("name").and_then(|node| name(&node));
+        let path_text = map.get("path").map(|node| owned(node.texts()).into_iter().next().unwrap_or_default());
+        let read = Self {
+            at: node.path.clone(),
+            name: own_name.unwrap_or_default(),
+            hosts: patterns(&map, "host", HostPattern::parse),
+            methods: map.get("methods").map(|node| node.list().iter().filter_map(read_method).collect()).unwrap_or_default(),
+            paths: patterns(&map, "path", PathPattern::parse),
+            path_text: path_text.unwrap_or_else(|| "/**".to_owned()),
+            envoy_routes: texts_of(&map, "envoy_route"),
+            allow: Allow::read(&map),
+            issuers: texts_of(&map, "issuer"),
+            audiences: map.get("audiences").map(|node| owned(node.list().iter().filter_map(Node::text).collect())),
+            scopes: map.get("scopes").map(|node| read_scopes(&node)).unwrap_or_default(),
+            own: Defaults::read(&map),
+            danger_forward_unverified_token: flag(&map, "danger_forward_unverified_token"),
+        };
+        map.not_yet(&["danger_allow_path", "acr_values", "max_age", "ask", "danger_dry_run"]);
+        map.finish();
+        read.allow_fits(&map);
+        Some(read)
+    }
+
+    /// A public route asks nobody.
+    fn allow_fits(&self, map: &Map<'_>) {
+        if !matches!(self.allow, Some(Allow::Public)) {
+            return;
+        }
+        if !map.has("methods") {
+            map.node().wrong("is public, and says no methods; write those that everybody may use: methods: [GET]");
+        }
+        for asks in ["issuer", "audiences", "scopes", "binding", "revocation", "acr_values", "max_age"] {
+            if map.has(asks) {
+                map.wrong_at(asks, "asks for a token, and the route is public; take one of them out");
+            }
+        }
+    }
+}
+
+fn patterns<T, E: core::fmt::Display>(map: &Map<'_>, name: &'static str, parse: fn(&str) -> Result<T, E>) -> Vec<T> {
+    let nodes = map.get(name).map(|node| node.one_or_more()).unwrap_or_default();
+    nodes.iter().filter_map(|node| told(node, parse(node.text()?))).collect()
+}
+
+fn told<T>(node: &Node<'_>, parsed: Result<T, impl core::fmt::Display>) -> Option<T> {
+    parsed.map_err(|error| node.wrong(error)).ok()
+}
+
+fn read_method(node: &Node<'_>) -> Option<String> {
+    let text = node.text()?;
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if text == "*" || !text.bytes().all(is_token) {
+        node.wrong(format_args!("{text:?} is not a method; leave methods out for any"));
+        return None;
+    }
+    if text.bytes().any(|byte| byte.is_ascii_lowercase()) {
+        node.wrong(format_args!("methods are compared with case; write {}", text.to_ascii_uppercase()));
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+/// Scope tokens of RFC 6749 §3.3.
+fn read_scopes(node: &Node<'_>) -> Vec<String> {
+    let scopes = node.list();
+    scopes
+        .iter()
+        .filter_map(|node| {
+            let text = node.text()?;
+            if text.contains(' ') {
+                node.wrong(format_args!("{text:?} holds a blank; write a list, one scope an item: [{}]", text.replace(' ', ", ")));
+                return None;
+            }
+            node.token_text().map(str::to_owned)
+        })
+        .collect()
+}
+
+impl Allow {
+    fn read(map: &Map<'_>) -> Option<Self> {
+        let Some(node) = map.get("allow") else {
+            if !map.has("allow") {
+                map.node().wrong(
+                    "has no allow, and nobody may pass without one; write a list of rules, `allow: authenticated` (every good token) \
+                     or `allow: public` (everybody)",
+                );
+            }
+            return None;
+        };
+        match node.value {
+            Value::String(text) if text == "public" => Some(Self::Public),
+            Value::String(text) if text == "authenticated" => Some(Self::Authenticated),
+            Value::Array(_) => Some(Self::Rules(node.list().iter().map(Rule::read).collect())),
+            _ => {
+                node.wrong("is no list of rules, and neither public nor authenticated");
+                None
+            }
+        }
+    }
+}
+
+impl Rule {
+    fn read(node: &Node<'_>) -> Self {
+        let mut rule = Self { at: node.path.clone(), ..Self::default() };
+        let Some(map) = node.map() else { return rule };
+        rule.roles = texts_of(&map, "role");
+        rule.clients = texts_of(&map, "client");
+        rule.issuers = texts_of(&map, "issuer");
+        rule.scopes = map.get("scopes").map(|node| read_scopes(&node)).unwrap_or_default();
+        rule.without_token = map.get("token").and_then(|node| node.word(&[("none", true)])).unwrap_or(false);
+        if let Some(node) = map.get("claims") {
+            rule.claims = read_claims(&node, &mut rule.references);
+        }
+        if let Some(node) = map.get("certificate") {
+            rule.certificate = read_certificate(&node, &mut rule.references);
+        }
+        if let Some(node) = map.get("not") {
+            rule.not = node.one_or_more().iter().map(Self::read).collect();
+        }
+        map.not_yet(&["principal", "subject", "acr_values", "max_age", "authorization_details", "when"]);
+        map.finish();
+        let names = ["role", "client", "issuer", "claims", "certificate", "scopes", "principal", "authorization_details", "when"];
+        if !names.iter().any(|name| map.has(name)) {
+            map.node().wrong("names nobody; say who may pass: role, client, claims, certificate or scopes");
+        }
+        rule
+    }
+
+    /// Whether it looks at the token.
+    pub fn asks_token(&self) -> Option<&'static str> {
+        let claims = self.references.iter().any(|(_, reference)| matches!(reference, Reference::Claim(_)));
+        [
+            ("role", !self.roles.is_empty()),
+            ("client", !self.clients.is_empty()),
+            ("issuer", !self.issuers.is_empty()),
+            ("claims", !self.claims.is_empty()),
+            ("scopes", !self.scopes.is_empty()),
+            ("a reference to a claim", claims),
+            ("not", self.not.iter().any(|rule| rule.asks_token().is_some())),
+        ]
+        .into_iter()
+        .find_map(|(name, asks)| asks.then_some(name))
+    }
+}
+
+fn read_claims(node: &Node<'_>, references: &mut Vec<(String, Reference)>) -> Vec<(Pointer, ClaimTest)> {
+    let Some(map) = node.map() else { return Vec::new() };
+    let mut claims = Vec::new();
+    for (key, node) in map.entries() {
+        let pointer = Pointer::parse(key).ok().filter(|_| key.starts_with('/'));
+        if pointer.is_none() {
+            node.wrong(format_args!("{key:?} is not a JSON pointer; write /{}", key.replace('.', "/")));
+        }
+        if let (Some(pointer), Some(test)) = (pointer, read_claim_test(&node, references)) {
+            claims.push((pointer, test));
+        }
+    }
+    claims
+}
+
+fn read_claim_test(node: &Node<'_>, references: &mut Vec<(String, Reference)>) -> Option<ClaimTest> {
+    if node.value.as_object().is_none() {
+        return Some(ClaimTest::OneOf(operands(node, references)));
+    }
+    if let Some(name) = unquoted_reference(node.value) {
+        node.wrong(format_args!("is a map; a reference needs quotes: \"{{{name}}}\""));
+        return None;
+    }
+    let map = node.map()?;
+    let contains = map.get("contains").map(|node| ClaimTest::Contains(operands(&node, references)));
+    let contains_all = map.get("contains_all").map(|node| ClaimTest::ContainsAll(operands(&node, references)));
+    let present = map.get("present").and_then(|node| match node.flag() {
+        Some(false) => {
+            node.wrong("is false; to refuse who has the claim write not: {claims: {…: {present: true}}}");
+            None
+        }
+        other => other.map(|_| ClaimTest::Present),
+    });
+    map.finish();
+    let mut tests = [contains, contains_all, present].into_iter().flatten();
+    let first = tests.next();
+    if tests.next().is_some() {
+        map.node().wrong("says two things of one claim; write two rules, or one of them");
+    }
+    first
+}
+
+/// `{account}` without quotes is a map in YAML, with a member of no value.
+fn unquoted_reference(value: &Value) -> Option<&str> {
+    let object = value.as_object()?;
+    let mut members = object.iter();
+    match (members.next(), members.next()) {
+        (Some((name, Value::Null)), None) => Some(name),
+        _ => None,
+    }
+}
+
+fn operands(node: &Node<'_>, references: &mut Vec<(String, Reference)>) -> Vec<Operand> {
+    let nodes = node.one_or_more();
+    nodes.iter().filter_map(|node| operand(node, references)).collect()
+}
+
+fn operand(node: &Node<'_>, references: &mut Vec<(String, Reference)>) -> Option<Operand> {
+    let operand = match node.value {
+        Value::String(text) => told(node, Operand::parse(text))?,
+        Value::Bool(truth) => Operand::Bool(*truth),
+        Value::Integer(_) | Value::Float(_) => match node.value.integer() {
+            Some(number) => Operand::Integer(number),
+            None => {
+                node.wrong("is not a whole number below 2^53; write it as text");
+                return None;
+            }
+        },
+        Value::Object(_) => {
+            match unquoted_reference(node.value) {
+                Some(name) => node.wrong(format_args!("is a map; a reference needs quotes: \"{{{name}}}\"")),
+                None => node.wrong("is a map; write text, a number, true or false, or a list of them"),
+            }
+            return None;
+        }
+        Value::Null | Value::Array(_) => {
+            node.wrong("is no value to compare with; write text, a number, true or false");
+            return None;
+        }
+    };
+    if let Some(reference) = operand.reference() {
+        references.push((node.path.clone(), reference.clone()));
+    }
+    Some(operand)
+}
+
+fn read_certificate(node: &Node<'_>, references: &mut Vec<(String, Reference)>) -> Option<CertificateTest> {
+    let map = node.map()?;
+    let spiffe_id: Vec<SpiffePattern> = patterns(&map, "spiffe_id", SpiffePattern::parse);
+    for reference in spiffe_id.iter().flat_map(SpiffePattern::references) {
+        references.push((format!("{}.spiffe_id", node.path), reference));
+    }
+    let san_uri = map.get("san_uri").map(|node| operands(&node, references)).unwrap_or_default();
+    let sha256 = map.get("sha256").map(|node| node.one_or_more()).unwrap_or_default();
+    let test = CertificateTest {
+        spiffe_id,
+        san_dns: patterns(&map, "san_dns", DnsPattern::parse),
+        san_uri,
+        sha256: sha256.iter().filter_map(read_digest).collect(),
+    };
+    map.not_yet(&["san_email", "san_ip", "subject", "psd2_role", "extended_key_usage"]);
+    map.finish();
+    Some(test)
+}
+
+fn read_digest(node: &Node<'_>) -> Option<CertificateDigest> {
+    let text = node.text()?;
+    let digest = CertificateDigest::from_hex(text.as_bytes());
+    if digest.is_none() {
+        node.wrong("is not the SHA-256 of a certificate's DER; write 64 lower-case hexadecimal digits");
+    }
+    digest
+}
+
+impl Limits {
+    fn read(node: &Node<'_>) -> Self {
+        let Some(map) = node.map() else { return Self::default() };
+        let default = Self::default();
+        let read = Self {
+            tokens: map.get("tokens").and_then(|node| node.whole(0, 1_000_000)).unwrap_or(default.tokens),
+            token_bytes: map.get("token_bytes").and_then(|node| node.size(64 * 1024, 512 * 1024 * 1024)).unwrap_or(default.token_bytes),
+            callouts: map.get("callouts").and_then(|node| node.whole(4, 4096)).unwrap_or(default.callouts),
+            waiting: map.get("waiting").and_then(|node| node.whole(1, 65_536)).unwrap_or(default.waiting),
+        };
+        map.not_yet(&["proofs"]);
+        map.finish();
+        read
+    }
+}
