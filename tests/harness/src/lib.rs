@@ -1,1 +1,55 @@
-//! Starts what the tests and the demo need around the filter.
+//! Starts what the tests and the demo need around the filter: values that stop what they started when they are dropped.
+//!
+//! - [`Authority`], [`Leaf`], [`Certificate`]: a certificate authority and what it issues
+//! - [`Upstream`]: the service behind the proxy, which records what reaches it
+//! - [`AuthorizationServer`]: a scripted one that can be slow, wrong, rotate its keys, and counts what it was asked
+//! - [`OidcProvider`]: a real one
+//! - [`Envoy`]: the proxy, by a configuration of the tests or by one of `envoy/*.yaml`
+//! - [`Client`], [`Connection`]: requests over TLS with or without a certificate, octet by octet
+//! - [`module`]: the filter, built once a run
+//!
+//! All listen on loopback, on ports that the system chose, so tests run side by side.
+
+mod authorization_server;
+mod certificate;
+mod client;
+mod directory;
+mod envoy;
+mod http;
+mod keys;
+mod module;
+mod oidc_provider;
+mod process;
+mod server;
+mod upstream;
+
+pub use authorization_server::{AuthorizationServer, Fault};
+pub use certificate::{Authority, Certificate, Leaf};
+pub use client::{Client, Connection, Request};
+pub use directory::Directory;
+pub use envoy::{Cluster, Configuration, Envoy, Options, Tls};
+pub use http::{Fields, Response};
+pub use keys::{Algorithm, SigningKey, base64url, sign_octets};
+pub use module::{module, set_up};
+pub use oidc_provider::OidcProvider;
+pub use server::Received;
+pub use upstream::Upstream;
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Seconds since 1970.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock stands after 1970").as_secs()
+}
+
+/// Waits until `done` says so; false when it has not within `most`.
+pub fn wait_until(most: Duration, mut done: impl FnMut() -> bool) -> bool {
+    let end = Instant::now() + most;
+    while !done() {
+        if Instant::now() > end {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    true
+}

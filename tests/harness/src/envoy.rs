@@ -1,0 +1,386 @@
+//! A real Envoy with the filter in it, by a configuration of the tests or by one of `envoy/*.yaml`.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::certificate::{Authority, Certificate, Leaf};
+use crate::client::{Client, Request};
+use crate::directory::Directory;
+use crate::module::{envoy, module, top};
+use crate::process::Process;
+use crate::wait_until;
+
+/// What a listener asks of those who connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tls {
+    /// TLS; a client certificate is asked for, and verified where one is shown.
+    Optional,
+    /// TLS; any client certificate is taken, whoever issued it.
+    Untrusted,
+    /// TLS; no certificate is asked for.
+    None,
+    /// No TLS.
+    Plaintext,
+}
+
+/// A cluster that the filter or the router may reach.
+#[derive(Clone)]
+pub struct Cluster {
+    pub name: String,
+    pub address: SocketAddr,
+    /// The authority that its server certificate is verified by; none in the clear.
+    pub trusted: Option<Certificate>,
+}
+
+/// One plug-in: its name, and the document that it is given.
+#[derive(Clone)]
+pub struct Configuration {
+    pub name: String,
+    pub document: String,
+}
+
+/// How the proxy is started.
+#[derive(Clone)]
+pub struct Options {
+    pub concurrency: u32,
+    pub tls: Tls,
+    pub clusters: Vec<Cluster>,
+    /// Variables of the VM.
+    pub environment: Vec<(String, String)>,
+    /// Plug-ins, all in one VM; the first that does not let a request pass decides.
+    pub plugins: Vec<Configuration>,
+    /// Routes instead of the one that takes all to `upstream`.
+    pub routes: Option<Value>,
+}
+
+pub struct Envoy {
+    process: Mutex<Process>,
+    directory: Directory,
+    options: Mutex<Options>,
+    authority: Authority,
+    admin: SocketAddr,
+    version: AtomicU32,
+}
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+impl Options {
+    pub fn new(document: &Value, upstream: SocketAddr) -> Self {
+        Self {
+            concurrency: 1,
+            tls: Tls::Optional,
+            clusters: vec![Cluster { name: "upstream".into(), address: upstream, trusted: None }],
+            environment: Vec::new(),
+            plugins: vec![Configuration { name: "holdfast".into(), document: document.to_string() }],
+            routes: None,
+        }
+    }
+
+    pub fn cluster(mut self, name: &str, address: SocketAddr) -> Self {
+        self.clusters.push(Cluster { name: name.into(), address, trusted: None });
+        self
+    }
+
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = tls;
+        self
+    }
+}
+
+impl Envoy {
+    /// Starts the proxy and waits until it listens.
+    pub fn start(authority: Authority, options: Options) -> Self {
+        let directory = Directory::new();
+        let server = authority.issue(Leaf::server());
+        directory.write("server.crt", &server.cert_pem);
+        directory.write("server.key", &server.key_pem);
+        directory.write("client-ca.crt", &authority.certificate.cert_pem);
+        for cluster in &options.clusters {
+            if let Some(trusted) = &cluster.trusted {
+                directory.write(&format!("{}-ca.crt", cluster.name), &trusted.cert_pem);
+            }
+        }
+        directory.write("listeners.json", listeners(&directory, &options, 0).to_string());
+        directory.write("envoy.json", bootstrap(&directory, &options).to_string());
+        let started = Self::run(authority, directory, options, "envoy.json");
+        let result = started.wait_for_listener(0);
+        assert!(result.is_ok(), "Envoy does not listen: {}\n{}", result.unwrap_err(), started.log());
+        started
+    }
+
+    /// Starts it with one of `envoy/*.yaml`, in which nothing is changed but addresses, ports and file paths.
+    pub fn start_example(authority: Authority, name: &str, upstream: SocketAddr, login: SocketAddr, login_ca: &Certificate, environment: &[(&str, &str)]) -> Self {
+        let directory = Directory::new();
+        let server = authority.issue(Leaf::server());
+        directory.write("server.crt", &server.cert_pem);
+        directory.write("server.key", &server.key_pem);
+        directory.write("client-ca.crt", &authority.certificate.cert_pem);
+        directory.write("login-ca.crt", &login_ca.cert_pem);
+        std::fs::copy(module(), directory.path().join("holdfast.wasm")).expect("the module");
+        let text = std::fs::read_to_string(top().join("envoy").join(name)).expect("the example");
+        let text = text
+            .replace("/etc/envoy/", &format!("{}/", directory.path().display()))
+            .replace("port_value: 8443", "port_value: 0")
+            .replace("port_value: 8080", &format!("port_value: {}", upstream.port()))
+            .replace("port_value: 9443", &format!("port_value: {}", login.port()))
+            .replace("localhost:9443", &format!("localhost:{}", login.port()))
+            .replace("port_value: 9901", "port_value: 0");
+        directory.write("envoy.yaml", text);
+        let mut options = Options::new(&Value::Null, upstream);
+        options.environment = environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let started = Self::run(authority, directory, options, "envoy.yaml");
+        assert!(wait_until(PATIENCE, || started.port().is_some()), "Envoy does not listen:\n{}", started.log());
+        started
+    }
+
+    fn run(authority: Authority, directory: Directory, options: Options, file: &str) -> Self {
+        let path = |name: &str| directory.path().join(name);
+        let log = std::fs::File::create(path("envoy.log")).expect("a log file");
+        let output = std::fs::File::create(path("access.log")).expect("a log file");
+        let mut command = Command::new(envoy());
+        command
+            .args(["--disable-hot-restart", "--log-level", "info", "--file-flush-interval-msec", "20", "-c"])
+            .arg(path(file))
+            .arg("--concurrency")
+            .arg(options.concurrency.to_string())
+            .arg("--admin-address-path")
+            .arg(path("admin"))
+            .envs(options.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(log);
+        let mut process = Process::start(&mut command);
+        let mut admin = None;
+        let ready = wait_until(PATIENCE, || {
+            admin = std::fs::read_to_string(path("admin")).ok().and_then(|text| text.trim().parse().ok());
+            admin.is_some() || !process.is_alive()
+        });
+        let log = || std::fs::read_to_string(path("envoy.log")).unwrap_or_default();
+        let Some(admin) = admin.filter(|_| ready) else { panic!("Envoy does not start:\n{}", log()) };
+        let (process, options) = (Mutex::new(process), Mutex::new(options));
+        Self { process, directory, options, authority, admin, version: AtomicU32::new(0) }
+    }
+
+    /// The authority that issued its own certificate and verifies those of clients.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        let port = self.port().expect("a listener");
+        SocketAddr::from(([127, 0, 0, 1], port))
+    }
+
+    fn port(&self) -> Option<u16> {
+        let listeners = self.try_admin("/listeners?format=json")?;
+        let listeners: Value = serde_json::from_str(&listeners).ok()?;
+        let port = listeners["listener_statuses"][0]["local_address"]["socket_address"]["port_value"].as_u64()?;
+        u16::try_from(port).ok().filter(|port| *port != 0)
+    }
+
+    /// A client that shows this certificate.
+    pub fn client(&self, own: &Certificate) -> Client {
+        Client::with(self.address(), &self.authority.certificate, own)
+    }
+
+    pub fn anonymous(&self) -> Client {
+        match self.options().tls {
+            Tls::Plaintext => Client::plaintext(self.address()),
+            Tls::Optional | Tls::Untrusted | Tls::None => Client::anonymous(self.address(), &self.authority.certificate),
+        }
+    }
+
+    fn options(&self) -> MutexGuard<'_, Options> {
+        self.options.lock().expect("the options")
+    }
+
+    /// Gives the proxy other plug-ins while it runs, and says what it thinks of them.
+    pub fn push(&self, plugins: Vec<Configuration>) -> Result<(), String> {
+        self.options().plugins = plugins;
+        let version = self.version.fetch_add(1, Ordering::Relaxed) + 1;
+        let before = self.updates();
+        let text = listeners(&self.directory, &self.options(), version).to_string();
+        self.directory.write("listeners.json", text);
+        self.wait_for_listener(before)
+    }
+
+    /// The same with one plug-in.
+    pub fn configure(&self, document: &Value) -> Result<(), String> {
+        self.push(vec![Configuration { name: "holdfast".into(), document: document.to_string() }])
+    }
+
+    fn updates(&self) -> u64 {
+        self.stat("listener_manager.lds.update_success") + self.stat("listener_manager.lds.update_rejected")
+    }
+
+    fn wait_for_listener(&self, before: u64) -> Result<(), String> {
+        let rejected = self.stat("listener_manager.lds.update_rejected");
+        if !wait_until(PATIENCE, || self.updates() > before && self.port().is_some()) {
+            return Err("it neither took nor refused its listener".to_owned());
+        }
+        // A listener that is taken replaces the old one when its workers have it.
+        wait_until(PATIENCE, || self.stat("listener_manager.total_listeners_warming") == 0);
+        if before > 0 && self.stat("listener_manager.lds.update_rejected") > rejected {
+            return Err(self.log());
+        }
+        Ok(())
+    }
+
+    pub fn stat(&self, name: &str) -> u64 {
+        self.stats(name).get(name).copied().unwrap_or(0)
+    }
+
+    /// All counters and gauges whose names hold this.
+    pub fn stats(&self, part: &str) -> BTreeMap<String, u64> {
+        let text = self.try_admin(&format!("/stats?filter={part}")).unwrap_or_default();
+        text.lines().filter_map(|line| line.split_once(": ")).filter_map(|(name, value)| Some((name.into(), value.parse().ok()?))).collect()
+    }
+
+    pub fn admin(&self, path: &str) -> String {
+        self.try_admin(path).expect("the admin interface")
+    }
+
+    fn try_admin(&self, path: &str) -> Option<String> {
+        Some(Client::plaintext(self.admin).try_send(&Request::get(path)).ok()?.text())
+    }
+
+    /// What Envoy and the filter logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("envoy.log")).unwrap_or_default()
+    }
+
+    /// A line a request: status, details, then decision, reason, route, issuer, client, subject and binding of the filter.
+    pub fn access_log(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.directory.path().join("access.log")).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// Waits for that many lines in the access log, which is written a moment later.
+    pub fn access_lines(&self, count: usize) -> Vec<String> {
+        wait_until(Duration::from_secs(5), || self.access_log().len() >= count);
+        self.access_log()
+    }
+
+    pub fn is_alive(&self) -> bool {
+        self.process.lock().expect("the process").is_alive()
+    }
+
+    /// Resident memory in KiB.
+    pub fn memory(&self) -> u64 {
+        let id = self.process.lock().expect("the process").id();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+        line.split_whitespace().next().and_then(|size| size.parse().ok()).unwrap_or(0)
+    }
+
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.lock().expect("the process").id()
+    }
+}
+
+fn bootstrap(directory: &Directory, options: &Options) -> Value {
+    let clusters: Vec<Value> = options.clusters.iter().map(|cluster| compile_cluster(directory, cluster)).collect();
+    json!({
+        "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}},
+        "node": {"id": "test", "cluster": "test"},
+        "dynamic_resources": {"lds_config": {"path_config_source": {"path": directory.path().join("listeners.json")}}},
+        "static_resources": {"clusters": clusters}
+    })
+}
+
+fn compile_cluster(directory: &Directory, cluster: &Cluster) -> Value {
+    let endpoint = json!({"address": {"socket_address": {"address": "127.0.0.1", "port_value": cluster.address.port()}}});
+    let mut compiled = json!({
+        "name": cluster.name, "type": "STATIC", "connect_timeout": "1s",
+        "load_assignment": {"cluster_name": cluster.name, "endpoints": [{"lb_endpoints": [{"endpoint": endpoint}]}]}
+    });
+    if cluster.trusted.is_some() {
+        let names = json!([{"san_type": "DNS", "matcher": {"exact": "localhost"}}]);
+        let file = directory.path().join(format!("{}-ca.crt", cluster.name));
+        compiled["transport_socket"] = json!({"name": "tls", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext", "sni": "localhost",
+            "common_tls_context": {"validation_context": {"trusted_ca": {"filename": file}, "match_typed_subject_alt_names": names}}
+        }});
+    }
+    compiled
+}
+
+fn listeners(directory: &Directory, options: &Options, version: u32) -> Value {
+    let variables: serde_json::Map<String, Value> =
+        options.environment.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+    let mut filters: Vec<Value> = options.plugins.iter().map(|plugin| wasm(plugin, &variables)).collect();
+    filters.push(json!({"name": "router", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}));
+    let everything = json!([{"match": {"prefix": "/"}, "route": {"cluster": "upstream"}}]);
+    let told = ["decision", "reason", "route", "issuer", "client_id", "subject", "binding"];
+    let told: Vec<String> = told.iter().map(|fact| format!("%FILTER_STATE(wasm.holdfast.{fact}:PLAIN)%")).collect();
+    let format = format!("%RESPONSE_CODE% %RESPONSE_CODE_DETAILS% {}\n", told.join(" "));
+    let manager = json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "test", "stream_idle_timeout": "30s", "http_filters": filters,
+        "route_config": {"virtual_hosts": [{
+            "name": "all", "domains": ["*"], "routes": options.routes.clone().unwrap_or(everything)}]},
+        "access_log": [{"name": "stdout", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
+            "log_format": {"text_format_source": {"inline_string": format}}}}]
+    });
+    let mut chain = json!({"filters": [{"name": "http", "typed_config": manager}]});
+    if options.tls != Tls::Plaintext {
+        chain["transport_socket"] = downstream_tls(directory, options.tls);
+    }
+    json!({
+        "version_info": version.to_string(),
+        "resources": [{
+            "@type": "type.googleapis.com/envoy.config.listener.v3.Listener", "name": "test",
+            "address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}, "filter_chains": [chain]
+        }]
+    })
+}
+
+fn wasm(plugin: &Configuration, variables: &serde_json::Map<String, Value>) -> Value {
+    json!({"name": plugin.name, "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+        "config": {
+            "name": plugin.name, "root_id": plugin.name, "failure_policy": "FAIL_RELOAD",
+            "configuration": {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": plugin.document},
+            "vm_config": {
+                "vm_id": "test", "runtime": "envoy.wasm.runtime.v8", "code": {"local": {"filename": module()}},
+                "environment_variables": {"key_values": variables}
+            }
+        }
+    }})
+}
+
+fn downstream_tls(directory: &Directory, tls: Tls) -> Value {
+    let file = |name: &str| json!({"filename": directory.path().join(name)});
+    let mut common = json!({"tls_certificates": [{"certificate_chain": file("server.crt"), "private_key": file("server.key")}]});
+    match tls {
+        Tls::None | Tls::Plaintext => {}
+        Tls::Optional => common["validation_context"] = json!({"trusted_ca": file("client-ca.crt")}),
+        Tls::Untrusted => {
+            common["validation_context"] =
+                json!({"trusted_ca": file("client-ca.crt"), "trust_chain_verification": "ACCEPT_UNTRUSTED"});
+        }
+    }
+    json!({"name": "tls", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+        "common_tls_context": common,
+        "disable_stateless_session_resumption": true, "disable_stateful_session_resumption": true
+    }})
+}

@@ -1,0 +1,31 @@
+//! What has to be fetched or built before anything starts, by the script that `make` uses too; once a run.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The top of the repository.
+pub fn top() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+/// Runs one step of the set-up and returns the path that it ends with.
+pub fn set_up(step: &str) -> PathBuf {
+    let output = Command::new(top().join("tests/set-up")).arg(step).stderr(std::process::Stdio::inherit()).output();
+    let output = output.unwrap_or_else(|error| panic!("the set-up does not start: {error}"));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "set-up of {step} failed:\n{text}");
+    PathBuf::from(text.lines().last().expect("the set-up ends with a path").trim())
+}
+
+/// The filter: the file that `HOLDFAST_WASM` names, or else built once a run.
+pub fn module() -> &'static Path {
+    static MODULE: OnceLock<PathBuf> = OnceLock::new();
+    MODULE.get_or_init(|| std::env::var_os("HOLDFAST_WASM").map_or_else(|| set_up("wasm"), PathBuf::from))
+}
+
+/// Envoy's binary.
+pub fn envoy() -> &'static Path {
+    static ENVOY: OnceLock<PathBuf> = OnceLock::new();
+    ENVOY.get_or_init(|| set_up("envoy"))
+}

@@ -1,0 +1,87 @@
+//! A real authorization server: node-oidc-provider, with client authentication by certificate and bound tokens.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::certificate::{Authority, Certificate, Leaf};
+use crate::client::{Client, Request};
+use crate::directory::Directory;
+use crate::module::{set_up, top};
+use crate::process::Process;
+use crate::{base64url, http};
+
+pub struct OidcProvider {
+    _process: Process,
+    _directory: Directory,
+    address: SocketAddr,
+    trusted: Certificate,
+    /// The secret of client `rs`, which may introspect.
+    pub rs_secret: String,
+}
+
+impl OidcProvider {
+    /// Starts it with a certificate of this authority, which also vouches for its clients.
+    pub fn start(authority: &Authority) -> Self {
+        let modules = set_up("oidc-provider");
+        let directory = Directory::new();
+        let server = authority.issue(Leaf::server());
+        let certificate = directory.write("server.crt", &server.cert_pem);
+        let key = directory.write("server.key", &server.key_pem);
+        let trusted = directory.write("client-ca.crt", &authority.certificate.cert_pem);
+        let mut secret = [0; 24];
+        getrandom::fill(&mut secret).expect("random octets");
+        let rs_secret = base64url(&secret);
+        // The issuer holds the port, so it has to be known before the server starts.
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port();
+        let mut command = Command::new("node");
+        command
+            .arg(top().join("tests/oidc-provider/server.mjs"))
+            .env("PORT", port.to_string())
+            .env("ISSUER", format!("https://localhost:{port}"))
+            .env("CERTIFICATE_FILE", certificate)
+            .env("KEY_FILE", key)
+            .env("CLIENT_CA_FILE", trusted)
+            .env("RS_SECRET", &rs_secret)
+            .env("NODE_MODULES_DIR", modules)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        let mut process = Process::start(&mut command);
+        let output = process.child().stdout.take().expect("its output");
+        let mut lines = BufReader::new(output).lines().map_while(Result::ok);
+        assert!(lines.any(|line| line.starts_with("listening")), "node-oidc-provider does not start");
+        std::thread::spawn(move || lines.count());
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        Self { _process: process, _directory: directory, address, trusted: authority.certificate.clone(), rs_secret }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn issuer(&self) -> String {
+        format!("https://localhost:{}", self.address.port())
+    }
+
+    /// An access token for a client by its certificate (client credentials, RFC 8705 §2.1).
+    pub fn token(&self, client: &str, certificate: &Certificate, scope: &str, resource: &str) -> String {
+        let form = format!("grant_type=client_credentials&client_id={client}&scope={}&resource={resource}", scope.replace(' ', "+"));
+        let response = self.post("/token", certificate, &form);
+        let answer: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+        answer["access_token"].as_str().unwrap_or_else(|| panic!("no token: {} {}", response.status, response.text())).to_owned()
+    }
+
+    pub fn revoke(&self, client: &str, certificate: &Certificate, token: &str) {
+        let response = self.post("/token/revocation", certificate, &format!("client_id={client}&token={token}"));
+        assert_eq!(response.status, 200, "revocation: {}", response.text());
+    }
+
+    fn post(&self, path: &str, certificate: &Certificate, form: &str) -> http::Response {
+        let mut request = Request::new("POST", path).field("content-type", "application/x-www-form-urlencoded").body(form);
+        request.fields[0].1 = format!("localhost:{}", self.address.port()).into_bytes();
+        Client::with(self.address, &self.trusted, certificate).send(&request)
+    }
+}
