@@ -1,13 +1,8 @@
 //! What is decided where the standards leave it open (checklist (c)), and what is told of it.
 
-use harness::{Authority, Certificate, Leaf};
 use serde_json::{Value, json};
 
-use super::world::{Key, NOW, PASSES, World, bank, claims, get, request, token};
-
-fn certificate() -> Certificate {
-    Authority::new("test CA").issue(Leaf::client("bank"))
-}
+use super::world::{Key, NOW, PASSES, World, bank, certificate, claims, get, request, token};
 
 fn one_route(route: Value) -> World {
     let mut whole = json!({"name": "all", "path": "/**", "allow": "authenticated"});
@@ -76,9 +71,7 @@ fn a_token_without_a_binding_is_refused_and_one_that_is_stolen_too() {
 
 #[test]
 fn a_certificate_outside_its_dates_binds_nothing() {
-    let ca = Authority::new("test CA");
-    // The world's clock stands elsewhere than the one that the authority dates by.
-    let issued = ca.issue(Leaf::client("bank"));
+    let issued = certificate();
     let mut world = one_route(json!({}));
     let asked = get("/").bearer(&token(&issued, json!({}))).certificate(&issued);
     assert_eq!(world.verdict(&asked), PASSES);

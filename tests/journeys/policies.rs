@@ -1,16 +1,12 @@
 //! The policies of the configuration guide that this version can enforce, each with the requests that stand beside it.
 
-use harness::{Authority, Certificate, Leaf};
+use harness::{Authority, Certificate};
 use serde_json::{Value, json};
 
-use super::world::{Ask, Key, NOW, PASSES, World, bank, get, request, token};
-
-fn certificate() -> Certificate {
-    Authority::new("test CA").issue(Leaf::client("bank"))
-}
+use super::world::{Ask, Key, NOW, PASSES, World, bank, certificate, get, leaf, request, token};
 
 fn with_id(ids: &[&str]) -> Certificate {
-    Authority::new("test CA").issue(ids.iter().fold(Leaf::client("workload"), |leaf, id| leaf.uri(id)))
+    Authority::new("test CA").issue(ids.iter().fold(leaf(), |leaf, id| leaf.uri(id)))
 }
 
 /// Sends each request and compares status and reason.

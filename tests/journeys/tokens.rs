@@ -2,14 +2,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use harness::{Authority, Certificate, Leaf};
+use harness::Certificate;
 use serde_json::{Value, json};
 
-use super::world::{Key, NOW, PASSES, World, bank, claims, get, token};
-
-fn certificate() -> Certificate {
-    Authority::new("test CA").issue(Leaf::client("bank"))
-}
+use super::world::{Key, NOW, PASSES, World, bank, certificate, claims, get, token};
 
 /// One route for every good token of `bank`.
 fn world() -> World {
@@ -185,8 +181,8 @@ fn octets_that_are_no_strict_jwt_never_reach_introspection() {
     let twice = |member: &str| format!("{{{member},{}", body.strip_prefix('{').unwrap());
     let table = [
         (good.clone(), PASSES),
-        (format!("{header}=.{payload}.{signature}"), refused("token.malformed")),
-        (format!("{header}.{payload}=.{signature}"), refused("token.malformed")),
+        (format!("{header}=.{payload}.{signature}"), refused("credential.malformed")),
+        (format!("{header}.{payload}=.{signature}"), refused("credential.malformed")),
         (format!("{header}.{payload}.{signature}="), refused("token.malformed")),
         (format!("{header}.{payload}."), refused("token.malformed")),
         (format!("{header}..{signature}"), refused("token.malformed")),

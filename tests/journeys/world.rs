@@ -274,3 +274,14 @@ pub fn token(bound_to: &harness::Certificate, others: Value) -> String {
     Key::named("k1").jwt(&claims(bound_to, others))
 }
 
+
+/// A leaf that is valid at the world's time too.
+pub fn leaf() -> harness::Leaf {
+    const YEAR: i64 = 365 * 24 * 3600;
+    harness::Leaf::client("bank").valid(-YEAR, YEAR)
+}
+
+/// The certificate of some client.
+pub fn certificate() -> harness::Certificate {
+    harness::Authority::new("test CA").issue(leaf())
+}
