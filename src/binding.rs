@@ -148,7 +148,10 @@ mod tests {
     #[test]
     fn a_dpop_bound_token_is_refused_as_bearer_with_the_right_certificate_too() {
         let digest = Some(CertificateDigest([1; 32]));
-        for bound in [Confirmation { certificate: None, key: Some([9; 32]) }, Confirmation { certificate: digest, key: Some([9; 32]) }] {
+        for bound in [
+            Confirmation { certificate: None, key: Some([9; 32]) },
+            Confirmation { certificate: digest, key: Some([9; 32]) },
+        ] {
             for requirement in [Requirement::Certificate, Requirement::WhenBound] {
                 assert_eq!(outcome(bound, Some(&certificate(1)), requirement), Err(Error::BearerDowngrade));
             }

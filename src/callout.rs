@@ -206,8 +206,11 @@ impl<W: PartialEq, S> Waiting<W, S> {
     fn admits(&self, id: &CalloutId, peer: &Peer) -> bool {
         let of_issuer = |other: &&CalloutId| *other.service == *id.service;
         let under_way = self.flights.keys().filter(of_issuer).count();
-        let of_peer =
-            self.flights.iter().filter(|(other, flight)| of_issuer(other) && flight.peer.as_ref() == Some(peer)).count();
+        let of_peer = self
+            .flights
+            .iter()
+            .filter(|(other, flight)| of_issuer(other) && flight.peer.as_ref() == Some(peer))
+            .count();
         under_way < self.limits.callouts && of_peer < self.limits.callouts.div_ceil(4)
     }
 }

@@ -110,7 +110,9 @@ impl Scheme {
 fn is_token68(token: &str) -> bool {
     let text = token.trim_end_matches('=');
     !text.is_empty()
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/'))
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/'))
 }
 
 /// Whether the query names an `access_token`, however it is spelt. Such a token is never taken (RFC 9700 §4.3.2).
@@ -158,7 +160,10 @@ mod tests {
     #[test]
     fn the_scheme_is_compared_without_case() {
         for scheme in ["Bearer", "bearer", "BEARER", "bEaReR"] {
-            assert_eq!(found("/", &[&format!("{scheme} mF_9.B5f-4.1JqM")]), Ok((Scheme::Bearer, "mF_9.B5f-4.1JqM".into())));
+            assert_eq!(
+                found("/", &[&format!("{scheme} mF_9.B5f-4.1JqM")]),
+                Ok((Scheme::Bearer, "mF_9.B5f-4.1JqM".into()))
+            );
         }
         assert_eq!(found("/", &["DPoP  abc=="]), Ok((Scheme::Dpop, "abc==".into())));
     }

@@ -13,8 +13,8 @@ use crate::credential::{self, AccessToken, Presented, Scheme};
 use crate::denial::{Ambiguous, Denial, Unavailable};
 use crate::effect::identity::{self, Caller};
 use crate::effect::{self, Forward, Reply};
-use crate::facts::peer::{CertificateDigest, Leaves, Peer, PeerCertificate};
 use crate::facts::Request;
+use crate::facts::peer::{CertificateDigest, Leaves, Peer, PeerCertificate};
 use crate::jose::jwk::{Candidates, Jwk};
 use crate::keys::{Fetched, Found, Keys};
 use crate::policy::route::{Allow, Matched, Route};
@@ -155,7 +155,9 @@ impl Enforcer {
         };
         match self.enter(&request, &matched, now) {
             Ok(Entered::Public) => Step::Done(self.pass_public(&request, &matched)),
-            Ok(Entered::WithoutToken(certificate)) => Step::Done(self.decide(&request, &matched, certificate, None, None)),
+            Ok(Entered::WithoutToken(certificate)) => {
+                Step::Done(self.decide(&request, &matched, certificate, None, None))
+            }
             Ok(Entered::Presented(presented, certificate)) => {
                 let waiting = Suspended { request, matched, presented, certificate, asked: 0 };
                 self.proceed(waiting, None, now)
@@ -285,7 +287,12 @@ impl Enforcer {
         })
     }
 
-    fn confirm(&self, waiting: &Suspended, token: Vouched, now: UnixTime) -> Result<ConfirmedSender, (Denial, Option<Vouched>)> {
+    fn confirm(
+        &self,
+        waiting: &Suspended,
+        token: Vouched,
+        now: UnixTime,
+    ) -> Result<ConfirmedSender, (Denial, Option<Vouched>)> {
         let route = waiting.matched.route();
         let of_token = Some(Rc::clone(&token));
         let issuer = self.issuers.get(token.issuer().0).ok_or((TokenError::Issuer.into(), None))?;
@@ -317,7 +324,8 @@ impl Enforcer {
         }
         let token = &waiting.presented.token;
         let route = waiting.matched.route();
-        let verifies = route.issuers.iter().any(|id| self.issuers.get(id.0).is_some_and(|issuer| issuer.keys.is_some()));
+        let verifies =
+            route.issuers.iter().any(|id| self.issuers.get(id.0).is_some_and(|issuer| issuer.keys.is_some()));
         match (Form::of(token), route.introspects) {
             (Form::Jwt, _) if verifies => self.look_up_jwt(waiting, settled, now),
             (Form::Encrypted, _) if verifies => Err(TokenError::Format.into()),
@@ -330,7 +338,10 @@ impl Enforcer {
         let jwt = UnverifiedJwt::parse(&waiting.presented.token)?;
         let route = waiting.matched.route();
         let named = route.issuers.iter().filter_map(|id| self.issuers.get(id.0));
-        let issuer = named.into_iter().find(|issuer| jwt.issuer() == Some(issuer.identifier.as_str())).ok_or(TokenError::Issuer)?;
+        let issuer = named
+            .into_iter()
+            .find(|issuer| jwt.issuer() == Some(issuer.identifier.as_str()))
+            .ok_or(TokenError::Issuer)?;
         let Some(Some(keys)) = self.keys.get_mut(issuer.id.0) else {
             return self.introspect(issuer.id, &waiting.presented.token, settled, now);
         };
@@ -401,8 +412,9 @@ impl Enforcer {
             (error, _) => error.into(),
         });
         let told = told.and_then(|()| self.grant(request, matched, shown, sender.as_ref(), presented));
-        told.map(Permit::Granted)
-            .map_err(|denial| self.refuse(denial, Some(matched), presented, sender.as_ref().map(ConfirmedSender::token)))
+        told.map(Permit::Granted).map_err(|denial| {
+            self.refuse(denial, Some(matched), presented, sender.as_ref().map(ConfirmedSender::token))
+        })
     }
 
     fn grant(
@@ -464,7 +476,8 @@ impl Enforcer {
         presented: Option<&AccessToken>,
         verified: Option<&Vouched>,
     ) -> Report {
-        let mut report = Report { decision, reason, facts: Vec::new(), token: presented.map(AccessToken::digest_prefix) };
+        let mut report =
+            Report { decision, reason, facts: Vec::new(), token: presented.map(AccessToken::digest_prefix) };
         report.tell("decision", decision.to_owned());
         report.tell("reason", reason.to_owned());
         if let Some(matched) = matched {

@@ -62,7 +62,10 @@ const COOLDOWN: u64 = 5;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fetched {
     /// A set, and the keys in it that are not used.
-    Set { keys: usize, skipped: Vec<Skipped> },
+    Set {
+        keys: usize,
+        skipped: Vec<Skipped>,
+    },
     Failed(Failure),
 }
 

@@ -31,7 +31,8 @@ pub fn compile(document: Document, found: &Found) -> Option<Compiled> {
     loading.issuers_agree();
     let roles = loading.roles();
     let deny: Vec<Rule> = document.deny.iter().map(|rule| loading.rule(rule, &Place::everywhere())).collect();
-    let routes: Vec<(Route, effect::Settings)> = document.routes.iter().filter_map(|route| loading.route(route)).collect();
+    let routes: Vec<(Route, effect::Settings)> =
+        document.routes.iter().filter_map(|route| loading.route(route)).collect();
     loading.routes_are_reachable(&routes);
     loading.nothing_moves_the_envoy_route(&routes);
     loading.warn_of_dangers();
@@ -122,7 +123,10 @@ impl Loading<'_> {
     fn compile_issuer(&mut self, id: IssuerId, written: &written::Issuer) -> Option<token::Issuer> {
         if let Some(written::Jwks::Inline { skipped, .. }) = &written.jwks {
             for key in skipped {
-                self.warn(&format!("{}.jwks.inline", written.at), format_args!("key {} is not used: {}", key.index, key.reason));
+                self.warn(
+                    &format!("{}.jwks.inline", written.at),
+                    format_args!("key {} is not used: {}", key.index, key.reason),
+                );
             }
         }
         let roles = written.roles.as_ref();
@@ -177,8 +181,13 @@ fn compile_keys(id: IssuerId, issuer: &written::Issuer, jwks: &written::Jwks) ->
     }
 }
 
-fn compile_introspection(id: IssuerId, issuer: &written::Issuer, written: &written::Introspection) -> introspection::Settings {
-    let client = ClientSecretBasic { client_id: written.client_id.clone(), client_secret: written.client_secret.clone() };
+fn compile_introspection(
+    id: IssuerId,
+    issuer: &written::Issuer,
+    written: &written::Introspection,
+) -> introspection::Settings {
+    let client =
+        ClientSecretBasic { client_id: written.client_id.clone(), client_secret: written.client_secret.clone() };
     let mut service = service(id, Question::Introspection, issuer, &written.endpoint);
     service.method = "POST";
     service.headers.push(("authorization", client.authorization()));
@@ -205,11 +214,15 @@ impl Loading<'_> {
         };
         self.scopes_fit(written, allow);
         self.captures_are_unique(written);
-        let introspecting = |id: &&IssuerId| self.document.issuers.get(id.0).is_some_and(|issuer| issuer.introspection.is_some());
+        let introspecting =
+            |id: &&IssuerId| self.document.issuers.get(id.0).is_some_and(|issuer| issuer.introspection.is_some());
         let mut introspects = issuers.iter().filter(introspecting);
         let first = introspects.next().copied();
         if introspects.next().is_some() {
-            self.wrong(&written.at, "two of its issuers introspect; an opaque token does not tell whose it is, so name one of them");
+            self.wrong(
+                &written.at,
+                "two of its issuers introspect; an opaque token does not tell whose it is, so name one of them",
+            );
         }
         let route = Route {
             name: written.name.clone(),
@@ -235,7 +248,8 @@ impl Loading<'_> {
 
     /// Whose tokens a route takes: the one issuer, or those it names.
     fn issuers_of(&self, written: &written::Route, allow: &written::Allow) -> Vec<IssuerId> {
-        let named: Vec<IssuerId> = written.issuers.iter().filter_map(|name| self.known_issuer(&written.at, name)).collect();
+        let named: Vec<IssuerId> =
+            written.issuers.iter().filter_map(|name| self.known_issuer(&written.at, name)).collect();
         let wants = match allow {
             written::Allow::Public => false,
             written::Allow::Authenticated => true,
@@ -244,19 +258,28 @@ impl Loading<'_> {
         match (wants, self.document.issuers.len()) {
             (false, _) => {
                 if !written.issuers.is_empty() && !matches!(allow, written::Allow::Public) {
-                    self.wrong(&format!("{}.issuer", written.at), "no rule of this route looks at a token; take it out");
+                    self.wrong(
+                        &format!("{}.issuer", written.at),
+                        "no rule of this route looks at a token; take it out",
+                    );
                 }
                 Vec::new()
             }
             (true, 0) => {
-                self.wrong(&written.at, "takes tokens, and there are no issuers; write issuers: [{issuer: https://…, …}]");
+                self.wrong(
+                    &written.at,
+                    "takes tokens, and there are no issuers; write issuers: [{issuer: https://…, …}]",
+                );
                 Vec::new()
             }
             (true, 1) if written.issuers.is_empty() => vec![IssuerId(0)],
             (true, _) if written.issuers.is_empty() => {
                 let names = self.names();
                 let first = names.first().copied().unwrap_or_default();
-                let what = format!("takes tokens, and there are several issuers; say whose: issuer: {first}, or a list from {}", names.join(", "));
+                let what = format!(
+                    "takes tokens, and there are several issuers; say whose: issuer: {first}, or a list from {}",
+                    names.join(", ")
+                );
                 self.wrong(&written.at, what);
                 Vec::new()
             }
@@ -267,7 +290,10 @@ impl Loading<'_> {
     fn known_issuer(&self, at: &str, name: &str) -> Option<IssuerId> {
         let known = self.issuer(name);
         if known.is_none() {
-            self.wrong(&format!("{at}.issuer"), format_args!("there is no issuer {name}; there are {}", self.names().join(", ")));
+            self.wrong(
+                &format!("{at}.issuer"),
+                format_args!("there is no issuer {name}; there are {}", self.names().join(", ")),
+            );
         }
         known
     }
@@ -278,7 +304,11 @@ impl Loading<'_> {
         let asks = [("scopes", !written.scopes.is_empty()), ("audiences", written.audiences.is_some())];
         let Some((asks, _)) = asks.into_iter().find(|(_, asks)| *asks) else { return };
         for rule in rules.iter().filter(|rule| rule.without_token) {
-            let instead = if asks == "scopes" { "put scopes into the rules that want it" } else { "give that rule a route of its own" };
+            let instead = if asks == "scopes" {
+                "put scopes into the rules that want it"
+            } else {
+                "give that rule a route of its own"
+            };
             let what = format!("the route asks every caller for {asks}, which stands in the token; {instead}");
             self.wrong(&format!("{}.token", rule.at), what);
         }
@@ -287,7 +317,10 @@ impl Loading<'_> {
     fn captures_are_unique(&self, written: &written::Route) {
         let of_hosts: Vec<&str> = written.hosts.iter().flat_map(|host| host.names()).collect();
         if let Some(name) = written.paths.iter().flat_map(|path| path.names()).find(|name| of_hosts.contains(name)) {
-            self.wrong(&written.at, format_args!("{{{name}}} stands in host and in path; one request would bind it to two things"));
+            self.wrong(
+                &written.at,
+                format_args!("{{{name}}} stands in host and in path; one request would bind it to two things"),
+            );
         }
     }
 
@@ -383,7 +416,8 @@ fn effects(effective: &written::Defaults, scopes: &[String]) -> effect::Settings
 /// Rules.
 impl Loading<'_> {
     fn rule(&mut self, written: &written::Rule, place: &Place<'_>) -> Rule {
-        let issuers: Vec<IssuerId> = written.issuers.iter().filter_map(|name| self.known_issuer(&written.at, name)).collect();
+        let issuers: Vec<IssuerId> =
+            written.issuers.iter().filter_map(|name| self.known_issuer(&written.at, name)).collect();
         self.issuer_is_said(written, &issuers, place);
         if let (true, Some(asks)) = (written.without_token, written.asks_token()) {
             let what = format!("none stands beside {asks}, which stands in a token; take one of them out");
@@ -412,18 +446,28 @@ impl Loading<'_> {
 
     /// Where a route takes several issuers, a client or a claim means nothing without its issuer.
     fn issuer_is_said(&self, written: &written::Rule, issuers: &[IssuerId], place: &Place<'_>) {
-        for other in issuers.iter().filter(|id| place.route.is_some() && !place.issuers.is_empty() && !place.issuers.contains(id)) {
+        for other in issuers
+            .iter()
+            .filter(|id| place.route.is_some() && !place.issuers.is_empty() && !place.issuers.contains(id))
+        {
             let name = self.document.issuers.get(other.0).map_or("", |issuer| &issuer.name);
             self.wrong(&format!("{}.issuer", written.at), format_args!("the route does not take tokens of {name}"));
         }
         if place.issuers.len() < 2 || !written.issuers.is_empty() {
             return;
         }
-        let names: Vec<&str> =
-            place.issuers.iter().filter_map(|id| self.document.issuers.get(id.0)).map(|issuer| issuer.name.as_str()).collect();
+        let names: Vec<&str> = place
+            .issuers
+            .iter()
+            .filter_map(|id| self.document.issuers.get(id.0))
+            .map(|issuer| issuer.name.as_str())
+            .collect();
         for (member, is_there) in [("client", !written.clients.is_empty()), ("claims", !written.claims.is_empty())] {
             if is_there {
-                let what = format!("{} may each mean somebody else by this; write issuer beside it, one or a list", names.join(" and "));
+                let what = format!(
+                    "{} may each mean somebody else by this; write issuer beside it, one or a list",
+                    names.join(" and ")
+                );
                 self.wrong(&format!("{}.{member}", written.at), what);
             }
         }
@@ -435,11 +479,18 @@ impl Loading<'_> {
             self.wrong(at, format_args!("{{{name}}} is bound by no route here; deny rules stand above all of them"));
             return;
         };
-        let in_all = |mut patterns: core::slice::Iter<'_, Vec<&str>>| patterns.len() > 0 && patterns.all(|names| names.contains(&name.as_str()));
+        let in_all = |mut patterns: core::slice::Iter<'_, Vec<&str>>| {
+            patterns.len() > 0 && patterns.all(|names| names.contains(&name.as_str()))
+        };
         let hosts: Vec<Vec<&str>> = route.hosts.iter().map(|host| host.names().collect()).collect();
         let paths: Vec<Vec<&str>> = route.paths.iter().map(|path| path.names().collect()).collect();
         if !in_all(hosts.iter()) && !in_all(paths.iter()) {
-            self.wrong(at, format_args!("{{{name}}} is bound neither by every host nor by every path of the route; write it there"));
+            self.wrong(
+                at,
+                format_args!(
+                    "{{{name}}} is bound neither by every host nor by every path of the route; write it there"
+                ),
+            );
         }
     }
 
@@ -449,10 +500,16 @@ impl Loading<'_> {
             self.wrong(at, "no issuer brings roles; say where they stand: issuers: [{roles: {at: [/roles]}, …}]");
             return;
         }
-        let in_hierarchy = |name: &str| self.document.includes.iter().any(|(_, own)| own.iter().any(|included| included == name));
+        let in_hierarchy =
+            |name: &str| self.document.includes.iter().any(|(_, own)| own.iter().any(|included| included == name));
         let known = issuers().any(|roles| roles.only.as_ref().is_none_or(|only| only.iter().any(|name| name == role)));
         if !known && !in_hierarchy(role) {
-            self.wrong(at, format_args!("no issuer may assert {role}, and no role includes it; write it into `only` or into roles.includes"));
+            self.wrong(
+                at,
+                format_args!(
+                    "no issuer may assert {role}, and no role includes it; write it into `only` or into roles.includes"
+                ),
+            );
         }
     }
 
@@ -472,7 +529,10 @@ impl Loading<'_> {
                 && *namespace != Piece::Any
                 && !pattern.path.open
             {
-                self.warn(&format!("{at}.spiffe_id"), "Istio identities have one segment more: /ns/<namespace>/sa/<account>");
+                self.warn(
+                    &format!("{at}.spiffe_id"),
+                    "Istio identities have one segment more: /ns/<namespace>/sa/<account>",
+                );
             }
         }
         for (name, is_there) in [("san_dns", !test.san_dns.is_empty()), ("san_uri", !test.san_uri.is_empty())] {
@@ -488,7 +548,10 @@ impl Loading<'_> {
         match Roles::new(&self.document.includes) {
             Ok(roles) => Some(roles),
             Err(Circle(circle)) => {
-                self.wrong("roles.includes", format_args!("{} is a circle; take one of them out", circle.join(" includes ")));
+                self.wrong(
+                    "roles.includes",
+                    format_args!("{} is a circle; take one of them out", circle.join(" includes ")),
+                );
                 None
             }
         }

@@ -41,7 +41,9 @@ pub const MAX_DOCUMENT: usize = 1024 * 1024;
 pub fn load(document: &[u8], environment: Environment<'_>) -> Result<Compiled, Mistakes> {
     let only = |mistake: String| Err(Mistakes(vec![mistake]));
     if document.is_empty() {
-        return only("there is none; give the plugin a configuration: issuers, and routes with who may pass".to_owned());
+        return only(
+            "there is none; give the plugin a configuration: issuers, and routes with who may pass".to_owned(),
+        );
     }
     if document.len() > MAX_DOCUMENT {
         return only("it is longer than 1 MiB".to_owned());

@@ -26,7 +26,10 @@ pub struct Map<'a> {
 /// Members that operators write by habit, and what to write here.
 const HABITS: [(&str, &str); 14] = [
     ("jwks_uri", "write `jwks: {cluster: <Envoy cluster>, path: /jwks}`; a filter reaches only clusters"),
-    ("introspection_endpoint", "write `introspection: {cluster: <Envoy cluster>, path: /introspect, …}`; a filter reaches only clusters"),
+    (
+        "introspection_endpoint",
+        "write `introspection: {cluster: <Envoy cluster>, path: /introspect, …}`; a filter reaches only clusters",
+    ),
     ("audience", "write audiences: [...]"),
     ("algs", "write algorithms: [...]"),
     ("scope", "write scopes: [...]"),
@@ -140,11 +143,17 @@ impl<'a> Node<'a> {
         }
         let text = self.text()?;
         let Some(duration) = parse_duration(text) else {
-            self.wrong(format_args!("{text:?} is no duration; write a whole number and its unit: 500ms, 30s, 5m or 24h"));
+            self.wrong(format_args!(
+                "{text:?} is no duration; write a whole number and its unit: 500ms, 30s, 5m or 24h"
+            ));
             return None;
         };
         if duration < least || duration > most {
-            self.wrong(format_args!("{text} is out of range; write {} to {}", render_duration(least), render_duration(most)));
+            self.wrong(format_args!(
+                "{text} is out of range; write {} to {}",
+                render_duration(least),
+                render_duration(most)
+            ));
             return None;
         }
         Some(duration)
@@ -161,7 +170,11 @@ impl<'a> Node<'a> {
         match size {
             None => self.wrong(format_args!("{text:?} is no size; write a whole number and its unit: 64KiB or 16MiB")),
             Some(size) if size < least || size > most => {
-                self.wrong(format_args!("{text} is out of range; write {}KiB to {}MiB", least / 1024, most / 1024 / 1024));
+                self.wrong(format_args!(
+                    "{text} is out of range; write {}KiB to {}MiB",
+                    least / 1024,
+                    most / 1024 / 1024
+                ));
             }
             Some(size) => return Some(size),
         }
@@ -224,7 +237,9 @@ impl<'a> Node<'a> {
         if text.bytes().all(sound) && text.trim() == text {
             return Some(text);
         }
-        self.wrong("holds something that can't stand in a header field; write visible ASCII without quotes and backslashes");
+        self.wrong(
+            "holds something that can't stand in a header field; write visible ASCII without quotes and backslashes",
+        );
         None
     }
 
@@ -274,7 +289,10 @@ impl<'a> Map<'a> {
         for name in names {
             self.known.borrow_mut().push(name);
             if self.has(name) {
-                self.wrong_at(name, "is not yet enforced by this version, so it is refused rather than ignored; leave it out");
+                self.wrong_at(
+                    name,
+                    "is not yet enforced by this version, so it is refused rather than ignored; leave it out",
+                );
             }
         }
     }

@@ -279,7 +279,9 @@ impl Issuer {
         let audiences = map.get("audiences").map(|node| owned(node.list().iter().filter_map(Node::text).collect()));
         let danger_any_audience = flag(&map, "danger_any_audience");
         match (&audiences, danger_any_audience) {
-            (None, false) => map.node().wrong("has no audiences; write whom its tokens are for, as it stands in their aud"),
+            (None, false) => {
+                map.node().wrong("has no audiences; write whom its tokens are for, as it stands in their aud")
+            }
             (Some(_), true) => map.wrong_at("danger_any_audience", "stands beside audiences; take one of them out"),
             _ => {}
         }
@@ -292,7 +294,13 @@ impl Issuer {
             algorithms: read_algorithms(&map),
             profile: read_profile(&map),
             leeway: duration(&map, "leeway", seconds(30), ZERO, seconds(2 * MINUTE)),
-            max_token_lifetime: duration(&map, "max_token_lifetime", seconds(24 * HOUR), seconds(1), seconds(366 * 24 * HOUR)),
+            max_token_lifetime: duration(
+                &map,
+                "max_token_lifetime",
+                seconds(24 * HOUR),
+                seconds(1),
+                seconds(366 * 24 * HOUR),
+            ),
             claims: Claims::read(&map),
             roles: map.get("roles").and_then(|node| IssuerRoles::read(&node)),
             jwks: map.get("jwks").and_then(|node| Jwks::read(&node)),
@@ -311,7 +319,9 @@ fn read_identifier(node: &Node<'_>) -> Option<String> {
     let text = node.token_text()?;
     let host = text.strip_prefix("https://").map(|rest| rest.split('/').next().unwrap_or_default());
     if host.is_none_or(|host| host.is_empty() || host.contains('@')) || text.contains(['?', '#']) {
-        node.wrong(format_args!("{text:?} is not an issuer; write its https URL without query and fragment, just as it stands in iss"));
+        node.wrong(format_args!(
+            "{text:?} is not an issuer; write its https URL without query and fragment, just as it stands in iss"
+        ));
         return None;
     }
     Some(text.to_owned())
@@ -384,7 +394,10 @@ impl Jwks {
         let endpoint = Endpoint::read(&map);
         map.finish();
         if max_stale < refresh {
-            map.wrong_at("max_stale", "is shorter than refresh; keys would be thrown away before they are fetched again");
+            map.wrong_at(
+                "max_stale",
+                "is shorter than refresh; keys would be thrown away before they are fetched again",
+            );
         }
         Some(Self::Fetched { endpoint: endpoint?, refresh, max_stale })
     }
@@ -443,7 +456,9 @@ impl Introspection {
             let Some(node) = map.get(name) else { return };
             match node.text() {
                 Some(text) if others.contains(&text) => {
-                    node.wrong(format_args!("{text} is not yet supported by this version; write {word}, or leave it out"));
+                    node.wrong(format_args!(
+                        "{text} is not yet supported by this version; write {word}, or leave it out"
+                    ));
                 }
                 Some(text) if text != word => {
                     node.wrong(format_args!("{text:?} is none of {word}, {}", others.join(", ")));
@@ -452,7 +467,11 @@ impl Introspection {
             }
         };
         only_yet("protocol", "rfc7662", &["rfc9701", "phantom", "split", "authlete"]);
-        only_yet("auth_method", "client_secret_basic", &["client_secret_post", "private_key_jwt", "tls_client_auth", "bearer"]);
+        only_yet(
+            "auth_method",
+            "client_secret_basic",
+            &["client_secret_post", "private_key_jwt", "tls_client_auth", "bearer"],
+        );
         map.not_yet(&["private_key", "token"]);
         let client_id = map.require("client_id").and_then(|node| node.header_text().map(str::to_owned));
         let client_secret = map.require("client_secret").and_then(|node| node.secret(environment));
@@ -482,7 +501,10 @@ impl PeerCertificate {
             danger_unchecked_validity: flag(&map, "danger_unchecked_validity"),
         };
         if !read.trust_domains.is_empty() && !read.chain_verified {
-            map.wrong_at("trust_domains", "count only where the proxy verified the chain; if it does, write chain: verified beside it");
+            map.wrong_at(
+                "trust_domains",
+                "count only where the proxy verified the chain; if it does, write chain: verified beside it",
+            );
         }
         map.not_yet(&["relays"]);
         map.finish();
@@ -572,7 +594,9 @@ const ALWAYS_TOLD: [&str; 7] = ["decision", "reason", "route", "client_id", "sub
 impl Forward {
     fn read(node: &Node<'_>) -> Option<Self> {
         let map = node.map()?;
-        let token = map.get("token").and_then(|node| node.word(&[("keep", TokenForward::Keep), ("strip", TokenForward::Strip)]));
+        let token = map
+            .get("token")
+            .and_then(|node| node.word(&[("keep", TokenForward::Keep), ("strip", TokenForward::Strip)]));
         let filter_state = map.get("filter_state").and_then(|node| node.map());
         let entries = filter_state.iter().flat_map(Map::entries);
         let read = Self {
@@ -629,7 +653,10 @@ impl Route {
             at: node.path.clone(),
             name: own_name.unwrap_or_default(),
             hosts: patterns(&map, "host", HostPattern::parse),
-            methods: map.get("methods").map(|node| node.list().iter().filter_map(read_method).collect()).unwrap_or_default(),
+            methods: map
+                .get("methods")
+                .map(|node| node.list().iter().filter_map(read_method).collect())
+                .unwrap_or_default(),
             paths: patterns(&map, "path", PathPattern::parse),
             path_text: path_text.unwrap_or_else(|| "/**".to_owned()),
             envoy_routes: texts_of(&map, "envoy_route"),
@@ -693,7 +720,10 @@ fn read_scopes(node: &Node<'_>) -> Vec<String> {
         .filter_map(|node| {
             let text = node.text()?;
             if text.contains(' ') {
-                node.wrong(format_args!("{text:?} holds a blank; write a list, one scope an item: [{}]", text.replace(' ', ", ")));
+                node.wrong(format_args!(
+                    "{text:?} holds a blank; write a list, one scope an item: [{}]",
+                    text.replace(' ', ", ")
+                ));
                 return None;
             }
             node.token_text().map(str::to_owned)
@@ -744,7 +774,17 @@ impl Rule {
         }
         map.not_yet(&["principal", "subject", "acr_values", "max_age", "authorization_details", "when"]);
         map.finish();
-        let names = ["role", "client", "issuer", "claims", "certificate", "scopes", "principal", "authorization_details", "when"];
+        let names = [
+            "role",
+            "client",
+            "issuer",
+            "claims",
+            "certificate",
+            "scopes",
+            "principal",
+            "authorization_details",
+            "when",
+        ];
         if !names.iter().any(|name| map.has(name)) {
             map.node().wrong("names nobody; say who may pass: role, client, claims, certificate or scopes");
         }
@@ -888,7 +928,10 @@ impl Limits {
         let default = Self::default();
         let read = Self {
             tokens: map.get("tokens").and_then(|node| node.whole(0, 1_000_000)).unwrap_or(default.tokens),
-            token_bytes: map.get("token_bytes").and_then(|node| node.size(64 * 1024, 512 * 1024 * 1024)).unwrap_or(default.token_bytes),
+            token_bytes: map
+                .get("token_bytes")
+                .and_then(|node| node.size(64 * 1024, 512 * 1024 * 1024))
+                .unwrap_or(default.token_bytes),
             callouts: map.get("callouts").and_then(|node| node.whole(4, 4096)).unwrap_or(default.callouts),
             waiting: map.get("waiting").and_then(|node| node.whole(1, 65_536)).unwrap_or(default.waiting),
         };

@@ -97,7 +97,8 @@ mod tests {
     #[test]
     fn too_small_a_scope_names_the_scopes_that_cure_it() {
         let needed = vec!["a".to_owned(), "b".to_owned()];
-        let value = r#"Bearer realm="bank", error="insufficient_scope", error_description="Insufficient scope", scope="a b""#;
+        let value =
+            r#"Bearer realm="bank", error="insufficient_scope", error_description="Insufficient scope", scope="a b""#;
         let expected = (403, vec![challenge(value), no_store()], "Insufficient scope");
         assert_eq!(answer(policy::Error::Scope { needed }), expected);
     }

@@ -10,8 +10,14 @@ use crate::token::{Issuer, VerifiedToken};
 use super::{Fact, Settings, TokenForward};
 
 /// Fields that only proxies in front of a service may write, and those that ask for another method than the one decided on.
-const OWNED: [&[u8]; 6] =
-    [b"client-cert", b"client-cert-chain", b"txn-token", b"x-http-method-override", b"x-http-method", b"x-method-override"];
+const OWNED: [&[u8]; 6] = [
+    b"client-cert",
+    b"client-cert-chain",
+    b"txn-token",
+    b"x-http-method-override",
+    b"x-http-method",
+    b"x-method-override",
+];
 
 /// The longest value that is told (checklist (b), state 17).
 const MAX_VALUE: usize = 256;
@@ -112,7 +118,9 @@ fn text(value: &Value) -> Option<String> {
         Value::String(text) => Some(visible(text)),
         Value::Integer(number) => Some(number.to_string()),
         Value::Bool(truth) => Some(truth.to_string()),
-        Value::Array(values) => values.iter().map(Value::as_str).collect::<Option<Vec<_>>>().map(|texts| list(texts.into_iter())),
+        Value::Array(values) => {
+            values.iter().map(Value::as_str).collect::<Option<Vec<_>>>().map(|texts| list(texts.into_iter()))
+        }
         Value::Null | Value::Float(_) | Value::Object(_) => None,
     }
 }
@@ -156,7 +164,9 @@ mod tests {
 
     #[test]
     fn only_fields_that_carry_a_token_are_taken_for_one() {
-        for (name, value) in [("dpop", "x"), ("authorization", "Bearer x"), ("authorization", "bearer"), ("authorization", "DPOP\tx")] {
+        for (name, value) in
+            [("dpop", "x"), ("authorization", "Bearer x"), ("authorization", "bearer"), ("authorization", "DPOP\tx")]
+        {
             assert!(is_token(name.as_bytes(), value.as_bytes()), "{name}: {value}");
         }
         for (name, value) in [("authorization", "Basic x"), ("authorization", "Bearerx y"), ("cookie", "Bearer x")] {

@@ -265,7 +265,8 @@ bUlJSGQgjwD5vaUaKlLR50Q2DmFfQj1L+SY=
 
     #[test]
     fn the_certificate_of_rfc_8705_is_read_in_both_spellings_of_the_host() {
-        let encoded = PEM.replace('\n', "%0A").replace('+', "%2B").replace('/', "%2f").replace(' ', "%20").replace('=', "%3D");
+        let encoded =
+            PEM.replace('\n', "%0A").replace('+', "%2B").replace('/', "%2f").replace(' ', "%20").replace('=', "%3D");
         for pem in [PEM, &encoded, &PEM.replace('\n', "\r\n"), PEM.trim_end()] {
             let leaf = Leaf::from_pem(pem.as_bytes(), digest()).unwrap();
             assert_eq!((leaf.not_before, leaf.not_after), (1_539_866_229, 1_651_495_029));
@@ -298,7 +299,9 @@ bUlJSGQgjwD5vaUaKlLR50Q2DmFfQj1L+SY=
 
     #[test]
     fn only_the_hosts_own_form_is_a_digest() {
-        for text in ["", &HEX[1..], &format!("{HEX}0"), &HEX.to_uppercase(), &HEX.replace('f', "g"), &HEX.replace("03", "0:")] {
+        for text in
+            ["", &HEX[1..], &format!("{HEX}0"), &HEX.to_uppercase(), &HEX.replace('f', "g"), &HEX.replace("03", "0:")]
+        {
             assert_eq!(CertificateDigest::from_hex(text.as_bytes()), None, "{text}");
         }
         assert_eq!(digest().to_string(), HEX);

@@ -35,7 +35,6 @@ pub struct Root {
     sent: HashMap<u32, (Shared, CalloutId)>,
 }
 
-
 const TICK: u32 = 1000;
 
 /// Makes the root context tick at once, to send what requests have asked for.
@@ -156,7 +155,10 @@ fn say(shared: &Shared, id: &CalloutId, settled: &Settled) {
         Settled::Keys(Fetched::Set { keys, skipped }) => {
             abi::log(Level::Info, &format!("holdfast: issuer {name}: {keys} keys"));
             for key in skipped {
-                abi::log(Level::Warn, &format!("holdfast: issuer {name}: key {} is not used: {}", key.index, key.reason));
+                abi::log(
+                    Level::Warn,
+                    &format!("holdfast: issuer {name}: key {} is not used: {}", key.index, key.reason),
+                );
             }
         }
         Settled::Keys(Fetched::Failed(failure)) => {

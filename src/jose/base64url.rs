@@ -26,9 +26,7 @@ pub fn decode(text: impl AsRef<[u8]>) -> Result<Vec<u8>, Error> {
     if text.len() % 4 == 1 {
         return Err(Error::Length);
     }
-    URL_SAFE_NO_PAD
-        .decode(text)
-        .map_err(|_| Error::TrailingBits)
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| Error::TrailingBits)
 }
 
 /// The 32 octets of a SHA-256 value or of a coordinate, which are 43 characters.
@@ -43,15 +41,9 @@ pub fn decode_32(text: impl AsRef<[u8]>) -> Result<[u8; 32], Error> {
 /// The octets of a text that somebody may have meant as base64url: either alphabet, with or without padding, trailing
 /// bits ignored. Only for recognising what a text looks like, never for what it says.
 pub fn decode_leniently(text: impl AsRef<[u8]>) -> Option<Vec<u8>> {
-    const LENIENT: GeneralPurpose = GeneralPurpose::new(
-        &alphabet::URL_SAFE,
-        NO_PAD.with_decode_allow_trailing_bits(true),
-    );
-    let mut url: Vec<u8> = text
-        .as_ref()
-        .iter()
-        .map(|&octet| in_url_alphabet(octet))
-        .collect();
+    const LENIENT: GeneralPurpose =
+        GeneralPurpose::new(&alphabet::URL_SAFE, NO_PAD.with_decode_allow_trailing_bits(true));
+    let mut url: Vec<u8> = text.as_ref().iter().map(|&octet| in_url_alphabet(octet)).collect();
     while url.last() == Some(&b'=') {
         url.pop();
     }
@@ -101,14 +93,8 @@ mod tests {
 
     #[test]
     fn every_remainder_is_read() {
-        let cases: [(&str, &[u8]); 6] = [
-            ("", b""),
-            ("Zg", b"f"),
-            ("Zm8", b"fo"),
-            ("Zm9v", b"foo"),
-            ("Zm9vYg", b"foob"),
-            ("Zm9vYmFy", b"foobar"),
-        ];
+        let cases: [(&str, &[u8]); 6] =
+            [("", b""), ("Zg", b"f"), ("Zm8", b"fo"), ("Zm9v", b"foo"), ("Zm9vYg", b"foob"), ("Zm9vYmFy", b"foobar")];
         for (text, octets) in cases {
             assert_eq!(decode(text).as_deref(), Ok(octets), "{text}");
             assert_eq!(encode(octets), text);
@@ -140,12 +126,7 @@ mod tests {
             (b"Zm-", Error::TrailingBits),
         ];
         for (text, error) in cases {
-            assert_eq!(
-                decode(text),
-                Err(error),
-                "{:?}",
-                text.escape_ascii().to_string()
-            );
+            assert_eq!(decode(text), Err(error), "{:?}", text.escape_ascii().to_string());
         }
     }
 
@@ -161,21 +142,14 @@ mod tests {
     fn a_digest_of_another_length_is_refused() {
         assert_eq!(decode_32("A".repeat(43)), Ok([0; 32]));
         for length in [0, 42, 44, 86] {
-            assert_eq!(
-                decode_32("A".repeat(length)),
-                Err(Error::Length),
-                "{length}"
-            );
+            assert_eq!(decode_32("A".repeat(length)), Err(Error::Length), "{length}");
         }
     }
 
     #[test]
     fn the_example_of_rfc_8705_has_trailing_bits() {
         // RFC 8705 §3.1 ends in `2`, where only `0` would be the spelling of these 32 octets.
-        assert_eq!(
-            decode_32("bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"),
-            Err(Error::TrailingBits)
-        );
+        assert_eq!(decode_32("bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"), Err(Error::TrailingBits));
         assert!(decode_32("bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg0").is_ok());
     }
 
@@ -184,10 +158,7 @@ mod tests {
         for text in ["eyJhIjoxfQ", "eyJhIjoxfQ==", "eyJhIjoxfR"] {
             assert_eq!(decode_leniently(text).unwrap(), b"{\"a\":1}", "{text}");
         }
-        assert_eq!(
-            decode_leniently("A+z_4ME=").unwrap(),
-            [3, 236, 255, 224, 193]
-        );
+        assert_eq!(decode_leniently("A+z_4ME=").unwrap(), [3, 236, 255, 224, 193]);
     }
 
     #[test]

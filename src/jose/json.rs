@@ -85,15 +85,9 @@ pub enum Problem {
 
 impl Limits {
     /// For what a client can send: tokens and proofs.
-    pub const TOKEN: Self = Self {
-        depth: 16,
-        members: 256,
-    };
+    pub const TOKEN: Self = Self { depth: 16, members: 256 };
     /// For configuration files, key sets and answers of an authorization server.
-    pub const DOCUMENT: Self = Self {
-        depth: 32,
-        members: 4096,
-    };
+    pub const DOCUMENT: Self = Self { depth: 32, members: 4096 };
 }
 
 /// The one value that `bytes` hold.
@@ -103,18 +97,10 @@ pub fn parse(bytes: &[u8], limits: Limits) -> Result<Value, Error> {
         return Err(Problem::ByteOrderMark.into());
     }
     let refused = Cell::new(None);
-    let reader = Reader {
-        limits,
-        depth: 0,
-        refused: &refused,
-    };
+    let reader = Reader { limits, depth: 0, refused: &refused };
     let mut source = serde_json::Deserializer::from_str(text);
-    let value = reader
-        .deserialize(&mut source)
-        .map_err(|error| Error::seen(&error, refused.take()))?;
-    source
-        .end()
-        .map_err(|error| Error::seen(&error, Some(Problem::Trailing)))?;
+    let value = reader.deserialize(&mut source).map_err(|error| Error::seen(&error, refused.take()))?;
+    source.end().map_err(|error| Error::seen(&error, Some(Problem::Trailing)))?;
     Ok(value)
 }
 
@@ -153,9 +139,7 @@ impl Value {
         match *self {
             Self::Integer(number) => Some(number),
             // In this range the conversion is exact.
-            Self::Float(number) if number.fract() == 0.0 && number.abs() < EXACT => {
-                Some(number as i64)
-            }
+            Self::Float(number) if number.fract() == 0.0 && number.abs() < EXACT => Some(number as i64),
             _ => None,
         }
     }
@@ -163,9 +147,7 @@ impl Value {
     /// Seconds since 1970 (RFC 7519 §2): a number from 0 to below 2^53, its fraction cut off.
     pub fn numeric_date(&self) -> Option<u64> {
         match *self {
-            Self::Integer(number) => u64::try_from(number)
-                .ok()
-                .filter(|&seconds| seconds < 1 << 53),
+            Self::Integer(number) => u64::try_from(number).ok().filter(|&seconds| seconds < 1 << 53),
             // In this range the conversion only cuts off the fraction.
             Self::Float(number) if (0.0..EXACT).contains(&number) => Some(number as u64),
             _ => None,
@@ -196,9 +178,7 @@ impl Object {
 
     /// The members in the order they were written.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.members
-            .iter()
-            .map(|(name, value)| (name.as_str(), value))
+        self.members.iter().map(|(name, value)| (name.as_str(), value))
     }
 
     pub fn len(&self) -> usize {
@@ -212,9 +192,7 @@ impl Object {
     /// Where `name` stands in `by_name`, or where it would.
     fn place(&self, name: &str) -> Result<usize, usize> {
         let compare = |position: &usize| {
-            self.members
-                .get(*position)
-                .map_or(Ordering::Less, |(other, _)| other.as_str().cmp(name))
+            self.members.get(*position).map_or(Ordering::Less, |(other, _)| other.as_str().cmp(name))
         };
         self.by_name.binary_search_by(compare)
     }
@@ -223,10 +201,7 @@ impl Object {
 /// The order of members means nothing (RFC 8259 §4).
 impl PartialEq for Object {
     fn eq(&self, other: &Self) -> bool {
-        self.len() == other.len()
-            && self
-                .iter()
-                .all(|(name, value)| other.get(name) == Some(value))
+        self.len() == other.len() && self.iter().all(|(name, value)| other.get(name) == Some(value))
     }
 }
 
@@ -238,21 +213,16 @@ impl Pointer {
             None if text.is_empty() => Vec::new(),
             None => return Err(Problem::PointerStart.into()),
         };
-        Ok(Self {
-            text: text.to_owned(),
-            names,
-        })
+        Ok(Self { text: text.to_owned(), names })
     }
 
     /// The value that this points at.
     pub fn find<'a>(&self, value: &'a Value) -> Option<&'a Value> {
-        self.names
-            .iter()
-            .try_fold(value, |value, name| match value {
-                Value::Object(object) => object.get(name),
-                Value::Array(items) => items.get(index(name)?),
-                _ => None,
-            })
+        self.names.iter().try_fold(value, |value, name| match value {
+            Value::Object(object) => object.get(name),
+            Value::Array(items) => items.get(index(name)?),
+            _ => None,
+        })
     }
 
     /// Whether this points at what `other` points at, or at something inside it.
@@ -284,11 +254,7 @@ fn unescaped(name: &str) -> Result<String, Problem> {
 fn index(name: &str) -> Option<usize> {
     let digits = name.bytes().all(|octet| octet.is_ascii_digit());
     let leading_zero = name.len() > 1 && name.starts_with('0');
-    if digits && !leading_zero {
-        name.parse().ok()
-    } else {
-        None
-    }
+    if digits && !leading_zero { name.parse().ok() } else { None }
 }
 
 impl fmt::Display for Pointer {
@@ -313,14 +279,9 @@ impl Reader<'_> {
 
     fn inside<E: de::Error>(self) -> Result<Self, E> {
         if self.depth == self.limits.depth {
-            return Err(self.refuse(Problem::TooDeep {
-                most: self.limits.depth,
-            }));
+            return Err(self.refuse(Problem::TooDeep { most: self.limits.depth }));
         }
-        Ok(Self {
-            depth: self.depth + 1,
-            ..self
-        })
+        Ok(Self { depth: self.depth + 1, ..self })
     }
 }
 
@@ -385,9 +346,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
                 return Err(self.refuse(Problem::DuplicateName(name)));
             };
             if object.len() == self.limits.members {
-                return Err(self.refuse(Problem::TooManyMembers {
-                    most: self.limits.members,
-                }));
+                return Err(self.refuse(Problem::TooManyMembers { most: self.limits.members }));
             }
             let value = source.next_value_seed(inside)?;
             object.by_name.insert(place, object.members.len());
@@ -400,26 +359,17 @@ impl<'de> Visitor<'de> for Reader<'_> {
 impl Error {
     /// What the parser stopped at: for our reason where there is one, else for its own.
     fn seen(error: &serde_json::Error, ours: Option<Problem>) -> Self {
-        let at = Position {
-            line: error.line(),
-            column: error.column(),
-        };
+        let at = Position { line: error.line(), column: error.column() };
         let what = ours.unwrap_or_else(|| match error.classify() {
             serde_json::error::Category::Eof => Problem::EndsEarly,
             _ => Problem::Syntax(without_position(&error.to_string())),
         });
-        Self {
-            what,
-            at: (at.line > 0).then_some(at),
-        }
+        Self { what, at: (at.line > 0).then_some(at) }
     }
 }
 
 fn without_position(text: &str) -> String {
-    text.split(" at line ")
-        .next()
-        .unwrap_or_default()
-        .to_owned()
+    text.split(" at line ").next().unwrap_or_default().to_owned()
 }
 
 impl From<Problem> for Error {
@@ -489,11 +439,7 @@ mod tests {
             ("-7", Value::Integer(-7), "a number"),
             ("1.5", Value::Float(1.5), "a number"),
             (r#""a""#, string("a"), "a string"),
-            (
-                "[1,[]]",
-                Value::Array(vec![Value::Integer(1), Value::Array(vec![])]),
-                "a list",
-            ),
+            ("[1,[]]", Value::Array(vec![Value::Integer(1), Value::Array(vec![])]), "a list"),
             ("{}", Value::Object(Object::default()), "a map"),
             (" \t\r\n0 ", Value::Integer(0), "a number"),
         ];
@@ -521,10 +467,7 @@ mod tests {
     fn members_keep_their_order_and_are_found_by_name() {
         let value = parsed(r#"{"b":1,"a":2,"c":{"a":3}}"#);
         let object = value.as_object().unwrap();
-        assert_eq!(
-            object.iter().map(|(name, _)| name).collect::<Vec<_>>(),
-            ["b", "a", "c"]
-        );
+        assert_eq!(object.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["b", "a", "c"]);
         assert_eq!(object.get("a"), Some(&Value::Integer(2)));
         assert_eq!(object.get("b"), Some(&Value::Integer(1)));
         assert_eq!(object.get("d"), None);
@@ -552,47 +495,24 @@ mod tests {
             (r#"{"\ud834\udd1e":1,"𝄞":2}"#, "𝄞"),
         ];
         for (text, name) in table {
-            assert_eq!(
-                refused(text),
-                Problem::DuplicateName(name.to_owned()),
-                "{text}"
-            );
+            assert_eq!(refused(text), Problem::DuplicateName(name.to_owned()), "{text}");
         }
-        assert_eq!(
-            parsed(r#"{"aud":1,"Aud":2,"a":{"aud":3}}"#)
-                .as_object()
-                .map(Object::len),
-            Some(3)
-        );
+        assert_eq!(parsed(r#"{"aud":1,"Aud":2,"a":{"aud":3}}"#).as_object().map(Object::len), Some(3));
     }
 
     #[test]
     fn names_are_not_normalised() {
         // é as one character and as two.
-        assert_eq!(
-            parsed(r#"{"\u00e9":1,"e\u0301":2}"#)
-                .as_object()
-                .map(Object::len),
-            Some(2)
-        );
+        assert_eq!(parsed(r#"{"\u00e9":1,"e\u0301":2}"#).as_object().map(Object::len), Some(2));
     }
 
     #[test]
     fn numbers_beyond_64_bits_keep_their_magnitude() {
         assert_eq!(parsed("9223372036854775807"), Value::Integer(i64::MAX));
         assert_eq!(parsed("-9223372036854775808"), Value::Integer(i64::MIN));
-        assert_eq!(
-            parsed("9223372036854775808"),
-            Value::Float(9_223_372_036_854_775_808.0)
-        );
-        assert_eq!(
-            parsed("18446744073709551616"),
-            Value::Float(18_446_744_073_709_551_616.0)
-        );
-        assert_eq!(
-            parsed("-9223372036854775809"),
-            Value::Float(-9_223_372_036_854_775_808.0)
-        );
+        assert_eq!(parsed("9223372036854775808"), Value::Float(9_223_372_036_854_775_808.0));
+        assert_eq!(parsed("18446744073709551616"), Value::Float(18_446_744_073_709_551_616.0));
+        assert_eq!(parsed("-9223372036854775809"), Value::Float(-9_223_372_036_854_775_808.0));
         assert_eq!(parsed("1E3"), Value::Float(1000.0));
         assert_eq!(parsed("1e-400"), Value::Float(0.0));
         assert_eq!(parsed("1e308"), Value::Float(1e308));
@@ -687,32 +607,18 @@ mod tests {
     fn text_is_clean_utf_8() {
         assert_eq!(parsed(r#""\u00e9é\ud834\udd1e""#), string("éé𝄞"));
         assert_eq!(parsed(r#""\u0000""#), string("\0"));
-        let octets: [&[u8]; 6] = [
-            b"\"\xff\"",
-            b"\"\xed\xa0\x80\"",
-            b"\"\xc0\x80\"",
-            b"\"\xe9\"",
-            b"{\"\x80\":1}",
-            b"\xff",
-        ];
+        let octets: [&[u8]; 6] =
+            [b"\"\xff\"", b"\"\xed\xa0\x80\"", b"\"\xc0\x80\"", b"\"\xe9\"", b"{\"\x80\":1}", b"\xff"];
         for text in octets {
             assert_eq!(refused(text), Problem::NotUtf8, "{}", text.escape_ascii());
         }
         assert_eq!(refused("\u{feff}{}"), Problem::ByteOrderMark);
-        for text in [
-            r#""\ud800""#,
-            r#""\udc00""#,
-            r#""\ud800\ud800""#,
-            r#""\ud800\n""#,
-            r#""\udd1e\ud834""#,
-            r#"{"\udead":1}"#,
-        ] {
+        for text in
+            [r#""\ud800""#, r#""\udc00""#, r#""\ud800\ud800""#, r#""\ud800\n""#, r#""\udd1e\ud834""#, r#"{"\udead":1}"#]
+        {
             assert!(matches!(refused(text), Problem::Syntax(_)), "{text}");
         }
-        assert_eq!(
-            refused("\"\0\""),
-            syntax("control character (\\u0000-\\u001F) found while parsing a string")
-        );
+        assert_eq!(refused("\"\0\""), syntax("control character (\\u0000-\\u001F) found while parsing a string"));
     }
 
     #[test]
@@ -723,15 +629,7 @@ mod tests {
         for text in ["", " ", "{", "[1,", r#"{"a""#, r#""a"#, "tru"] {
             assert_eq!(refused(text), Problem::EndsEarly, "{text:?}");
         }
-        for text in [
-            "[1,]",
-            r#"{"a":1,}"#,
-            "{a:1}",
-            "'a'",
-            "// a\n1",
-            "[1 2]",
-            r#"{"a" 1}"#,
-        ] {
+        for text in ["[1,]", r#"{"a":1,}"#, "{a:1}", "'a'", "// a\n1", "[1 2]", r#"{"a" 1}"#] {
             assert!(matches!(refused(text), Problem::Syntax(_)), "{text:?}");
         }
     }
@@ -752,35 +650,19 @@ mod tests {
     #[test]
     fn a_hundred_thousand_brackets_are_only_an_error() {
         assert_eq!(refused("[".repeat(100_000)), Problem::TooDeep { most: 16 });
-        assert_eq!(
-            refused(r#"{"a":"#.repeat(100_000)),
-            Problem::TooDeep { most: 16 }
-        );
-        let unbounded = Limits {
-            depth: usize::MAX,
-            members: 1,
-        };
+        assert_eq!(refused(r#"{"a":"#.repeat(100_000)), Problem::TooDeep { most: 16 });
+        let unbounded = Limits { depth: usize::MAX, members: 1 };
         let error = parse("[".repeat(100_000).as_bytes(), unbounded).unwrap_err();
         assert_eq!(error.what, syntax("recursion limit exceeded"));
     }
 
     #[test]
     fn members_of_one_object_are_bounded() {
-        let object = |count: usize| {
-            format!(
-                "{{{}}}",
-                (0..count)
-                    .map(|n| format!(r#""{n}":0"#))
-                    .collect::<Vec<_>>()
-                    .join(",")
-            )
-        };
+        let object =
+            |count: usize| format!("{{{}}}", (0..count).map(|n| format!(r#""{n}":0"#)).collect::<Vec<_>>().join(","));
         assert!(parse(object(256).as_bytes(), Limits::TOKEN).is_ok());
         assert_eq!(refused(object(257)), Problem::TooManyMembers { most: 256 });
-        assert_eq!(
-            refused(object(10_000)),
-            Problem::TooManyMembers { most: 256 }
-        );
+        assert_eq!(refused(object(10_000)), Problem::TooManyMembers { most: 256 });
         assert!(parse(object(4096).as_bytes(), Limits::DOCUMENT).is_ok());
         let pair = format!("[{},{}]", object(256), object(256));
         assert!(parse(pair.as_bytes(), Limits::TOKEN).is_ok());
@@ -788,20 +670,10 @@ mod tests {
 
     #[test]
     fn an_error_says_where() {
-        let error = |text: &str| {
-            parse(text.as_bytes(), Limits::TOKEN)
-                .unwrap_err()
-                .to_string()
-        };
-        assert_eq!(
-            error("{\n  \"a\": 1,\n  \"a\": 2\n}"),
-            "line 3, column 5: \"a\" stands twice in one map"
-        );
+        let error = |text: &str| parse(text.as_bytes(), Limits::TOKEN).unwrap_err().to_string();
+        assert_eq!(error("{\n  \"a\": 1,\n  \"a\": 2\n}"), "line 3, column 5: \"a\" stands twice in one map");
         assert_eq!(error("{\n  \"a\" 1}"), "line 2, column 7: expected `:`");
-        assert_eq!(
-            error("{} x"),
-            "line 1, column 4: something follows the value"
-        );
+        assert_eq!(error("{} x"), "line 1, column 4: something follows the value");
         assert_eq!(error("{"), "line 1, column 1: the text ends inside a value");
         assert_eq!(error("\u{feff}"), "the text begins with a byte order mark");
     }
@@ -814,19 +686,13 @@ mod tests {
 
     #[test]
     fn rfc_6901_section_5_is_followed() {
-        let document = parsed(
-            r#"{"foo":["bar","baz"],"":0,"a/b":1,"c%d":2,"e^f":3,"g|h":4,"i\\j":5,"k\"l":6," ":7,"m~n":8}"#,
-        );
+        let document =
+            parsed(r#"{"foo":["bar","baz"],"":0,"a/b":1,"c%d":2,"e^f":3,"g|h":4,"i\\j":5,"k\"l":6," ":7,"m~n":8}"#);
         let found = |text| pointer(text).find(&document).cloned();
         assert_eq!(found(""), Some(document.clone()));
-        assert_eq!(
-            found("/foo"),
-            Some(Value::Array(vec![string("bar"), string("baz")]))
-        );
+        assert_eq!(found("/foo"), Some(Value::Array(vec![string("bar"), string("baz")])));
         assert_eq!(found("/foo/0"), Some(string("bar")));
-        let table = [
-            "/", "/a~1b", "/c%d", "/e^f", "/g|h", "/i\\j", "/k\"l", "/ ", "/m~0n",
-        ];
+        let table = ["/", "/a~1b", "/c%d", "/e^f", "/g|h", "/i\\j", "/k\"l", "/ ", "/m~0n"];
         for (number, text) in (0..).zip(table) {
             assert_eq!(found(text), Some(Value::Integer(number)), "{text}");
         }
@@ -867,18 +733,10 @@ mod tests {
     #[test]
     fn what_is_no_pointer_is_refused() {
         for text in ["a", "a/b", "realm_access.roles", "#/a", " /a", "~0"] {
-            assert_eq!(
-                Pointer::parse(text),
-                Err(Problem::PointerStart.into()),
-                "{text}"
-            );
+            assert_eq!(Pointer::parse(text), Err(Problem::PointerStart.into()), "{text}");
         }
         for text in ["/~", "/~2", "/a~", "/a/~~0", "/~a"] {
-            assert_eq!(
-                Pointer::parse(text),
-                Err(Problem::PointerEscape.into()),
-                "{text}"
-            );
+            assert_eq!(Pointer::parse(text), Err(Problem::PointerEscape.into()), "{text}");
         }
     }
 
@@ -907,18 +765,12 @@ mod tests {
         "i_number_very_big_negative_int.json",
     ];
     /// What the suite calls JSON and is refused: a name stands twice.
-    const TWICE: [&str; 2] = [
-        "y_object_duplicated_key.json",
-        "y_object_duplicated_key_and_value.json",
-    ];
+    const TWICE: [&str; 2] = ["y_object_duplicated_key.json", "y_object_duplicated_key_and_value.json"];
 
     /// JSONTestSuite, where it is at hand.
     #[test]
     fn the_json_test_suite_is_decided() {
-        let folder = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../shared/vectors/jsontestsuite/test_parsing"
-        );
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/vectors/jsontestsuite/test_parsing");
         let Ok(files) = std::fs::read_dir(folder) else {
             println!("skipped: {folder} is not there");
             return;

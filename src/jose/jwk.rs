@@ -157,15 +157,9 @@ impl PublicKey {
     pub fn verify(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
         use Algorithm::*;
         match (self, algorithm) {
-            (Self::Rsa(RsaKey(key)), Rs256) => {
-                key.pkcs1v15_verify::<Sha256>(message, signature).is_ok()
-            }
-            (Self::Rsa(RsaKey(key)), Rs384) => {
-                key.pkcs1v15_verify::<Sha384>(message, signature).is_ok()
-            }
-            (Self::Rsa(RsaKey(key)), Rs512) => {
-                key.pkcs1v15_verify::<Sha512>(message, signature).is_ok()
-            }
+            (Self::Rsa(RsaKey(key)), Rs256) => key.pkcs1v15_verify::<Sha256>(message, signature).is_ok(),
+            (Self::Rsa(RsaKey(key)), Rs384) => key.pkcs1v15_verify::<Sha384>(message, signature).is_ok(),
+            (Self::Rsa(RsaKey(key)), Rs512) => key.pkcs1v15_verify::<Sha512>(message, signature).is_ok(),
             (Self::Rsa(RsaKey(key)), Ps256) => key.pss_verify::<Sha256>(message, signature).is_ok(),
             (Self::Rsa(RsaKey(key)), Ps384) => key.pss_verify::<Sha384>(message, signature).is_ok(),
             (Self::Rsa(RsaKey(key)), Ps512) => key.pss_verify::<Sha512>(message, signature).is_ok(),
@@ -173,10 +167,8 @@ impl PublicKey {
                 .is_ok_and(|signature| key.verify(message, &signature).is_ok()),
             (Self::P384(P384Key(key)), Es384) => p384::ecdsa::Signature::from_slice(signature)
                 .is_ok_and(|signature| key.verify(message, &signature).is_ok()),
-            (Self::Ed25519(Ed25519Key(key)), EdDsa) => {
-                ed25519_dalek::Signature::from_slice(signature)
-                    .is_ok_and(|signature| key.verify_strict(message, &signature).is_ok())
-            }
+            (Self::Ed25519(Ed25519Key(key)), EdDsa) => ed25519_dalek::Signature::from_slice(signature)
+                .is_ok_and(|signature| key.verify_strict(message, &signature).is_ok()),
             _ => false,
         }
     }
@@ -216,10 +208,7 @@ impl Jwk {
     /// The key that `value` holds, if it may verify signatures.
     pub fn parse(value: &Value) -> Result<Self, Error> {
         let members = value.as_object().ok_or(Error::NotAMap)?;
-        if PRIVATE_MEMBERS
-            .iter()
-            .any(|name| members.get(name).is_some())
-        {
+        if PRIVATE_MEMBERS.iter().any(|name| members.get(name).is_some()) {
             return Err(Error::Private);
         }
         refuse_other_uses(members)?;
@@ -235,11 +224,7 @@ impl Jwk {
         if algorithm.is_some_and(|algorithm| !key.fits(algorithm)) {
             return Err(Error::OtherAlgorithm);
         }
-        Ok(Self {
-            kid: kid.map(str::to_owned),
-            algorithm,
-            key,
-        })
+        Ok(Self { kid: kid.map(str::to_owned), algorithm, key })
     }
 
     /// Whether the key is one for `algorithm`, by its type and by its own word.
@@ -250,21 +235,11 @@ impl Jwk {
 
 /// RFC 7517 §4.2 and §4.3: a key that says what it is for must say that it is for this.
 fn refuse_other_uses(members: &Object) -> Result<(), Error> {
-    if members
-        .get("use")
-        .is_some_and(|purpose| purpose.as_str() != Some("sig"))
-    {
+    if members.get("use").is_some_and(|purpose| purpose.as_str() != Some("sig")) {
         return Err(Error::Use);
     }
-    let may_verify = |operations: &[Value]| {
-        operations
-            .iter()
-            .any(|operation| operation.as_str() == Some("verify"))
-    };
-    if members
-        .get("key_ops")
-        .is_some_and(|operations| !operations.as_array().is_some_and(may_verify))
-    {
+    let may_verify = |operations: &[Value]| operations.iter().any(|operation| operation.as_str() == Some("verify"));
+    if members.get("key_ops").is_some_and(|operations| !operations.as_array().is_some_and(may_verify)) {
         return Err(Error::Operations);
     }
     Ok(())
@@ -275,10 +250,8 @@ impl PublicKey {
         match required(members, "kty")? {
             "RSA" => RsaKey::parse(&octets(members, "n")?, &octets(members, "e")?).map(Self::Rsa),
             "EC" => match required(members, "crv")? {
-                "P-256" => P256Key::parse(&coordinate(members, "x")?, &coordinate(members, "y")?)
-                    .map(Self::P256),
-                "P-384" => P384Key::parse(&coordinate(members, "x")?, &coordinate(members, "y")?)
-                    .map(Self::P384),
+                "P-256" => P256Key::parse(&coordinate(members, "x")?, &coordinate(members, "y")?).map(Self::P256),
+                "P-384" => P384Key::parse(&coordinate(members, "x")?, &coordinate(members, "y")?).map(Self::P384),
                 _ => Err(Error::UnknownCurve),
             },
             "OKP" => match required(members, "crv")? {
@@ -304,30 +277,20 @@ impl RsaKey {
             return Err(Error::Factorable);
         }
         // All that is left to refuse is an even modulus.
-        rsa::PublicKey::new_with_size_limits(
-            BoxedUint::from_be_slice_vartime(n),
-            exponent.into(),
-            MODULUS_BITS,
-        )
-        .map(Self)
-        .map_err(|_| Error::Modulus)
+        rsa::PublicKey::new_with_size_limits(BoxedUint::from_be_slice_vartime(n), exponent.into(), MODULUS_BITS)
+            .map(Self)
+            .map_err(|_| Error::Modulus)
     }
 }
 
 /// RFC 7518 §6.3.1: the minimum number of octets.
 fn refuse_leading_zero(name: &'static str, number: &[u8]) -> Result<(), Error> {
-    if number.first() == Some(&0) {
-        Err(Error::LeadingZero(name))
-    } else {
-        Ok(())
-    }
+    if number.first() == Some(&0) { Err(Error::LeadingZero(name)) } else { Ok(()) }
 }
 
 fn exponent(octets: &[u8]) -> Option<u64> {
     let mut number = [0; 8];
-    number
-        .get_mut(8usize.checked_sub(octets.len())?..)?
-        .copy_from_slice(octets);
+    number.get_mut(8usize.checked_sub(octets.len())?..)?.copy_from_slice(octets);
     let exponent = u64::from_be_bytes(number);
     ((3..=LARGEST_EXPONENT).contains(&exponent) && exponent % 2 == 1).then_some(exponent)
 }
@@ -336,15 +299,12 @@ fn exponent(octets: &[u8]) -> Option<u64> {
 /// generator, and of one in 2^27 others.
 fn is_roca(n: &[u8]) -> bool {
     const PRIMES: [u64; 38] = [
-        3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89,
-        97, 101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
+        3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107,
+        109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
     ];
     PRIMES.iter().all(|&prime| {
-        let residue = n.iter().fold(0, |residue, &octet| {
-            (residue * 256 + u64::from(octet)) % prime
-        });
-        let mut powers =
-            std::iter::successors(Some(1), |power| Some(power * 65537 % prime)).take(167);
+        let residue = n.iter().fold(0, |residue, &octet| (residue * 256 + u64::from(octet)) % prime);
+        let mut powers = std::iter::successors(Some(1), |power| Some(power * 65537 % prime)).take(167);
         powers.any(|power| power == residue)
     })
 }
@@ -352,18 +312,14 @@ fn is_roca(n: &[u8]) -> bool {
 impl P256Key {
     fn parse(x: &[u8; 32], y: &[u8; 32]) -> Result<Self, Error> {
         let point = p256::Sec1Point::from_affine_coordinates(x.into(), y.into(), false);
-        p256::ecdsa::VerifyingKey::from_sec1_point(&point)
-            .map(Self)
-            .map_err(|_| Error::NotOnCurve)
+        p256::ecdsa::VerifyingKey::from_sec1_point(&point).map(Self).map_err(|_| Error::NotOnCurve)
     }
 }
 
 impl P384Key {
     fn parse(x: &[u8; 48], y: &[u8; 48]) -> Result<Self, Error> {
         let point = p384::Sec1Point::from_affine_coordinates(x.into(), y.into(), false);
-        p384::ecdsa::VerifyingKey::from_sec1_point(&point)
-            .map(Self)
-            .map_err(|_| Error::NotOnCurve)
+        p384::ecdsa::VerifyingKey::from_sec1_point(&point).map(Self).map_err(|_| Error::NotOnCurve)
     }
 }
 
@@ -382,10 +338,7 @@ impl Ed25519Key {
 }
 
 fn optional<'a>(members: &'a Object, name: &'static str) -> Result<Option<&'a str>, Error> {
-    members
-        .get(name)
-        .map(|value| value.as_str().ok_or(Error::NotAString(name)))
-        .transpose()
+    members.get(name).map(|value| value.as_str().ok_or(Error::NotAString(name))).transpose()
 }
 
 fn required<'a>(members: &'a Object, name: &'static str) -> Result<&'a str, Error> {
@@ -397,13 +350,8 @@ fn octets(members: &Object, name: &'static str) -> Result<Vec<u8>, Error> {
 }
 
 /// A coordinate, which has the full length of the curve's field (RFC 7518 §6.2.1.2).
-fn coordinate<const LENGTH: usize>(
-    members: &Object,
-    name: &'static str,
-) -> Result<[u8; LENGTH], Error> {
-    octets(members, name)?
-        .try_into()
-        .map_err(|_| Error::CoordinateLength(name))
+fn coordinate<const LENGTH: usize>(members: &Object, name: &'static str) -> Result<[u8; LENGTH], Error> {
+    octets(members, name)?.try_into().map_err(|_| Error::CoordinateLength(name))
 }
 
 impl JwkSet {
@@ -413,11 +361,7 @@ impl JwkSet {
             return Err(Error::SetTooLong);
         }
         let set = json::parse(bytes, Limits::DOCUMENT).map_err(Error::SetJson)?;
-        let keys = set
-            .as_object()
-            .and_then(|set| set.get("keys"))
-            .and_then(Value::as_array)
-            .ok_or(Error::NoKeys)?;
+        let keys = set.as_object().and_then(|set| set.get("keys")).and_then(Value::as_array).ok_or(Error::NoKeys)?;
         if keys.len() > MOST_KEYS {
             return Err(Error::TooManyKeys);
         }
@@ -426,11 +370,7 @@ impl JwkSet {
         for (index, value) in keys.iter().enumerate() {
             match Jwk::parse(value) {
                 Ok(key) => usable.keys.push(key),
-                Err(reason) => skipped.push(Skipped {
-                    index,
-                    kid: kid_of(value),
-                    reason,
-                }),
+                Err(reason) => skipped.push(Skipped { index, kid: kid_of(value), reason }),
             }
         }
         Ok((usable, skipped))
@@ -439,19 +379,10 @@ impl JwkSet {
     /// The keys that may have made a signature by `algorithm` under this `kid`.
     pub fn candidates(&self, kid: Option<&str>, algorithm: Algorithm) -> Candidates<'_> {
         let named = |key: &&Jwk| kid.is_none() || key.kid.as_deref() == kid;
-        let fitting: Vec<&Jwk> = self
-            .keys
-            .iter()
-            .filter(named)
-            .filter(|key| key.fits(algorithm))
-            .collect();
+        let fitting: Vec<&Jwk> = self.keys.iter().filter(named).filter(|key| key.fits(algorithm)).collect();
         if fitting.is_empty() {
             let known = kid.is_none() || self.keys.iter().any(|key| named(&key));
-            return if known {
-                Candidates::NoneFits
-            } else {
-                Candidates::UnknownKid
-            };
+            return if known { Candidates::NoneFits } else { Candidates::UnknownKid };
         }
         if kid.is_none() && fitting.len() > 1 {
             return Candidates::Ambiguous;
@@ -487,24 +418,15 @@ impl fmt::Display for Error {
             Self::Encoding(name, error) => write!(f, "{name} is not base64url: {error}"),
             Self::LeadingZero(name) => write!(f, "{name} begins with an octet of zero"),
             Self::ModulusSize { bits } => {
-                write!(
-                    f,
-                    "the modulus has {bits} bits, not {} to {}",
-                    MODULUS_BITS.start(),
-                    MODULUS_BITS.end()
-                )
+                write!(f, "the modulus has {bits} bits, not {} to {}", MODULUS_BITS.start(), MODULUS_BITS.end())
             }
             Self::Modulus => f.write_str("the modulus is even"),
-            Self::Factorable => {
-                f.write_str("the modulus was made by a generator whose keys can be factored")
-            }
+            Self::Factorable => f.write_str("the modulus was made by a generator whose keys can be factored"),
             Self::Exponent => f.write_str("the exponent is even, below 3 or above 33 bits"),
             Self::CoordinateLength(name) => {
                 write!(f, "{name} does not have the length of the curve's field")
             }
-            Self::NotOnCurve => {
-                f.write_str("the coordinates are not those of a point on the curve")
-            }
+            Self::NotOnCurve => f.write_str("the coordinates are not those of a point on the curve"),
             Self::SmallOrder => f.write_str("the point has small order"),
         }
     }
@@ -526,8 +448,7 @@ mod tests {
     /// RFC 8705 appendix A.
     const P256: &str = r#"{"kty":"EC","x":"1yfLHCpXqFjxCeHHHMVDTcLscpb07KUxudBmOMn8C7Q","y":"8_coZwxS7LfA4vOLS9WuneIXhbGGWvsDSb0tH6IxLm8","crv":"P-256"}"#;
     /// RFC 8037 appendix A.2.
-    const ED25519: &str =
-        r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+    const ED25519: &str = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
     /// RFC 7638 §3.1.
     const RSA: &str = r#"{"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw","e":"AQAB","alg":"RS256","kid":"2011-04-29"}"#;
 
@@ -541,11 +462,7 @@ mod tests {
     }
 
     fn rsa_jwk(n: &[u8], e: &[u8]) -> String {
-        format!(
-            r#"{{"kty":"RSA","n":"{}","e":"{}"}}"#,
-            base64url::encode(n),
-            base64url::encode(e)
-        )
+        format!(r#"{{"kty":"RSA","n":"{}","e":"{}"}}"#, base64url::encode(n), base64url::encode(e))
     }
 
     fn rsa_public(n: &[u8], e: &[u8]) -> PublicKey {
@@ -553,11 +470,7 @@ mod tests {
     }
 
     fn ec_jwk(curve: &str, x: &[u8], y: &[u8]) -> String {
-        format!(
-            r#"{{"kty":"EC","crv":"{curve}","x":"{}","y":"{}"}}"#,
-            base64url::encode(x),
-            base64url::encode(y)
-        )
+        format!(r#"{{"kty":"EC","crv":"{curve}","x":"{}","y":"{}"}}"#, base64url::encode(x), base64url::encode(y))
     }
 
     fn ed25519_jwk(x: &str) -> String {
@@ -578,10 +491,7 @@ mod tests {
             ),
         ];
         for (key, thumbprint) in table {
-            assert_eq!(
-                base64url::encode(jwk(key).unwrap().key.thumbprint()),
-                thumbprint
-            );
+            assert_eq!(base64url::encode(jwk(key).unwrap().key.thumbprint()), thumbprint);
         }
     }
 
@@ -589,28 +499,16 @@ mod tests {
     fn a_p384_thumbprint_hashes_the_required_members_only() {
         let point = p384_signer().verifying_key().to_sec1_point(false);
         let (x, y) = point.as_bytes()[1..].split_at(48);
-        let members = format!(
-            r#"{{"crv":"P-384","kty":"EC","x":"{}","y":"{}"}}"#,
-            base64url::encode(x),
-            base64url::encode(y)
-        );
-        let key = jwk(&with(
-            &ec_jwk("P-384", x, y),
-            r#""kid":"1","use":"sig","alg":"ES384""#,
-        ))
-        .unwrap()
-        .key;
+        let members =
+            format!(r#"{{"crv":"P-384","kty":"EC","x":"{}","y":"{}"}}"#, base64url::encode(x), base64url::encode(y));
+        let key = jwk(&with(&ec_jwk("P-384", x, y), r#""kid":"1","use":"sig","alg":"ES384""#)).unwrap().key;
         assert_eq!(key.thumbprint(), <[u8; 32]>::from(Sha256::digest(members)));
     }
 
     #[test]
     fn optional_members_leave_the_thumbprint_alone() {
         let plain = jwk(P256).unwrap();
-        let adorned = jwk(&with(
-            P256,
-            r#""kid":"1","use":"sig","alg":"ES256","x5t":"AA","note":[1]"#,
-        ))
-        .unwrap();
+        let adorned = jwk(&with(P256, r#""kid":"1","use":"sig","alg":"ES256","x5t":"AA","note":[1]"#)).unwrap();
         assert_eq!(adorned.key.thumbprint(), plain.key.thumbprint());
         assert_eq!(adorned.key, plain.key);
     }
@@ -688,11 +586,7 @@ mod tests {
         for name in PRIVATE_MEMBERS {
             for value in [r#""AQAB""#, "null", "[]"] {
                 for key in [P256, ED25519, RSA] {
-                    assert_eq!(
-                        jwk(&with(key, &format!(r#""{name}":{value}"#))),
-                        Err(Error::Private),
-                        "{name}"
-                    );
+                    assert_eq!(jwk(&with(key, &format!(r#""{name}":{value}"#))), Err(Error::Private), "{name}");
                 }
             }
         }
@@ -700,10 +594,7 @@ mod tests {
 
     #[test]
     fn symmetric_keys_never_verify() {
-        assert_eq!(
-            jwk(r#"{"kty":"oct","k":"AAECAw","alg":"HS256"}"#),
-            Err(Error::Private)
-        );
+        assert_eq!(jwk(r#"{"kty":"oct","k":"AAECAw","alg":"HS256"}"#), Err(Error::Private));
         assert_eq!(jwk(r#"{"kty":"oct"}"#), Err(Error::Symmetric));
     }
 
@@ -725,10 +616,7 @@ mod tests {
             (r#"{"kty":"OKP","crv":"X25519"}"#, Error::UnknownCurve),
             (r#"{"kty":"OKP","crv":"Ed448"}"#, Error::UnknownCurve),
             (r#"{"kty":"OKP","crv":"P-256"}"#, Error::UnknownCurve),
-            (
-                r#"{"kty":"OKP","crv":"Ed25519","x":7}"#,
-                Error::NotAString("x"),
-            ),
+            (r#"{"kty":"OKP","crv":"Ed25519","x":7}"#, Error::NotAString("x")),
             (r#"{"kty":"RSA","e":"AQAB"}"#, Error::Missing("n")),
             (r#"{"kty":"RSA","n":"AQAB"}"#, Error::Missing("e")),
         ];
@@ -754,10 +642,7 @@ mod tests {
             assert!(jwk(&rsa_jwk(&modulus(bits), E)).is_ok(), "{bits}");
         }
         for bits in [512, 1024, 2047, 8193, 16384] {
-            assert_eq!(
-                jwk(&rsa_jwk(&modulus(bits), E)),
-                Err(Error::ModulusSize { bits })
-            );
+            assert_eq!(jwk(&rsa_jwk(&modulus(bits), E)), Err(Error::ModulusSize { bits }));
         }
         assert_eq!(jwk(&rsa_jwk(&[], E)), Err(Error::ModulusSize { bits: 0 }));
     }
@@ -765,26 +650,11 @@ mod tests {
     #[test]
     fn rsa_exponents_are_odd_and_from_3_to_33_bits() {
         let n = modulus(2048);
-        let good: [&[u8]; 5] = [
-            &[3],
-            &[17],
-            &[1, 0, 1],
-            &[0xff; 4],
-            &[1, 0xff, 0xff, 0xff, 0xff],
-        ];
+        let good: [&[u8]; 5] = [&[3], &[17], &[1, 0, 1], &[0xff; 4], &[1, 0xff, 0xff, 0xff, 0xff]];
         for e in good {
             assert!(jwk(&rsa_jwk(&n, e)).is_ok(), "{e:?}");
         }
-        let bad: [&[u8]; 8] = [
-            &[],
-            &[1],
-            &[2],
-            &[4],
-            &[1, 0, 0],
-            &[2, 0, 0, 0, 1],
-            &[0xff; 8],
-            &[0xff; 256],
-        ];
+        let bad: [&[u8]; 8] = [&[], &[1], &[2], &[4], &[1, 0, 0], &[2, 0, 0, 0, 1], &[0xff; 8], &[0xff; 256]];
         for e in bad {
             assert_eq!(jwk(&rsa_jwk(&n, e)), Err(Error::Exponent), "{e:?}");
         }
@@ -795,30 +665,13 @@ mod tests {
         let n = modulus(2048);
         let padded = [&[0][..], &n].concat();
         assert_eq!(jwk(&rsa_jwk(&padded, E)), Err(Error::LeadingZero("n")));
-        assert_eq!(
-            jwk(&rsa_jwk(&n, &[0, 1, 0, 1])),
-            Err(Error::LeadingZero("e"))
-        );
+        assert_eq!(jwk(&rsa_jwk(&n, &[0, 1, 0, 1])), Err(Error::LeadingZero("e")));
         assert_eq!(jwk(&rsa_jwk(&n, &[0])), Err(Error::LeadingZero("e")));
-        let key = |e| {
-            format!(
-                r#"{{"kty":"RSA","n":"{}","e":"{e}"}}"#,
-                base64url::encode(&n)
-            )
-        };
+        let key = |e| format!(r#"{{"kty":"RSA","n":"{}","e":"{e}"}}"#, base64url::encode(&n));
         assert!(jwk(&key("AQAB")).is_ok());
-        assert_eq!(
-            jwk(&key("AQAB=")),
-            Err(Error::Encoding("e", base64url::Error::Character))
-        );
-        assert_eq!(
-            jwk(&key("AQABA")),
-            Err(Error::Encoding("e", base64url::Error::Length))
-        );
-        assert_eq!(
-            jwk(&key("Ax")),
-            Err(Error::Encoding("e", base64url::Error::TrailingBits))
-        );
+        assert_eq!(jwk(&key("AQAB=")), Err(Error::Encoding("e", base64url::Error::Character)));
+        assert_eq!(jwk(&key("AQABA")), Err(Error::Encoding("e", base64url::Error::Length)));
+        assert_eq!(jwk(&key("Ax")), Err(Error::Encoding("e", base64url::Error::TrailingBits)));
     }
 
     #[test]
@@ -871,20 +724,11 @@ mod tests {
 
     fn rsa_signer_key() -> PublicKey {
         let key = rsa_private();
-        rsa_public(
-            &key.n().to_be_bytes_trimmed_vartime(),
-            &key.e().to_be_bytes_trimmed_vartime(),
-        )
+        rsa_public(&key.n().to_be_bytes_trimmed_vartime(), &key.e().to_be_bytes_trimmed_vartime())
     }
 
-    const RSA_ALGORITHMS: [Algorithm; 6] = [
-        Algorithm::Rs256,
-        Algorithm::Rs384,
-        Algorithm::Rs512,
-        Algorithm::Ps256,
-        Algorithm::Ps384,
-        Algorithm::Ps512,
-    ];
+    const RSA_ALGORITHMS: [Algorithm; 6] =
+        [Algorithm::Rs256, Algorithm::Rs384, Algorithm::Rs512, Algorithm::Ps256, Algorithm::Ps384, Algorithm::Ps512];
 
     fn rsa_signature(algorithm: Algorithm) -> Vec<u8> {
         let key = rsa_private();
@@ -899,9 +743,7 @@ mod tests {
         }
     }
 
-    fn pss_signature<D: sha2::digest::Digest + sha2::digest::FixedOutputReset>(
-        salt: usize,
-    ) -> Vec<u8> {
+    fn pss_signature<D: sha2::digest::Digest + sha2::digest::FixedOutputReset>(salt: usize) -> Vec<u8> {
         let signer = rsa::pss::SigningKey::<D>::new_with_salt_len(rsa_private().clone(), salt);
         signer.sign_with_rng(&mut Numbers(2), MESSAGE).to_vec()
     }
@@ -912,11 +754,7 @@ mod tests {
         for made in RSA_ALGORITHMS {
             let signature = rsa_signature(made);
             for asked in RSA_ALGORITHMS {
-                assert_eq!(
-                    key.verify(asked, MESSAGE, &signature),
-                    made == asked,
-                    "made by {made}, asked for {asked}"
-                );
+                assert_eq!(key.verify(asked, MESSAGE, &signature), made == asked, "made by {made}, asked for {asked}");
             }
             assert!(!key.verify(Algorithm::Es256, MESSAGE, &signature));
             assert!(!key.verify(Algorithm::EdDsa, MESSAGE, &signature));
@@ -930,18 +768,8 @@ mod tests {
         for algorithm in RSA_ALGORITHMS {
             let good = rsa_signature(algorithm);
             assert!(key.verify(algorithm, MESSAGE, &good));
-            for bad in [
-                &[][..],
-                &good[1..],
-                &good[..255],
-                &[&[0], &good[..]].concat(),
-                &[&good[..], &[0]].concat(),
-            ] {
-                assert!(
-                    !key.verify(algorithm, MESSAGE, bad),
-                    "{algorithm}, {} octets",
-                    bad.len()
-                );
+            for bad in [&[][..], &good[1..], &good[..255], &[&[0], &good[..]].concat(), &[&good[..], &[0]].concat()] {
+                assert!(!key.verify(algorithm, MESSAGE, bad), "{algorithm}, {} octets", bad.len());
             }
         }
     }
@@ -951,12 +779,7 @@ mod tests {
         let key = rsa_signer_key();
         let n = rsa_private().n().to_be_bytes_trimmed_vartime();
         for algorithm in RSA_ALGORITHMS {
-            for number in [
-                vec![0; 256],
-                vec![0xff; 256],
-                n.to_vec(),
-                [&[0; 255][..], &[1]].concat(),
-            ] {
+            for number in [vec![0; 256], vec![0xff; 256], n.to_vec(), [&[0; 255][..], &[1]].concat()] {
                 assert!(!key.verify(algorithm, MESSAGE, &number), "{algorithm}");
             }
         }
@@ -967,32 +790,18 @@ mod tests {
         let key = rsa_signer_key();
         assert!(key.verify(Algorithm::Ps256, MESSAGE, &pss_signature::<Sha256>(32)));
         for salt in [0, 20, 31, 33, 64] {
-            assert!(
-                !key.verify(Algorithm::Ps256, MESSAGE, &pss_signature::<Sha256>(salt)),
-                "{salt}"
-            );
+            assert!(!key.verify(Algorithm::Ps256, MESSAGE, &pss_signature::<Sha256>(salt)), "{salt}");
         }
         assert!(key.verify(Algorithm::Ps512, MESSAGE, &pss_signature::<Sha512>(64)));
         for salt in [0, 32, 63] {
-            assert!(
-                !key.verify(Algorithm::Ps512, MESSAGE, &pss_signature::<Sha512>(salt)),
-                "{salt}"
-            );
+            assert!(!key.verify(Algorithm::Ps512, MESSAGE, &pss_signature::<Sha512>(salt)), "{salt}");
         }
     }
 
     #[test]
     fn pss_masks_with_its_own_hash_and_ends_in_bc() {
-        let key = jwk(&format!(r#"{{"kty":"RSA","e":"AQAB","n":"{PSS_KEY}"}}"#))
-            .unwrap()
-            .key;
-        let verifies = |signature| {
-            key.verify(
-                Algorithm::Ps256,
-                MESSAGE,
-                &base64url::decode(signature).unwrap(),
-            )
-        };
+        let key = jwk(&format!(r#"{{"kty":"RSA","e":"AQAB","n":"{PSS_KEY}"}}"#)).unwrap().key;
+        let verifies = |signature| key.verify(Algorithm::Ps256, MESSAGE, &base64url::decode(signature).unwrap());
         assert!(verifies(PSS_GOOD));
         assert!(!verifies(PSS_MASKED_WITH_SHA_1));
         assert!(!verifies(PSS_ENDING_IN_CC));
@@ -1031,9 +840,8 @@ mod tests {
 
     /// The order of P-256.
     const N: [u8; 32] = [
-        0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-        0xff, 0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63,
-        0x25, 0x51,
+        0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6,
+        0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
     ];
 
     #[test]
@@ -1047,12 +855,7 @@ mod tests {
         assert!(p256_key().verify(Algorithm::Es256, MESSAGE, &signature.to_bytes()));
         assert!(!p256_key().verify(Algorithm::Es256, b"massage", &signature.to_bytes()));
         assert!(!p256_key().verify(Algorithm::Rs256, MESSAGE, &signature.to_bytes()));
-        assert!(
-            !jwk(P256)
-                .unwrap()
-                .key
-                .verify(Algorithm::Es256, MESSAGE, &signature.to_bytes())
-        );
+        assert!(!jwk(P256).unwrap().key.verify(Algorithm::Es256, MESSAGE, &signature.to_bytes()));
     }
 
     #[test]
@@ -1083,10 +886,7 @@ mod tests {
             [r, most],
             [s, r],
         ] {
-            assert!(
-                !p256_key().verify(Algorithm::Es256, MESSAGE, &[r, s].concat()),
-                "{r:?} {s:?}"
-            );
+            assert!(!p256_key().verify(Algorithm::Es256, MESSAGE, &[r, s].concat()), "{r:?} {s:?}");
         }
     }
 
@@ -1107,18 +907,11 @@ mod tests {
             der,
         ];
         for signature in bad {
-            assert!(
-                !p256_key().verify(Algorithm::Es256, MESSAGE, &signature),
-                "{} octets",
-                signature.len()
-            );
+            assert!(!p256_key().verify(Algorithm::Es256, MESSAGE, &signature), "{} octets", signature.len());
         }
         let good: p384::ecdsa::Signature = p384_signer().sign(MESSAGE);
         for length in [0, 64, 95] {
-            assert!(
-                !p384_key().verify(Algorithm::Es384, MESSAGE, &good.to_bytes()[..length]),
-                "{length} octets"
-            );
+            assert!(!p384_key().verify(Algorithm::Es384, MESSAGE, &good.to_bytes()[..length]), "{length} octets");
         }
     }
 
@@ -1146,41 +939,26 @@ mod tests {
         let (x, y) = point.as_bytes()[1..].split_at(32);
         let mut other = y.to_vec();
         other[31] ^= 1;
-        for (x, y) in [
-            (x, &other[..]),
-            (y, x),
-            (&[0; 32], &[0; 32]),
-            (&[0xff; 32], y),
-        ] {
+        for (x, y) in [(x, &other[..]), (y, x), (&[0; 32], &[0; 32]), (&[0xff; 32], y)] {
             assert_eq!(jwk(&ec_jwk("P-256", x, y)), Err(Error::NotOnCurve));
         }
-        assert_eq!(
-            jwk(&ec_jwk("P-384", &[0; 48], &[0; 48])),
-            Err(Error::NotOnCurve)
-        );
+        assert_eq!(jwk(&ec_jwk("P-384", &[0; 48], &[0; 48])), Err(Error::NotOnCurve));
     }
 
     #[test]
     fn a_coordinate_is_below_the_prime_of_the_field() {
         // The point whose x is 0, and the same with the prime itself for x.
-        let key = |x| {
-            format!(
-                r#"{{"kty":"EC","crv":"P-256","x":"{x}","y":"ZkhceA4vg9ckM71dhKBrtlQcKvMdrocXKL-FahdPk_Q"}}"#
-            )
-        };
+        let key =
+            |x| format!(r#"{{"kty":"EC","crv":"P-256","x":"{x}","y":"ZkhceA4vg9ckM71dhKBrtlQcKvMdrocXKL-FahdPk_Q"}}"#);
         assert!(jwk(&key("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")).is_ok());
-        assert_eq!(
-            jwk(&key("_____wAAAAEAAAAAAAAAAAAAAAD_______________8")),
-            Err(Error::NotOnCurve)
-        );
+        assert_eq!(jwk(&key("_____wAAAAEAAAAAAAAAAAAAAAD_______________8")), Err(Error::NotOnCurve));
     }
 
     // Ed25519
 
     /// The key of the seed that is 32 times 7, and what it made of `MESSAGE`.
     const ED25519_X: &str = "6kpsY-KcUgq-9VB7Ey7F-ZVHdq6-vnuSQh7qaRRG0iw";
-    const ED25519_GOOD: &str =
-        "709i-EeXM62HnPrO08ianDndT8eV7y76HD6v5NcpoIHc7_qTvsc3eLM5SEKvQwKuOmcW3H9m5ZZPC7EC4hPVAQ";
+    const ED25519_GOOD: &str = "709i-EeXM62HnPrO08ianDndT8eV7y76HD6v5NcpoIHc7_qTvsc3eLM5SEKvQwKuOmcW3H9m5ZZPC7EC4hPVAQ";
     /// The same with the order of the group added to S.
     const ED25519_S_ABOVE_ORDER: &str =
         "709i-EeXM62HnPrO08ianDndT8eV7y76HD6v5NcpoIHJw_Dw2CpK0InWP-WNPeHCOmcW3H9m5ZZPC7EC4hPVEQ";
@@ -1196,17 +974,9 @@ mod tests {
         assert!(verifies(&good));
         assert!(!key.verify(Algorithm::EdDsa, b"massage", &good));
         assert!(!key.verify(Algorithm::Es256, MESSAGE, &good));
-        assert!(!verifies(
-            &base64url::decode(ED25519_S_ABOVE_ORDER).unwrap()
-        ));
+        assert!(!verifies(&base64url::decode(ED25519_S_ABOVE_ORDER).unwrap()));
         assert!(!verifies(&base64url::decode(ED25519_NEUTRAL_R).unwrap()));
-        for bad in [
-            &[][..],
-            &good[..63],
-            &good[1..],
-            &[&good[..], &[0]].concat(),
-            &[0; 64],
-        ] {
+        for bad in [&[][..], &good[..63], &good[1..], &[&good[..], &[0]].concat(), &[0; 64]] {
             assert!(!verifies(bad), "{} octets", bad.len());
         }
     }
@@ -1234,24 +1004,16 @@ mod tests {
     fn an_ed25519_key_has_one_encoding() {
         // y is 3, and then 3 more than the prime.
         assert!(jwk(&ed25519_jwk("AwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")).is_ok());
-        assert_eq!(
-            jwk(&ed25519_jwk("8P_______________________________________38")),
-            Err(Error::NotOnCurve)
-        );
+        assert_eq!(jwk(&ed25519_jwk("8P_______________________________________38")), Err(Error::NotOnCurve));
         // No point has this y.
-        assert_eq!(
-            jwk(&ed25519_jwk("AgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")),
-            Err(Error::NotOnCurve)
-        );
+        assert_eq!(jwk(&ed25519_jwk("AgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")), Err(Error::NotOnCurve));
         assert_eq!(jwk(&ed25519_jwk("AwAA")), Err(Error::CoordinateLength("x")));
     }
 
     // Sets
 
     fn set(keys: &[String]) -> JwkSet {
-        JwkSet::parse(format!(r#"{{"keys":[{}]}}"#, keys.join(",")).as_bytes())
-            .unwrap()
-            .0
+        JwkSet::parse(format!(r#"{{"keys":[{}]}}"#, keys.join(",")).as_bytes()).unwrap().0
     }
 
     #[test]
@@ -1268,112 +1030,50 @@ mod tests {
         assert_eq!(
             skipped,
             [
-                Skipped {
-                    index: 1,
-                    kid: Some("pq".into()),
-                    reason: Error::UnknownType
-                },
-                Skipped {
-                    index: 2,
-                    kid: None,
-                    reason: Error::NotAMap
-                },
-                Skipped {
-                    index: 3,
-                    kid: Some("b".into()),
-                    reason: Error::Private
-                },
+                Skipped { index: 1, kid: Some("pq".into()), reason: Error::UnknownType },
+                Skipped { index: 2, kid: None, reason: Error::NotAMap },
+                Skipped { index: 3, kid: Some("b".into()), reason: Error::Private },
             ]
         );
     }
 
     #[test]
     fn an_empty_set_is_a_set() {
-        assert_eq!(
-            JwkSet::parse(br#"{"keys":[]}"#),
-            Ok((JwkSet::default(), vec![]))
-        );
+        assert_eq!(JwkSet::parse(br#"{"keys":[]}"#), Ok((JwkSet::default(), vec![])));
     }
 
     #[test]
     fn anything_that_is_not_a_set_is_refused() {
-        for text in [
-            "[]",
-            "{}",
-            "null",
-            r#"{"keys":{}}"#,
-            r#"{"keys":null}"#,
-            r#"{"Keys":[]}"#,
-            P256,
-        ] {
+        for text in ["[]", "{}", "null", r#"{"keys":{}}"#, r#"{"keys":null}"#, r#"{"Keys":[]}"#, P256] {
             assert_eq!(JwkSet::parse(text.as_bytes()), Err(Error::NoKeys), "{text}");
         }
         let at = |column| Some(json::Position { line: 1, column });
-        let ends_early = json::Error {
-            what: json::Problem::EndsEarly,
-            at: at(9),
-        };
-        assert_eq!(
-            JwkSet::parse(br#"{"keys":["#),
-            Err(Error::SetJson(ends_early))
-        );
-        let twice = json::Error {
-            what: json::Problem::DuplicateName("keys".into()),
-            at: at(17),
-        };
-        assert_eq!(
-            JwkSet::parse(br#"{"keys":[],"keys":[]}"#),
-            Err(Error::SetJson(twice))
-        );
+        let ends_early = json::Error { what: json::Problem::EndsEarly, at: at(9) };
+        assert_eq!(JwkSet::parse(br#"{"keys":["#), Err(Error::SetJson(ends_early)));
+        let twice = json::Error { what: json::Problem::DuplicateName("keys".into()), at: at(17) };
+        assert_eq!(JwkSet::parse(br#"{"keys":[],"keys":[]}"#), Err(Error::SetJson(twice)));
     }
 
     #[test]
     fn a_set_has_at_most_64_keys_and_64_kib() {
         let keys = |count| format!(r#"{{"keys":[{}]}}"#, vec!["{}"; count].join(","));
-        assert_eq!(
-            JwkSet::parse(keys(64).as_bytes()).map(|(_, skipped)| skipped.len()),
-            Ok(64)
-        );
+        assert_eq!(JwkSet::parse(keys(64).as_bytes()).map(|(_, skipped)| skipped.len()), Ok(64));
         assert_eq!(JwkSet::parse(keys(65).as_bytes()), Err(Error::TooManyKeys));
         let padded = |length: usize| r#"{"keys":[]}"#.to_owned() + &" ".repeat(length - 11);
         assert!(JwkSet::parse(padded(65536).as_bytes()).is_ok());
-        assert_eq!(
-            JwkSet::parse(padded(65537).as_bytes()),
-            Err(Error::SetTooLong)
-        );
+        assert_eq!(JwkSet::parse(padded(65537).as_bytes()), Err(Error::SetTooLong));
     }
 
     #[test]
     fn kid_chooses_the_key() {
         let set = set(&[with(P256, r#""kid":"a""#), with(ED25519, r#""kid":"b""#)]);
-        assert_eq!(
-            set.candidates(Some("a"), Algorithm::Es256),
-            Candidates::Keys(vec![&set.keys[0]])
-        );
-        assert_eq!(
-            set.candidates(Some("b"), Algorithm::EdDsa),
-            Candidates::Keys(vec![&set.keys[1]])
-        );
-        assert_eq!(
-            set.candidates(Some("c"), Algorithm::Es256),
-            Candidates::UnknownKid
-        );
-        assert_eq!(
-            set.candidates(Some("A"), Algorithm::Es256),
-            Candidates::UnknownKid
-        );
-        assert_eq!(
-            set.candidates(Some(""), Algorithm::Es256),
-            Candidates::UnknownKid
-        );
-        assert_eq!(
-            set.candidates(Some("a"), Algorithm::EdDsa),
-            Candidates::NoneFits
-        );
-        assert_eq!(
-            set.candidates(Some("a"), Algorithm::Es384),
-            Candidates::NoneFits
-        );
+        assert_eq!(set.candidates(Some("a"), Algorithm::Es256), Candidates::Keys(vec![&set.keys[0]]));
+        assert_eq!(set.candidates(Some("b"), Algorithm::EdDsa), Candidates::Keys(vec![&set.keys[1]]));
+        assert_eq!(set.candidates(Some("c"), Algorithm::Es256), Candidates::UnknownKid);
+        assert_eq!(set.candidates(Some("A"), Algorithm::Es256), Candidates::UnknownKid);
+        assert_eq!(set.candidates(Some(""), Algorithm::Es256), Candidates::UnknownKid);
+        assert_eq!(set.candidates(Some("a"), Algorithm::EdDsa), Candidates::NoneFits);
+        assert_eq!(set.candidates(Some("a"), Algorithm::Es384), Candidates::NoneFits);
     }
 
     #[test]
@@ -1385,65 +1085,35 @@ mod tests {
             RSA.replace("2011-04-29", "a").replace("RS256", "PS256"),
             with(P256, r#""kid":"a","alg":"ES256""#),
         ]);
-        let keys = |positions: &[usize]| {
-            Candidates::Keys(positions.iter().map(|&at| &set.keys[at]).collect())
-        };
+        let keys = |positions: &[usize]| Candidates::Keys(positions.iter().map(|&at| &set.keys[at]).collect());
         assert_eq!(set.candidates(Some("a"), Algorithm::Es256), keys(&[0, 4]));
         assert_eq!(set.candidates(Some("a"), Algorithm::EdDsa), keys(&[1]));
         assert_eq!(set.candidates(Some("a"), Algorithm::Rs256), keys(&[2]));
         assert_eq!(set.candidates(Some("a"), Algorithm::Ps256), keys(&[3]));
-        assert_eq!(
-            set.candidates(Some("a"), Algorithm::Rs384),
-            Candidates::NoneFits
-        );
+        assert_eq!(set.candidates(Some("a"), Algorithm::Rs384), Candidates::NoneFits);
     }
 
     #[test]
     fn a_key_for_one_algorithm_is_used_for_no_other() {
         let one = set(&[RSA.replace("RS256", "PS256")]);
-        assert_eq!(
-            one.candidates(Some("2011-04-29"), Algorithm::Ps256),
-            Candidates::Keys(vec![&one.keys[0]])
-        );
-        assert_eq!(
-            one.candidates(Some("2011-04-29"), Algorithm::Rs256),
-            Candidates::NoneFits
-        );
+        assert_eq!(one.candidates(Some("2011-04-29"), Algorithm::Ps256), Candidates::Keys(vec![&one.keys[0]]));
+        assert_eq!(one.candidates(Some("2011-04-29"), Algorithm::Rs256), Candidates::NoneFits);
         assert_eq!(one.candidates(None, Algorithm::Rs256), Candidates::NoneFits);
     }
 
     #[test]
     fn without_kid_only_a_single_fitting_key_is_used() {
-        let set = set(&[
-            with(P256, r#""kid":"a""#),
-            P256.to_owned(),
-            ED25519.to_owned(),
-        ]);
-        assert_eq!(
-            set.candidates(None, Algorithm::EdDsa),
-            Candidates::Keys(vec![&set.keys[2]])
-        );
-        assert_eq!(
-            set.candidates(None, Algorithm::Es256),
-            Candidates::Ambiguous
-        );
+        let set = set(&[with(P256, r#""kid":"a""#), P256.to_owned(), ED25519.to_owned()]);
+        assert_eq!(set.candidates(None, Algorithm::EdDsa), Candidates::Keys(vec![&set.keys[2]]));
+        assert_eq!(set.candidates(None, Algorithm::Es256), Candidates::Ambiguous);
         assert_eq!(set.candidates(None, Algorithm::Rs256), Candidates::NoneFits);
-        assert_eq!(
-            JwkSet::default().candidates(None, Algorithm::Es256),
-            Candidates::NoneFits
-        );
-        assert_eq!(
-            JwkSet::default().candidates(Some("a"), Algorithm::Es256),
-            Candidates::UnknownKid
-        );
+        assert_eq!(JwkSet::default().candidates(None, Algorithm::Es256), Candidates::NoneFits);
+        assert_eq!(JwkSet::default().candidates(Some("a"), Algorithm::Es256), Candidates::UnknownKid);
     }
 
     #[test]
     fn an_errors_words_name_the_fault() {
-        assert_eq!(
-            Error::ModulusSize { bits: 1024 }.to_string(),
-            "the modulus has 1024 bits, not 2048 to 8192"
-        );
+        assert_eq!(Error::ModulusSize { bits: 1024 }.to_string(), "the modulus has 1024 bits, not 2048 to 8192");
         assert_eq!(
             Error::Encoding("x", base64url::Error::Character).to_string(),
             "x is not base64url: a character is not of the base64url alphabet"

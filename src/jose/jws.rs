@@ -125,15 +125,10 @@ impl Header {
         if bytes.len() > LONGEST_HEADER {
             return Err(Error::HeaderTooLong);
         }
-        let Value::Object(members) =
-            json::parse(bytes, Limits::TOKEN).map_err(Error::HeaderJson)?
-        else {
+        let Value::Object(members) = json::parse(bytes, Limits::TOKEN).map_err(Error::HeaderJson)? else {
             return Err(Error::HeaderNotAMap);
         };
-        let algorithm_name = members
-            .get("alg")
-            .and_then(Value::as_str)
-            .filter(|name| !name.is_empty());
+        let algorithm_name = members.get("alg").and_then(Value::as_str).filter(|name| !name.is_empty());
         let kid = string(&members, "kid")?;
         if kid.as_ref().is_some_and(|kid| kid.len() > LONGEST_KID) {
             return Err(Error::KidTooLong);
@@ -183,11 +178,7 @@ pub fn media_type_is(typ: &str, expected: &str) -> bool {
 /// Cuts `application/` off, unless another `/` follows: RFC 7515 §4.1.9 omits the prefix only then.
 fn subtype_of_application(media_type: &str) -> &str {
     match media_type.split_once('/') {
-        Some((kind, subtype))
-            if kind.eq_ignore_ascii_case("application") && !subtype.contains('/') =>
-        {
-            subtype
-        }
+        Some((kind, subtype)) if kind.eq_ignore_ascii_case("application") && !subtype.contains('/') => subtype,
         _ => media_type,
     }
 }
@@ -195,9 +186,7 @@ fn subtype_of_application(media_type: &str) -> &str {
 /// Keeps the token out of logs.
 impl fmt::Debug for Jws<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Jws")
-            .field("header", &self.header)
-            .finish_non_exhaustive()
+        f.debug_struct("Jws").field("header", &self.header).finish_non_exhaustive()
     }
 }
 
@@ -254,13 +243,10 @@ mod tests {
     const UNSECURED: &str = "eyJhbGciOiJub25lIn0.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.";
     /// RFC 8037 appendix A.4.
     const EDDSA: &str = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
-    const EDDSA_KEY: &str =
-        r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+    const EDDSA_KEY: &str = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
 
     fn key(text: &str) -> PublicKey {
-        Jwk::parse(&json::parse(text.as_bytes(), Limits::TOKEN).unwrap())
-            .unwrap()
-            .key
+        Jwk::parse(&json::parse(text.as_bytes(), Limits::TOKEN).unwrap()).unwrap().key
     }
 
     /// A signed object of this header, with a payload and a signature that say nothing.
@@ -297,10 +283,7 @@ mod tests {
             let text = of_header(format!(r#"{{"alg":"{name}"}}"#).as_bytes());
             let jws = Jws::parse(&text).unwrap();
             assert_eq!(jws.header().algorithm(), None);
-            assert_eq!(
-                jws.verify(&key(ES256_KEY), Algorithm::Es256),
-                Err(Error::OtherAlgorithm)
-            );
+            assert_eq!(jws.verify(&key(ES256_KEY), Algorithm::Es256), Err(Error::OtherAlgorithm));
         }
     }
 
@@ -308,41 +291,19 @@ mod tests {
     fn a_signature_of_another_key_or_for_other_octets_is_refused() {
         let other = r#"{"kty":"EC","x":"1yfLHCpXqFjxCeHHHMVDTcLscpb07KUxudBmOMn8C7Q","y":"8_coZwxS7LfA4vOLS9WuneIXhbGGWvsDSb0tH6IxLm8","crv":"P-256"}"#;
         let jws = Jws::parse(ES256).unwrap();
-        assert_eq!(
-            jws.verify(&key(other), Algorithm::Es256),
-            Err(Error::Signature)
-        );
-        assert_eq!(
-            jws.verify(&key(EDDSA_KEY), Algorithm::Es256),
-            Err(Error::Signature)
-        );
+        assert_eq!(jws.verify(&key(other), Algorithm::Es256), Err(Error::Signature));
+        assert_eq!(jws.verify(&key(EDDSA_KEY), Algorithm::Es256), Err(Error::Signature));
         let changed = ES256.replacen(".eyJ", ".fyJ", 1);
-        assert_eq!(
-            Jws::parse(&changed)
-                .unwrap()
-                .verify(&key(ES256_KEY), Algorithm::Es256),
-            Err(Error::Signature)
-        );
+        assert_eq!(Jws::parse(&changed).unwrap().verify(&key(ES256_KEY), Algorithm::Es256), Err(Error::Signature));
         let changed = ES256.replacen(".DtE", ".EtE", 1);
-        assert_eq!(
-            Jws::parse(&changed)
-                .unwrap()
-                .verify(&key(ES256_KEY), Algorithm::Es256),
-            Err(Error::Signature)
-        );
+        assert_eq!(Jws::parse(&changed).unwrap().verify(&key(ES256_KEY), Algorithm::Es256), Err(Error::Signature));
     }
 
     #[test]
     fn the_header_names_the_algorithm_that_is_verified() {
         let jws = Jws::parse(EDDSA).unwrap();
-        assert_eq!(
-            jws.verify(&key(ES256_KEY), Algorithm::Es256),
-            Err(Error::OtherAlgorithm)
-        );
-        assert_eq!(
-            jws.verify(&key(EDDSA_KEY), Algorithm::Es256),
-            Err(Error::OtherAlgorithm)
-        );
+        assert_eq!(jws.verify(&key(ES256_KEY), Algorithm::Es256), Err(Error::OtherAlgorithm));
+        assert_eq!(jws.verify(&key(EDDSA_KEY), Algorithm::Es256), Err(Error::OtherAlgorithm));
     }
 
     #[test]
@@ -371,14 +332,8 @@ mod tests {
         assert!(Jws::parse(&format!("{header}.e30.AAAA")).is_ok());
         assert_eq!(refused(".."), Error::EmptyPart(Part::Header));
         assert_eq!(refused(".e30.AAAA"), Error::EmptyPart(Part::Header));
-        assert_eq!(
-            refused(&format!("{header}..AAAA")),
-            Error::EmptyPart(Part::Payload)
-        );
-        assert_eq!(
-            refused(&format!("{header}.e30.")),
-            Error::EmptyPart(Part::Signature)
-        );
+        assert_eq!(refused(&format!("{header}..AAAA")), Error::EmptyPart(Part::Payload));
+        assert_eq!(refused(&format!("{header}.e30.")), Error::EmptyPart(Part::Signature));
     }
 
     #[test]
@@ -399,67 +354,34 @@ mod tests {
         ];
         let header = base64url::encode(br#"{"alg":"ES256"}"#);
         for (text, error) in faults {
-            assert_eq!(
-                refused(&format!("{text}.e30.AAAA")),
-                Error::Encoding(Part::Header, error),
-                "{text:?}"
-            );
-            assert_eq!(
-                refused(&format!("{header}.{text}.AAAA")),
-                Error::Encoding(Part::Payload, error),
-                "{text:?}"
-            );
-            assert_eq!(
-                refused(&format!("{header}.e30.{text}")),
-                Error::Encoding(Part::Signature, error),
-                "{text:?}"
-            );
+            assert_eq!(refused(&format!("{text}.e30.AAAA")), Error::Encoding(Part::Header, error), "{text:?}");
+            assert_eq!(refused(&format!("{header}.{text}.AAAA")), Error::Encoding(Part::Payload, error), "{text:?}");
+            assert_eq!(refused(&format!("{header}.e30.{text}")), Error::Encoding(Part::Signature, error), "{text:?}");
         }
     }
 
     #[test]
     fn a_second_spelling_of_a_good_signature_is_refused() {
         let other = format!("{}R", ES256.strip_suffix('Q').unwrap());
-        assert_eq!(
-            refused(&other),
-            Error::Encoding(Part::Signature, base64url::Error::TrailingBits)
-        );
-        assert_eq!(
-            refused(&format!("{ES256}==")),
-            Error::Encoding(Part::Signature, base64url::Error::Character)
-        );
+        assert_eq!(refused(&other), Error::Encoding(Part::Signature, base64url::Error::TrailingBits));
+        assert_eq!(refused(&format!("{ES256}==")), Error::Encoding(Part::Signature, base64url::Error::Character));
     }
 
     #[test]
     fn opaque_tokens_are_refused() {
         // RFC 6750 §2.1 and RFC 9449 figure 6: two dots, but no signed object.
-        assert_eq!(
-            refused("mF_9.B5f-4.1JqM"),
-            Error::HeaderJson(json::Problem::NotUtf8.into())
-        );
+        assert_eq!(refused("mF_9.B5f-4.1JqM"), Error::HeaderJson(json::Problem::NotUtf8.into()));
         let dotted = "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU";
-        assert_eq!(
-            refused(dotted),
-            Error::Encoding(Part::Header, base64url::Error::Character)
-        );
+        assert_eq!(refused(dotted), Error::Encoding(Part::Header, base64url::Error::Character));
         assert_eq!(refused("2YotnFZFEjr1zCsicMWpAA"), Error::NotThreeParts);
     }
 
     #[test]
     fn alg_is_a_string_with_something_in_it() {
-        for header in [
-            r#"{}"#,
-            r#"{"alg":null}"#,
-            r#"{"alg":5}"#,
-            r#"{"alg":["RS256"]}"#,
-            r#"{"alg":""}"#,
-            r#"{"ALG":"ES256"}"#,
-        ] {
-            assert_eq!(
-                refused(&of_header(header.as_bytes())),
-                Error::NoAlgorithm,
-                "{header}"
-            );
+        for header in
+            [r#"{}"#, r#"{"alg":null}"#, r#"{"alg":5}"#, r#"{"alg":["RS256"]}"#, r#"{"alg":""}"#, r#"{"ALG":"ES256"}"#]
+        {
+            assert_eq!(refused(&of_header(header.as_bytes())), Error::NoAlgorithm, "{header}");
         }
         let text = of_header(br#"{"alg":"HS256"}"#);
         assert_eq!(Jws::parse(&text).unwrap().header().algorithm_name, "HS256");
@@ -475,20 +397,14 @@ mod tests {
         for name in ["kid", "typ", "cty"] {
             for value in ["null", "1", "[]", "{}", "true"] {
                 let header = format!(r#"{{"alg":"ES256","{name}":{value}}}"#);
-                assert_eq!(
-                    refused(&of_header(header.as_bytes())),
-                    Error::NotAString(name),
-                    "{header}"
-                );
+                assert_eq!(refused(&of_header(header.as_bytes())), Error::NotAString(name), "{header}");
             }
         }
     }
 
     #[test]
     fn a_kid_has_at_most_256_octets() {
-        let text = |length| {
-            of_header(format!(r#"{{"alg":"ES256","kid":"{}"}}"#, "k".repeat(length)).as_bytes())
-        };
+        let text = |length| of_header(format!(r#"{{"alg":"ES256","kid":"{}"}}"#, "k".repeat(length)).as_bytes());
         assert!(Jws::parse(&text(256)).is_ok());
         assert_eq!(refused(&text(257)), Error::KidTooLong);
         // 129 characters, but 258 octets.
@@ -498,9 +414,7 @@ mod tests {
 
     #[test]
     fn a_header_has_at_most_2_kib() {
-        let text = |length: usize| {
-            of_header((r#"{"alg":"ES256"}"#.to_owned() + &" ".repeat(length - 15)).as_bytes())
-        };
+        let text = |length: usize| of_header((r#"{"alg":"ES256"}"#.to_owned() + &" ".repeat(length - 15)).as_bytes());
         assert!(Jws::parse(&text(2048)).is_ok());
         for length in [2049, 2050, 2051, 100_000] {
             assert_eq!(refused(&text(length)), Error::HeaderTooLong, "{length}");
@@ -510,11 +424,7 @@ mod tests {
     #[test]
     fn a_header_is_an_object() {
         for header in ["[]", "null", "1", r#""ES256""#, r#"[{"alg":"ES256"}]"#] {
-            assert_eq!(
-                refused(&of_header(header.as_bytes())),
-                Error::HeaderNotAMap,
-                "{header}"
-            );
+            assert_eq!(refused(&of_header(header.as_bytes())), Error::HeaderNotAMap, "{header}");
         }
     }
 
@@ -525,14 +435,8 @@ mod tests {
             r#"{"alg":"ES256","\u0061lg":"none"}"#,
             r#"{"\u0061\u006cg":"ES256","alg":"ES256"}"#,
         ] {
-            let Error::HeaderJson(error) = refused(&of_header(header.as_bytes())) else {
-                unreachable!("{header}")
-            };
-            assert_eq!(
-                error.what,
-                json::Problem::DuplicateName("alg".into()),
-                "{header}"
-            );
+            let Error::HeaderJson(error) = refused(&of_header(header.as_bytes())) else { unreachable!("{header}") };
+            assert_eq!(error.what, json::Problem::DuplicateName("alg".into()), "{header}");
         }
         let text = of_header(br#"{"\u0061lg":"ES256"}"#);
         assert_eq!(Jws::parse(&text).unwrap().header().algorithm_name, "ES256");
@@ -545,14 +449,8 @@ mod tests {
             other => unreachable!("{other}"),
         };
         assert_eq!(refused_as(b"{\"alg\":\"ES\xff\"}"), json::Problem::NotUtf8);
-        assert_eq!(
-            refused_as(b"\xef\xbb\xbf{\"alg\":\"ES256\"}"),
-            json::Problem::ByteOrderMark
-        );
-        assert_eq!(
-            refused_as(b"{\"alg\":\"ES256\"} x"),
-            json::Problem::Trailing
-        );
+        assert_eq!(refused_as(b"\xef\xbb\xbf{\"alg\":\"ES256\"}"), json::Problem::ByteOrderMark);
+        assert_eq!(refused_as(b"{\"alg\":\"ES256\"} x"), json::Problem::Trailing);
         assert_eq!(refused_as(b"{\"alg\":\"ES256\""), json::Problem::EndsEarly);
         assert_eq!(refused_as(b" "), json::Problem::EndsEarly);
     }
@@ -569,11 +467,7 @@ mod tests {
         ] {
             let text = of_header(header.as_bytes());
             let jws = Jws::parse(&text).unwrap();
-            assert_eq!(
-                (jws.header().crit_present, jws.header().b64_present),
-                (crit, b64),
-                "{header}"
-            );
+            assert_eq!((jws.header().crit_present, jws.header().b64_present), (crit, b64), "{header}");
         }
     }
 
@@ -581,15 +475,8 @@ mod tests {
     fn other_parameters_are_there_to_look_at() {
         let text = of_header(br#"{"alg":"ES256","jwk":{"kty":"EC"},"jku":"https://keys.example"}"#);
         let jws = Jws::parse(&text).unwrap();
-        assert_eq!(
-            jws.header().get("jku").and_then(Value::as_str),
-            Some("https://keys.example")
-        );
-        assert!(
-            jws.header()
-                .get("jwk")
-                .is_some_and(|jwk| jwk.as_object().is_some())
-        );
+        assert_eq!(jws.header().get("jku").and_then(Value::as_str), Some("https://keys.example"));
+        assert!(jws.header().get("jwk").is_some_and(|jwk| jwk.as_object().is_some()));
         assert_eq!(jws.header().get("x5c"), None);
     }
 
@@ -620,19 +507,13 @@ mod tests {
     #[test]
     fn debug_shows_neither_payload_nor_signature() {
         let shown = format!("{:?}", Jws::parse(ES256).unwrap());
-        assert_eq!(
-            shown,
-            r#"Jws { header: Header { alg: "ES256", kid: None, typ: None, .. }, .. }"#
-        );
+        assert_eq!(shown, r#"Jws { header: Header { alg: "ES256", kid: None, typ: None, .. }, .. }"#);
     }
 
     /// The examples of RFC 7520 and RFC 8037, where they are at hand.
     #[test]
     fn the_cookbook_verifies() {
-        let folder = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../shared/vectors/jose-cookbook"
-        );
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/vectors/jose-cookbook");
         for (file, algorithm) in [
             ("jws/4_1.rsa_v15_signature.json", Some(Algorithm::Rs256)),
             ("jws/4_2.rsa-pss_signature.json", Some(Algorithm::Ps384)),
@@ -645,18 +526,9 @@ mod tests {
                 continue;
             };
             let example = json::parse(&text, Limits::DOCUMENT).unwrap();
-            let find = |pointer| {
-                json::Pointer::parse(pointer)
-                    .unwrap()
-                    .find(&example)
-                    .unwrap()
-            };
+            let find = |pointer| json::Pointer::parse(pointer).unwrap().find(&example).unwrap();
             let jws = Jws::parse(find("/output/compact").as_str().unwrap()).unwrap();
-            assert_eq!(
-                jws.payload(),
-                find("/input/payload").as_str().unwrap().as_bytes(),
-                "{file}"
-            );
+            assert_eq!(jws.payload(), find("/input/payload").as_str().unwrap().as_bytes(), "{file}");
             assert_eq!(jws.header().algorithm(), algorithm, "{file}");
             let Some(algorithm) = algorithm else { continue };
             let public: Vec<String> = find("/input/key")

@@ -85,7 +85,9 @@ impl Policy {
     pub fn route(&self, request: &Request) -> Result<Matched, Error> {
         let path = Path::read(request.path()).map_err(|path::Ambiguous| Error::AmbiguousPath)?;
         let line = Line::new(request, path);
-        let knows = |policy: &[u8]| self.routes.iter().flat_map(|route| &route.envoy_routes).any(|name| name.as_bytes() == policy);
+        let knows = |policy: &[u8]| {
+            self.routes.iter().flat_map(|route| &route.envoy_routes).any(|name| name.as_bytes() == policy)
+        };
         if line.policy().is_some_and(|policy| !knows(policy)) {
             return Err(Error::UnknownPolicy);
         }

@@ -11,7 +11,11 @@ pub enum Operand {
     Integer(i64),
     Bool(bool),
     /// Text around one reference.
-    Reference { before: String, of: Reference, after: String },
+    Reference {
+        before: String,
+        of: Reference,
+        after: String,
+    },
 }
 
 /// What stands in braces.
@@ -40,7 +44,9 @@ impl core::fmt::Display for Error {
         match self {
             Self::TwoReferences => f.write_str("holds two references; one value takes one"),
             Self::Brace => f.write_str("holds a brace without its other half; a reference is {name} or {/pointer}"),
-            Self::Reference(text) => write!(f, "{{{text}}} is neither a name nor a JSON pointer; write {{name}} or {{/pointer}}"),
+            Self::Reference(text) => {
+                write!(f, "{{{text}}} is neither a name nor a JSON pointer; write {{name}} or {{/pointer}}")
+            }
             Self::Pointer(error) => error.fmt(f),
         }
     }

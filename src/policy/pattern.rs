@@ -69,12 +69,20 @@ impl fmt::Display for Error {
         match self {
             Self::NoSlash => f.write_str("a path begins with a slash"),
             Self::EmptyPiece => f.write_str("has an empty piece"),
-            Self::OpenInside => f.write_str("** stands for any number of pieces at the open end only (last in a path, first in a host)"),
-            Self::PartOfPiece(piece) => write!(f, "{piece:?}: a wildcard is a whole piece; write * or {{name}} for all of it"),
+            Self::OpenInside => {
+                f.write_str("** stands for any number of pieces at the open end only (last in a path, first in a host)")
+            }
+            Self::PartOfPiece(piece) => {
+                write!(f, "{piece:?}: a wildcard is a whole piece; write * or {{name}} for all of it")
+            }
             Self::Name(name) => write!(f, "{{{name}}} is not a name; write letters, digits and _"),
-            Self::NameTwice(name) => write!(f, "{{{name}}} stands in it twice; one request would bind it to two things"),
+            Self::NameTwice(name) => {
+                write!(f, "{{{name}}} stands in it twice; one request would bind it to two things")
+            }
             Self::NameNotHere(name) => write!(f, "{{{name}}} can't be bound here; write *"),
-            Self::Octet(octet) => write!(f, "{octet:?} can't stand in it; write segments decoded, without query and fragment"),
+            Self::Octet(octet) => {
+                write!(f, "{octet:?} can't stand in it; write segments decoded, without query and fragment")
+            }
             Self::NotSpiffe => f.write_str("is not a SPIFFE ID; write spiffe://trust.domain/path"),
         }
     }
@@ -111,7 +119,9 @@ impl Pieces {
 
     /// Whether everything that `other` takes is taken by this one.
     pub fn covers(&self, other: &Self) -> bool {
-        if other.pieces.len() < self.pieces.len() || (!self.open && (other.open || other.pieces.len() != self.pieces.len())) {
+        if other.pieces.len() < self.pieces.len()
+            || (!self.open && (other.open || other.pieces.len() != self.pieces.len()))
+        {
             return false;
         }
         self.pieces.iter().zip(&other.pieces).all(|(ours, theirs)| match ours {
@@ -162,7 +172,9 @@ pub fn is_name(text: &str) -> bool {
 
 impl PathPattern {
     pub fn parse(text: &str) -> Result<Self, Error> {
-        if let Some(octet) = text.chars().find(|octet| octet.is_control() || matches!(octet, '%' | '?' | '#' | '\\' | ';')) {
+        if let Some(octet) =
+            text.chars().find(|octet| octet.is_control() || matches!(octet, '%' | '?' | '#' | '\\' | ';'))
+        {
             return Err(Error::Octet(octet));
         }
         let rest = text.strip_prefix('/').ok_or(Error::NoSlash)?;

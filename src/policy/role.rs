@@ -14,7 +14,8 @@ pub struct Circle(pub Vec<String>);
 
 impl Roles {
     pub fn new(includes: &[(String, Vec<String>)]) -> Result<Self, Circle> {
-        let direct: HashMap<&str, &[String]> = includes.iter().map(|(role, own)| (role.as_str(), own.as_slice())).collect();
+        let direct: HashMap<&str, &[String]> =
+            includes.iter().map(|(role, own)| (role.as_str(), own.as_slice())).collect();
         let mut closure = HashMap::new();
         for (role, _) in includes {
             let mut all = HashSet::new();
@@ -62,7 +63,9 @@ mod tests {
 
     #[test]
     fn a_role_has_all_that_its_included_roles_have() {
-        let roles = roles(&[("treasurer", &["accountant", "auditor"]), ("accountant", &["clerk"]), ("auditor", &["clerk"])]).unwrap();
+        let roles =
+            roles(&[("treasurer", &["accountant", "auditor"]), ("accountant", &["clerk"]), ("auditor", &["clerk"])])
+                .unwrap();
         let held = |role: &str| vec![role.to_owned()];
         for (own, asked, expected) in [
             ("treasurer", "clerk", true),

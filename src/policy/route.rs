@@ -102,7 +102,9 @@ fn host(authority: &[u8]) -> Option<Vec<String>> {
         return None;
     }
     let name = name.strip_suffix('.').unwrap_or(name);
-    let sound = |piece: &str| !piece.is_empty() && piece.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    let sound = |piece: &str| {
+        !piece.is_empty() && piece.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
     name.split('.').all(sound).then(|| name.rsplit('.').map(str::to_owned).collect())
 }
 
@@ -188,11 +190,13 @@ impl Route {
         let every = |any: bool, all: bool| any || all;
         let hosts = every(
             self.hosts.is_empty(),
-            !later.hosts.is_empty() && later.hosts.iter().all(|theirs| self.hosts.iter().any(|ours| ours.covers(theirs))),
+            !later.hosts.is_empty()
+                && later.hosts.iter().all(|theirs| self.hosts.iter().any(|ours| ours.covers(theirs))),
         );
         let paths = every(
             self.paths.is_empty(),
-            !later.paths.is_empty() && later.paths.iter().all(|theirs| self.paths.iter().any(|ours| ours.covers(theirs))),
+            !later.paths.is_empty()
+                && later.paths.iter().all(|theirs| self.paths.iter().any(|ours| ours.covers(theirs))),
         );
         // A route without `envoy_route` does not see requests whose Envoy route names a policy.
         let envoy = if self.envoy_routes.is_empty() {

@@ -67,9 +67,14 @@ impl Rule {
         let role = self.roles.is_empty()
             || token.is_some_and(|token| self.roles.iter().any(|role| facts.roles.includes(token.roles(), role)));
         let client = self.clients.is_empty()
-            || token.and_then(|token| token.client_id()).is_some_and(|id| self.clients.iter().any(|client| client == id));
+            || token
+                .and_then(|token| token.client_id())
+                .is_some_and(|id| self.clients.iter().any(|client| client == id));
         let issuer = self.issuers.is_empty() || token.is_some_and(|token| self.issuers.contains(&token.issuer()));
-        let claims = self.claims.iter().map(|(place, test)| test.holds(token.and_then(|token| token.claim(place)), facts.bindings));
+        let claims = self
+            .claims
+            .iter()
+            .map(|(place, test)| test.holds(token.and_then(|token| token.claim(place)), facts.bindings));
         let certificate = self.certificate.as_ref().map_or(Truth::True, |test| test.holds(facts));
         let not = self.not.iter().map(|rule| rule.holds(facts).not());
         Truth::from(role && client && issuer).and(Truth::all(claims)).and(certificate).and(Truth::all(not))
@@ -101,9 +106,9 @@ impl ClaimTest {
         match self {
             Self::Present => Truth::True,
             Self::OneOf(operands) => one_of(claim, operands, bindings),
-            Self::Contains(operands) => {
-                members(claim).map_or(Truth::Unknown, |members| Truth::any(members.iter().map(|value| one_of(value, operands, bindings))))
-            }
+            Self::Contains(operands) => members(claim).map_or(Truth::Unknown, |members| {
+                Truth::any(members.iter().map(|value| one_of(value, operands, bindings)))
+            }),
             Self::ContainsAll(operands) => members(claim).map_or(Truth::Unknown, |members| {
                 let has = |operand: &Operand| Truth::any(members.iter().map(|value| operand.equals(value, bindings)));
                 Truth::all(operands.iter().map(has))
@@ -165,7 +170,8 @@ impl CertificateTest {
         let spiffe = if self.spiffe_id.is_empty() { Truth::True } else { self.spiffe_holds(leaf, facts) };
         let matches = |name: &String| self.san_dns.iter().any(|pattern| pattern.matches(name));
         let dns = self.san_dns.is_empty() || leaf.dns.iter().any(matches);
-        let equals = |uri: &String| Truth::any(self.san_uri.iter().map(|operand| operand.equals_text(uri, facts.bindings)));
+        let equals =
+            |uri: &String| Truth::any(self.san_uri.iter().map(|operand| operand.equals_text(uri, facts.bindings)));
         let uri = if self.san_uri.is_empty() { Truth::True } else { Truth::any(leaf.uris.iter().map(equals)) };
         spiffe.and(dns.into()).and(uri)
     }

@@ -4,8 +4,8 @@ use crate::credential::AccessToken;
 use crate::jose::algorithm::Algorithm;
 use crate::jose::base64url;
 use crate::jose::json::{self, Limits, Value};
-use crate::jose::jws::{Jws, media_type_is};
 use crate::jose::jwk::Jwk;
+use crate::jose::jws::{Jws, media_type_is};
 use crate::time::UnixTime;
 
 use super::claims::claim;

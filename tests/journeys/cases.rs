@@ -17,7 +17,12 @@ const BEARER: &str = r#"Bearer realm="holdfast""#;
 #[test]
 fn who_sends_no_credential_gets_a_challenge_without_an_error() {
     let mut world = one_route(json!({"scopes": ["a", "b"]}));
-    for asked in [get("/"), get("/").field("authorization", "Basic eDp5"), get("/?access_token=x"), get("/").field("cookie", "Bearer x")] {
+    for asked in [
+        get("/"),
+        get("/").field("authorization", "Basic eDp5"),
+        get("/?access_token=x"),
+        get("/").field("cookie", "Bearer x"),
+    ] {
         let outcome = world.send(&asked.certificate(&certificate()));
         assert_eq!(outcome.status, 401);
         assert_eq!(outcome.challenge.as_deref(), Some(r#"Bearer realm="holdfast", scope="a b""#));
@@ -151,13 +156,21 @@ fn forged_fields_go_on_every_route_and_tokens_where_nobody_read_them() {
     }));
     let ours = certificate();
     let asked = |path: &str| {
-        get(path).bearer(&token(&ours, json!({}))).certificate(&ours)
-            .field("client-cert", ":x:").field("Client_Cert", ":x:").field("x-http-method-override", "DELETE").field("dpop", "x")
+        get(path)
+            .bearer(&token(&ours, json!({})))
+            .certificate(&ours)
+            .field("client-cert", ":x:")
+            .field("Client_Cert", ":x:")
+            .field("x-http-method-override", "DELETE")
+            .field("dpop", "x")
     };
     let forged = ["client-cert", "Client_Cert", "x-http-method-override"];
-    for (path, tokens) in
-        [("/healthz", vec!["authorization", "dpop"]), ("/kept", vec![]), ("/strip", vec!["authorization", "dpop"]), ("/keep", vec!["dpop"])]
-    {
+    for (path, tokens) in [
+        ("/healthz", vec!["authorization", "dpop"]),
+        ("/kept", vec![]),
+        ("/strip", vec!["authorization", "dpop"]),
+        ("/keep", vec!["dpop"]),
+    ] {
         let mut removed = world.send(&asked(path)).removed;
         removed.sort();
         let mut expected: Vec<String> = forged.iter().chain(&tokens).map(|name| (*name).to_owned()).collect();
@@ -211,9 +224,17 @@ fn facts_are_told_for_logs_and_none_of_them_before_the_token_is_verified() {
     let good = json!({"scope": "orders more", "org": "A,\r\nB", "roles": ["a,b", "c"]});
     let facts = world.send(&get("/orders").bearer(&token(&ours, good)).certificate(&ours)).facts;
     let expected = [
-        ("decision", "permit"), ("reason", "granted"), ("route", "orders"), ("client_id", "n26"), ("subject", "ann"),
-        ("issuer", "bank"), ("binding", "certificate"), ("organization", "A,%0D%0AB"), ("roles", "a%2Cb,c"),
-        ("scopes", "orders,more"), ("cert", &ours.digest_hex()),
+        ("decision", "permit"),
+        ("reason", "granted"),
+        ("route", "orders"),
+        ("client_id", "n26"),
+        ("subject", "ann"),
+        ("issuer", "bank"),
+        ("binding", "certificate"),
+        ("organization", "A,%0D%0AB"),
+        ("roles", "a%2Cb,c"),
+        ("scopes", "orders,more"),
+        ("cert", &ours.digest_hex()),
     ];
     for (name, value) in expected {
         assert_eq!(facts.get(name).map(String::as_str), Some(value), "{name}");
@@ -273,7 +294,8 @@ fn a_certificate_may_speak_where_a_rule_says_so_and_a_token_beside_it_must_be_go
 
 #[test]
 fn a_hostile_path_is_no_request_on_public_routes_too() {
-    let mut world = World::new(json!({"routes": [{"name": "all", "methods": ["GET"], "path": "/**", "allow": "public"}]}));
+    let mut world =
+        World::new(json!({"routes": [{"name": "all", "methods": ["GET"], "path": "/**", "allow": "public"}]}));
     for path in ["/a/../b", "/%2e%2e/b", "/a%5cb", "/a\\b", "/a%00", "/a#b", "/a%2", "a", "*", ""] {
         assert_eq!(world.verdict(&get(path)), (400, "path.ambiguous"), "{path}");
     }

@@ -174,7 +174,11 @@ fn policy_21_market_data_feeds_are_entitled_by_claim() {
         ("not entitled", ask("GET", "/feeds/XNYS/ticks", xetra.clone()), (403, "policy.no_rule")),
         ("contains is never a substring", ask("GET", "/feeds/XET/ticks", xetra.clone()), (403, "policy.no_rule")),
         ("stream", ask("POST", "/feed.v1.Quotes/Subscribe", json!({"plan": "streaming"})), PASSES),
-        ("another method", ask("POST", "/feed.v1.Quotes/Publish", json!({"plan": "streaming"})), (403, "policy.no_route")),
+        (
+            "another method",
+            ask("POST", "/feed.v1.Quotes/Publish", json!({"plan": "streaming"})),
+            (403, "policy.no_route"),
+        ),
         (
             "stopped",
             ask("GET", "/feeds/XETR/ticks", json!({"client_id": "leaky-trading", "entitlements": ["XETR"]})),

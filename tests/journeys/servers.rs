@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::world::{Key, NOW, PASSES, World, answered, bank, certificate, claims, get, ok, token};
 
 fn introspecting(changes: Value, issuer: Value) -> World {
-    let mut introspection = json!({"cluster": "as", "path": "/introspect", "client_id": "rs", "client_secret": {"env": "SECRET"}});
+    let mut introspection =
+        json!({"cluster": "as", "path": "/introspect", "client_id": "rs", "client_secret": {"env": "SECRET"}});
     for (name, value) in changes.as_object().unwrap() {
         introspection[name] = value.clone();
     }
@@ -78,7 +79,9 @@ fn without_token_type_the_audience_must_have_told_it() {
     let ours = certificate();
     let mut said = active(&ours, json!({}));
     said.as_object_mut().unwrap().remove("token_type");
-    for (issuer, expected) in [(json!({}), PASSES), (json!({"audiences": null, "danger_any_audience": true}), (401, "token.type"))] {
+    for (issuer, expected) in
+        [(json!({}), PASSES), (json!({"audiences": null, "danger_any_audience": true}), (401, "token.type"))]
+    {
         let issuer: Value = issuer.as_object().unwrap().clone().into();
         let mut world = introspecting_without_nulls(issuer);
         world.introspect("opaque", said.clone());
@@ -88,7 +91,8 @@ fn without_token_type_the_audience_must_have_told_it() {
 
 fn introspecting_without_nulls(issuer: Value) -> World {
     let mut whole = bank();
-    whole["introspection"] = json!({"cluster": "as", "path": "/i", "client_id": "rs", "client_secret": {"env": "SECRET"}});
+    whole["introspection"] =
+        json!({"cluster": "as", "path": "/i", "client_id": "rs", "client_secret": {"env": "SECRET"}});
     for (name, value) in issuer.as_object().unwrap() {
         match value {
             Value::Null => drop(whole.as_object_mut().unwrap().remove(name)),
@@ -189,7 +193,8 @@ fn without_a_cache_every_request_asks() {
 fn a_stale_answer_serves_only_where_asked_for_and_only_while_the_server_is_away() {
     let ours = certificate();
     let asked = get("/all").bearer("opaque").certificate(&ours);
-    for (settings, expected) in [(json!({}), (503, "server.introspection")), (json!({"stale_if_error": "1m"}), PASSES)] {
+    for (settings, expected) in [(json!({}), (503, "server.introspection")), (json!({"stale_if_error": "1m"}), PASSES)]
+    {
         let mut world = introspecting(settings, json!({}));
         world.introspect("opaque", active(&ours, json!({})));
         assert_eq!(world.verdict(&asked), PASSES);
@@ -247,7 +252,9 @@ fn a_token_that_is_too_long_to_be_opaque_is_not_sent() {
 fn what_is_sent_is_a_form_with_our_credential_and_nothing_in_the_url() {
     let ours = certificate();
     let mut world = introspecting(json!({"client_id": "rs a"}), json!({}));
-    let Step::Ask(callout, _) = world.begin(&get("/all").bearer("a+b/c~=").certificate(&ours)) else { panic!("no question") };
+    let Step::Ask(callout, _) = world.begin(&get("/all").bearer("a+b/c~=").certificate(&ours)) else {
+        panic!("no question")
+    };
     let service = &callout.id.service;
     assert_eq!((service.method, service.path.as_str(), service.cluster.as_str()), ("POST", "/introspect", "as"));
     assert_eq!(service.authority, "login.bank.example");
@@ -325,7 +332,8 @@ fn one_bad_key_spoils_no_good_one() {
     private["d"] = json!("AAAA");
     let mut off_curve = Key::named("k4").jwk();
     off_curve["x"] = off_curve["y"].clone();
-    let keys = json!([{"kty": "none"}, private, off_curve, {"kty": "oct", "k": "AAAA", "kid": "k1"}, Key::named("k1").jwk()]);
+    let keys =
+        json!([{"kty": "none"}, private, off_curve, {"kty": "oct", "k": "AAAA", "kid": "k1"}, Key::named("k1").jwk()]);
     world.keys.insert("login".into(), ok(json!({"keys": keys})));
     let asked = |kid: &str| get("/").bearer(&Key::named(kid).jwt(&claims(&ours, json!({})))).certificate(&ours);
     assert_eq!(world.verdict(&asked("k1")), PASSES);

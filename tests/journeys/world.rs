@@ -56,7 +56,8 @@ impl World {
     }
 
     pub fn with_environment(configuration: Value, environment: &[(&str, &str)]) -> Self {
-        let find = |name: &str| environment.iter().find(|(other, _)| *other == name).map(|(_, value)| (*value).to_owned());
+        let find =
+            |name: &str| environment.iter().find(|(other, _)| *other == name).map(|(_, value)| (*value).to_owned());
         let compiled = match config::load(configuration.to_string().as_bytes(), &find) {
             Ok(compiled) => compiled,
             Err(mistakes) => panic!("{mistakes}"),
@@ -273,7 +274,6 @@ pub fn claims(bound_to: &harness::Certificate, others: Value) -> Value {
 pub fn token(bound_to: &harness::Certificate, others: Value) -> String {
     Key::named("k1").jwt(&claims(bound_to, others))
 }
-
 
 /// A leaf that is valid at the world's time too.
 pub fn leaf() -> harness::Leaf {

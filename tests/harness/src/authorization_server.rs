@@ -92,7 +92,8 @@ impl AuthorizationServer {
 
 fn react(script: &Mutex<Script>, request: Received) -> Reaction {
     let path = request.path.clone();
-    let token = request.text().split('&').find_map(|pair| pair.strip_prefix("token=").map(str::to_owned)).unwrap_or_default();
+    let token =
+        request.text().split('&').find_map(|pair| pair.strip_prefix("token=").map(str::to_owned)).unwrap_or_default();
     let (fault, answer) = {
         let mut script = script.lock().expect("the script");
         script.asked.push(request);
@@ -102,7 +103,8 @@ fn react(script: &Mutex<Script>, request: Received) -> Reaction {
         };
         (script.faults.get(&path).cloned(), body)
     };
-    let good = Reaction::Answer { status: 200, content_type: "application/json", body: answer.to_string().into_bytes() };
+    let good =
+        Reaction::Answer { status: 200, content_type: "application/json", body: answer.to_string().into_bytes() };
     match fault {
         None => good,
         Some(Fault::Slow(delay)) => {

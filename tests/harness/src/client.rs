@@ -95,7 +95,9 @@ impl Client {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from(trusted.der.clone())).expect("a root");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("TLS 1.2 and 1.3");
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("TLS 1.2 and 1.3");
         let builder = builder.with_root_certificates(roots);
         let mut config = match own {
             None => builder.with_no_client_auth(),
@@ -131,7 +133,8 @@ impl Client {
 
     /// The same, for tests in which it has to be answered.
     pub fn send(&self, request: &Request) -> Response {
-        self.try_send(request).unwrap_or_else(|error| panic!("{} {} is not answered: {error}", request.method, request.target))
+        self.try_send(request)
+            .unwrap_or_else(|error| panic!("{} {} is not answered: {error}", request.method, request.target))
     }
 }
 

@@ -121,7 +121,14 @@ impl Envoy {
     }
 
     /// Starts it with one of `envoy/*.yaml`, in which nothing is changed but addresses, ports and file paths.
-    pub fn start_example(authority: Authority, name: &str, upstream: SocketAddr, login: SocketAddr, login_ca: &Certificate, environment: &[(&str, &str)]) -> Self {
+    pub fn start_example(
+        authority: Authority,
+        name: &str,
+        upstream: SocketAddr,
+        login: SocketAddr,
+        login_ca: &Certificate,
+        environment: &[(&str, &str)],
+    ) -> Self {
         let directory = Directory::new();
         let server = authority.issue(Leaf::server());
         directory.write("server.crt", &server.cert_pem);
@@ -198,7 +205,9 @@ impl Envoy {
     pub fn anonymous(&self) -> Client {
         match self.options().tls {
             Tls::Plaintext => Client::plaintext(self.address()),
-            Tls::Optional | Tls::Untrusted | Tls::None => Client::anonymous(self.address(), &self.authority.certificate),
+            Tls::Optional | Tls::Untrusted | Tls::None => {
+                Client::anonymous(self.address(), &self.authority.certificate)
+            }
         }
     }
 
@@ -245,7 +254,10 @@ impl Envoy {
     /// All counters and gauges whose names hold this.
     pub fn stats(&self, part: &str) -> BTreeMap<String, u64> {
         let text = self.try_admin(&format!("/stats?filter={part}")).unwrap_or_default();
-        text.lines().filter_map(|line| line.split_once(": ")).filter_map(|(name, value)| Some((name.into(), value.parse().ok()?))).collect()
+        text.lines()
+            .filter_map(|line| line.split_once(": "))
+            .filter_map(|(name, value)| Some((name.into(), value.parse().ok()?)))
+            .collect()
     }
 
     pub fn admin(&self, path: &str) -> String {
@@ -305,7 +317,8 @@ fn bootstrap(directory: &Directory, options: &Options) -> Value {
 }
 
 fn compile_cluster(directory: &Directory, cluster: &Cluster) -> Value {
-    let endpoint = json!({"address": {"socket_address": {"address": "127.0.0.1", "port_value": cluster.address.port()}}});
+    let endpoint =
+        json!({"address": {"socket_address": {"address": "127.0.0.1", "port_value": cluster.address.port()}}});
     let mut compiled = json!({
         "name": cluster.name, "type": "STATIC", "connect_timeout": "1s",
         "load_assignment": {"cluster_name": cluster.name, "endpoints": [{"lb_endpoints": [{"endpoint": endpoint}]}]}
@@ -369,7 +382,8 @@ fn wasm(plugin: &Configuration, variables: &serde_json::Map<String, Value>) -> V
 
 fn downstream_tls(directory: &Directory, tls: Tls) -> Value {
     let file = |name: &str| json!({"filename": directory.path().join(name)});
-    let mut common = json!({"tls_certificates": [{"certificate_chain": file("server.crt"), "private_key": file("server.key")}]});
+    let mut common =
+        json!({"tls_certificates": [{"certificate_chain": file("server.crt"), "private_key": file("server.key")}]});
     match tls {
         Tls::None | Tls::Plaintext => {}
         Tls::Optional => common["validation_context"] = json!({"trusted_ca": file("client-ca.crt")}),

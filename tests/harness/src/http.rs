@@ -73,7 +73,12 @@ fn parse_head(head: &[u8], rest: Vec<u8>) -> io::Result<Head> {
 }
 
 /// Reads the body that the fields announce; returns it and what was read beyond it.
-pub fn read_body(stream: &mut impl Read, headers: &Fields, mut buffer: Vec<u8>, to_the_end: bool) -> io::Result<(Vec<u8>, Vec<u8>)> {
+pub fn read_body(
+    stream: &mut impl Read,
+    headers: &Fields,
+    mut buffer: Vec<u8>,
+    to_the_end: bool,
+) -> io::Result<(Vec<u8>, Vec<u8>)> {
     if values(headers, "transfer-encoding").iter().any(|value| value.contains("chunked")) {
         return read_chunks(stream, buffer);
     }

@@ -88,9 +88,12 @@ fn random<const N: usize>() -> [u8; N] {
 impl SigningKey {
     pub fn new(algorithm: Algorithm, kid: &str) -> Self {
         let secret = match algorithm {
-            Algorithm::Rs256 | Algorithm::Rs384 | Algorithm::Rs512 | Algorithm::Ps256 | Algorithm::Ps384 | Algorithm::Ps512 => {
-                Secret::Rsa(rsa_key(usize::from(kid.ends_with('2'))))
-            }
+            Algorithm::Rs256
+            | Algorithm::Rs384
+            | Algorithm::Rs512
+            | Algorithm::Ps256
+            | Algorithm::Ps384
+            | Algorithm::Ps512 => Secret::Rsa(rsa_key(usize::from(kid.ends_with('2')))),
             Algorithm::Es256 => Secret::P256(p256::ecdsa::SigningKey::from_slice(&random::<32>()).expect("a scalar")),
             Algorithm::Es384 => Secret::P384(p384::ecdsa::SigningKey::from_slice(&random::<48>()).expect("a scalar")),
             Algorithm::EdDsa => Secret::Ed25519(ed25519_dalek::SigningKey::from_bytes(&random())),
@@ -111,7 +114,9 @@ impl SigningKey {
                 let point = key.verifying_key().to_sec1_point(false);
                 json!({"kty": "EC", "crv": "P-384", "x": base64url(point.x().unwrap()), "y": base64url(point.y().unwrap())})
             }
-            Secret::Ed25519(key) => json!({"kty": "OKP", "crv": "Ed25519", "x": base64url(key.verifying_key().as_bytes())}),
+            Secret::Ed25519(key) => {
+                json!({"kty": "OKP", "crv": "Ed25519", "x": base64url(key.verifying_key().as_bytes())})
+            }
         };
         jwk["kid"] = json!(self.kid);
         jwk["alg"] = json!(self.algorithm.name());

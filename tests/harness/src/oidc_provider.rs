@@ -35,7 +35,8 @@ impl OidcProvider {
         getrandom::fill(&mut secret).expect("random octets");
         let rs_secret = base64url(&secret);
         // The issuer holds the port, so it has to be known before the server starts.
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port();
+        let port =
+            TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port();
         let mut command = Command::new("node");
         command
             .arg(top().join("tests/oidc-provider/server.mjs"))
@@ -68,10 +69,16 @@ impl OidcProvider {
 
     /// An access token for a client by its certificate (client credentials, RFC 8705 §2.1).
     pub fn token(&self, client: &str, certificate: &Certificate, scope: &str, resource: &str) -> String {
-        let form = format!("grant_type=client_credentials&client_id={client}&scope={}&resource={resource}", scope.replace(' ', "+"));
+        let form = format!(
+            "grant_type=client_credentials&client_id={client}&scope={}&resource={resource}",
+            scope.replace(' ', "+")
+        );
         let response = self.post("/token", certificate, &form);
         let answer: Value = serde_json::from_slice(&response.body).unwrap_or_default();
-        answer["access_token"].as_str().unwrap_or_else(|| panic!("no token: {} {}", response.status, response.text())).to_owned()
+        answer["access_token"]
+            .as_str()
+            .unwrap_or_else(|| panic!("no token: {} {}", response.status, response.text()))
+            .to_owned()
     }
 
     pub fn revoke(&self, client: &str, certificate: &Certificate, token: &str) {
@@ -80,7 +87,8 @@ impl OidcProvider {
     }
 
     fn post(&self, path: &str, certificate: &Certificate, form: &str) -> http::Response {
-        let mut request = Request::new("POST", path).field("content-type", "application/x-www-form-urlencoded").body(form);
+        let mut request =
+            Request::new("POST", path).field("content-type", "application/x-www-form-urlencoded").body(form);
         request.fields[0].1 = format!("localhost:{}", self.address.port()).into_bytes();
         Client::with(self.address, &self.trusted, certificate).send(&request)
     }

@@ -31,7 +31,11 @@ impl Received {
 /// What a handler does with a request.
 #[derive(Clone, Debug)]
 pub enum Reaction {
-    Answer { status: u16, content_type: &'static str, body: Vec<u8> },
+    Answer {
+        status: u16,
+        content_type: &'static str,
+        body: Vec<u8>,
+    },
     /// Answers with these octets, whatever they are, and closes.
     Octets(Vec<u8>),
     /// Closes without a word.
@@ -93,7 +97,8 @@ fn react(stream: &mut TcpStream, reaction: Reaction, stopped: &AtomicBool) -> bo
     match reaction {
         Reaction::Answer { status, content_type, body } => {
             let length = body.len();
-            let head = format!("HTTP/1.1 {status} x\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\n\r\n");
+            let head =
+                format!("HTTP/1.1 {status} x\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\n\r\n");
             // A 204 has neither body nor length.
             let head = if status == 204 { format!("HTTP/1.1 {status} x\r\n\r\n") } else { head };
             stream.write_all(&[head.as_bytes(), &body].concat()).is_ok()
@@ -104,7 +109,8 @@ fn react(stream: &mut TcpStream, reaction: Reaction, stopped: &AtomicBool) -> bo
         }
         Reaction::Close => false,
         Reaction::Trickle => {
-            let _ = stream.write_all(b"HTTP/1.1 200 x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n");
+            let _ = stream
+                .write_all(b"HTTP/1.1 200 x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n");
             let _ = stream.set_read_timeout(Some(Duration::from_millis(20)));
             while !stopped.load(Ordering::Relaxed) && stream.write_all(b"1\r\n \r\n").is_ok() {
                 if matches!(stream.read(&mut [0; 16]), Ok(0)) {
