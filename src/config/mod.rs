@@ -9,6 +9,7 @@ use crate::jose::json::{self, Limits};
 
 mod compile;
 mod read;
+mod structure;
 mod written;
 
 use read::Node;
@@ -48,7 +49,7 @@ pub fn load(document: &[u8], environment: Environment<'_>) -> Result<Compiled, M
     if document.len() > MAX_DOCUMENT {
         return only("it is longer than 1 MiB".to_owned());
     }
-    let value = match json::parse(document, Limits::DOCUMENT) {
+    let value = match parse(document) {
         Ok(value) => value,
         Err(error) => return only(format!("it is not JSON: {error}")),
     };
@@ -60,6 +61,14 @@ pub fn load(document: &[u8], environment: Environment<'_>) -> Result<Compiled, M
         (None, mistakes) if mistakes.is_empty() => only("it holds nothing".to_owned()),
         (_, mistakes) => Err(Mistakes(mistakes)),
     }
+}
+
+/// JSON, or the message that Envoy makes of YAML.
+fn parse(document: &[u8]) -> Result<json::Value, json::Error> {
+    json::parse(document, Limits::DOCUMENT).or_else(|error| {
+        let text = structure::to_json(document).ok_or(error)?;
+        json::parse(text.as_bytes(), Limits::DOCUMENT)
+    })
 }
 
 #[cfg(test)]

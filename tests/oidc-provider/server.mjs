@@ -53,6 +53,8 @@ function certificateSubjectMatches(ctx, property, expected) {
 }
 
 const provider = new Provider(env.ISSUER, {
+  // No ID tokens are issued, but each client has to name an algorithm that there is a key for.
+  clientDefaults: { id_token_signed_response_alg: 'ES256' },
   clients: [
     client('bank', true),
     client('insurer', true),

@@ -148,7 +148,7 @@ impl Envoy {
         let mut options = Options::new(&Value::Null, upstream);
         options.environment = environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
         let started = Self::run(authority, directory, options, "envoy.yaml");
-        assert!(wait_until(PATIENCE, || started.port().is_some()), "Envoy does not listen:\n{}", started.log());
+        assert!(wait_until(PATIENCE, || started.port().is_some() || !started.is_alive()) && started.is_alive(), "Envoy does not listen:\n{}", started.log());
         started
     }
 
@@ -158,7 +158,7 @@ impl Envoy {
         let output = std::fs::File::create(path("access.log")).expect("a log file");
         let mut command = Command::new(envoy());
         command
-            .args(["--disable-hot-restart", "--log-level", "info", "--file-flush-interval-msec", "20", "-c"])
+            .args(["--disable-hot-restart", "--log-level", "warning", "--component-log-level", "wasm:info", "--file-flush-interval-msec", "20", "-c"])
             .arg(path(file))
             .arg("--concurrency")
             .arg(options.concurrency.to_string())
