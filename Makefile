@@ -1,31 +1,57 @@
-# What a person does with this repository; `make` by itself lists it.
-
+# Every task of this repository: `make` lists them.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.NOTPARALLEL:
+.PHONY: help set-up wasm reproducible demo lint lint-wasm test clean
 .DEFAULT_GOAL := help
-.PHONY: help set-up wasm reproducible demo test unit lint clean
 
-help: ## Lists the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+output := $(or $(CARGO_TARGET_DIR),target)
+with_module = HOLDFAST_WASM="$$(realpath "$(output)/wasm32-wasip1/release/holdfast.wasm")"
+took = echo "make: $(1) took $$SECONDS s"
 
-set-up: ## Fetches and builds all that tests and demo stand on, once
-	@tests/set-up all >/dev/null
+help: ## list these targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' Makefile | expand -t 14
 
-wasm: ## Builds the filter: target/wasm32-wasip1/release/holdfast.wasm
+set-up: ## fetch what is needed, once: the wasm target, Envoy, the authorization server
+	@tests/set-up wasm-target envoy oidc-provider
+
+wasm: ## build the module, and print its size and SHA-256
 	@tests/set-up wasm
 
-reproducible: ## Builds this commit in two folders and compares the modules
-	@tests/reproducible
+reproducible: ## build HEAD in two folders and compare the modules byte for byte
+	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+	build() { \
+	  git clone --quiet --no-local . "$$folder/$$1"; \
+	  CARGO_TARGET_DIR=$$folder/$$2 "$$folder/$$1/tests/set-up" wasm; \
+	  sums+=("$$(sha256sum <"$$folder/$$2/wasm32-wasip1/release/holdfast.wasm")"); \
+	}; \
+	build short target; \
+	build a-folder-with-a-longer-name/and/depth elsewhere/output; \
+	if [[ $${sums[0]} != "$${sums[1]}" ]]; then echo "make: NOT reproducible: two builds of HEAD differ"; exit 1; fi; \
+	echo "make: reproducible: both builds of HEAD have SHA-256 $${sums[0]%% *}"; \
+	$(call took,reproducible)
 
-demo: set-up ## Shows the filter at work; KEEP=1 leaves everything up
-	@HOLDFAST_WASM=$$(tests/set-up wasm 2>/dev/null) cargo run --quiet --locked --package harness --bin demo
+demo: set-up wasm ## send real requests through Envoy and show what became of them; KEEP=1 leaves it running
+	@$(with_module) exec cargo run --quiet --locked --package harness --bin demo
 
-test: set-up lint ## Runs every test: unit, through the core, in a real Envoy
-	@HOLDFAST_WASM=$$(tests/set-up wasm 2>/dev/null) cargo test --workspace --locked
+lint: ## check format, clippy and the documentation, for this machine and for wasm
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	@if compgen -G "$$(rustc --print target-libdir --target wasm32-wasip1)/libstd-*.rlib" >/dev/null; then \
+	  $(MAKE) --no-print-directory lint-wasm; \
+	else \
+	  echo "make: NOT linted for wasm32-wasip1: this toolchain has no standard library for it"; \
+	fi
 
-unit: ## Runs what needs no proxy
-	@cargo test --locked --lib --test journeys
+lint-wasm:
+	cargo clippy --lib --locked --target wasm32-wasip1 -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --lib --document-private-items --locked --target wasm32-wasip1
 
-lint: ## Formatting, lints for both targets, and the documentation
-	@tests/lint
+test: ## set up, build, check and run every test
+	@$(MAKE) --no-print-directory set-up; $(call took,set-up)
+	@$(MAKE) --no-print-directory wasm; $(call took,wasm)
+	@$(MAKE) --no-print-directory lint; $(call took,lint)
+	@$(with_module) cargo test --workspace --locked; $(call took,cargo test)
 
-clean: ## Removes what was built; downloads stay in the cache
+clean: ## remove what was built here (downloads stay in the cache)
 	@cargo clean

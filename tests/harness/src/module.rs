@@ -9,13 +9,14 @@ pub fn top() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
-/// Runs one step of the set-up and returns the path that it ends with.
+/// Runs one step of the set-up and returns the path that it prints.
 pub fn set_up(step: &str) -> PathBuf {
-    let output = Command::new(top().join("tests/set-up")).arg(step).stderr(std::process::Stdio::inherit()).output();
+    let output = Command::new(top().join("tests/set-up")).arg(step).output();
     let output = output.unwrap_or_else(|error| panic!("the set-up does not start: {error}"));
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "set-up of {step} failed:\n{text}");
-    PathBuf::from(text.lines().last().expect("the set-up ends with a path").trim())
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "set-up of {step} failed:\n{said}");
+    let line = String::from_utf8_lossy(&output.stdout).into_owned();
+    PathBuf::from(line.split_whitespace().next().unwrap_or_else(|| panic!("set-up of {step} printed no path:\n{said}")))
 }
 
 /// The filter: the file that `HOLDFAST_WASM` names, or else built once a run.

@@ -25,7 +25,7 @@ pub struct OidcProvider {
 impl OidcProvider {
     /// Starts it with a certificate of this authority, which also vouches for its clients.
     pub fn start(authority: &Authority) -> Self {
-        let modules = set_up("oidc-provider");
+        let modules = set_up("oidc-provider").join("node_modules");
         let directory = Directory::new();
         let server = authority.issue(Leaf::server());
         let certificate = directory.write("server.crt", &server.cert_pem);
