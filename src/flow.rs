@@ -3,6 +3,8 @@
 //! The route is chosen first, from facts alone. `public` ends there; only then is the credential read, and each line needs
 //! what the line above it proved. Nothing here does I/O or reads a clock: a journey that has to ask returns the question.
 
+#![allow(clippy::result_large_err, reason = "a refusal is made once, at the end of a journey, and moved twice")]
+
 use std::rc::Rc;
 
 use serde_json::Value;
@@ -49,6 +51,10 @@ pub struct Settings {
 }
 
 /// Where a journey stands.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one that waits is moved into a list once; a box would be one allocation more"
+)]
 pub enum Step {
     Ask(Callout, Suspended),
     Done(Decision),
@@ -75,7 +81,6 @@ pub struct Told {
 /// The request is answered here.
 #[derive(Debug)]
 pub struct Refusal {
-    pub denial: Denial,
     pub reply: Reply,
     pub report: Report,
 }
@@ -166,6 +171,11 @@ impl Enforcer {
         }
     }
 
+    /// Refuses what can't be read or changed as it must be.
+    pub fn refuse_unreadable(&self) -> Decision {
+        Err(self.refuse(Ambiguous::Unreadable.into(), None, None, None))
+    }
+
     /// Goes on with a request whose question was settled.
     pub fn resume(&mut self, waiting: Suspended, settled: &Settled, now: UnixTime) -> Step {
         self.proceed(waiting, Some(settled), now)
@@ -251,7 +261,9 @@ impl Enforcer {
 /// On a route that allows no change of fields, what would have to be removed is refused instead.
 fn is_forged(route: &Route, name: &[u8], value: &[u8]) -> bool {
     let hides = !route.reads_token() && !route.forwards_unverified_token;
-    identity::is_owned(name) || (hides && identity::is_token(name, value))
+    identity::is_owned(name)
+        || (hides && identity::is_token(name, value))
+        || (route.reads_token() && identity::is_proof(name))
 }
 
 /// The token of a request, if its route reads one. A caller may come without where a certificate can speak instead.
@@ -465,7 +477,7 @@ impl Enforcer {
             None => Reply::render(&denial, &self.without_route),
         };
         let report = self.report("deny", denial.reason(), matched, presented, verified);
-        Refusal { denial, reply, report }
+        Refusal { reply, report }
     }
 
     fn report(

@@ -34,7 +34,12 @@ pub fn is_owned(name: &[u8]) -> bool {
 
 /// Whether a field carries an access token or a proof for one.
 pub fn is_token(name: &[u8], value: &[u8]) -> bool {
-    name.eq_ignore_ascii_case(b"dpop") || (name.eq_ignore_ascii_case(b"authorization") && is_token_scheme(value))
+    is_proof(name) || (name.eq_ignore_ascii_case(b"authorization") && is_token_scheme(value))
+}
+
+/// Whether a field is a DPoP proof; to a service that trusts this filter it proves nothing.
+pub fn is_proof(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"dpop")
 }
 
 fn is_token_scheme(value: &[u8]) -> bool {
@@ -46,7 +51,6 @@ fn is_token_scheme(value: &[u8]) -> bool {
 /// verified one where the route says so.
 pub fn removals(request: &Request, route: &Route, settings: &Settings, verified: bool) -> Vec<Vec<u8>> {
     let hides_token = if verified { settings.token == TokenForward::Strip } else { !route.forwards_unverified_token };
-    let is_proof = |name: &[u8]| name.eq_ignore_ascii_case(b"dpop");
     let gone = |name: &[u8], value: &[u8]| {
         is_owned(name) || (hides_token && is_token(name, value)) || (verified && is_proof(name))
     };

@@ -4,8 +4,7 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use crate::callout::Crowded;
-use crate::denial::{Ambiguous, Denial};
-use crate::effect::{self, Reply, identity};
+use crate::effect::{Reply, identity};
 use crate::flow::{Decision, Permit, Refusal, Report, Settled, Step};
 
 use super::abi::{self, Level, Map};
@@ -51,10 +50,7 @@ impl HttpContext for Stream {
         };
         let step = match read::request(shared) {
             Ok(request) => shared.borrow_mut().enforcer.begin(request, abi::now()),
-            Err(_) => {
-                refuse_unreadable();
-                return Action::Pause;
-            }
+            Err(_) => Step::Done(shared.borrow().enforcer.refuse_unreadable()),
         };
         match advance(shared, self.id, step) {
             Progress::Goes => Action::Continue,
@@ -88,32 +84,25 @@ pub fn advance(shared: &Shared, id: u32, step: Step) -> Progress {
             wake();
             let Err(Crowded(suspended)) = waits else { return Progress::Waits };
             let step = shared.borrow_mut().enforcer.resume(suspended, &Settled::Crowded, abi::now());
-            match step {
-                Step::Done(decision) => apply(shared, decision),
+            let decision = match step {
+                Step::Done(decision) => decision,
                 // A journey that finds no place asks nothing more; should it, it is refused.
-                Step::Ask(..) => {
-                    refuse_unreadable();
-                    Progress::Answered
-                }
-            }
+                Step::Ask(..) => shared.borrow().enforcer.refuse_unreadable(),
+            };
+            apply(shared, decision)
         }
     }
 }
 
 fn apply(shared: &Shared, decision: Decision) -> Progress {
+    // What can't be removed would reach the upstream, so the request does not.
+    let decision = if remove_fields(&decision) { decision } else { shared.borrow().enforcer.refuse_unreadable() };
     match decision {
         Ok(Permit::Public(told) | Permit::Granted(told)) => {
             report(shared, &told.report);
-            for name in &told.forward.remove {
-                if abi::remove(Map::RequestHeaders, name).is_err() {
-                    // It would reach the upstream.
-                    refuse_unreadable();
-                    return Progress::Answered;
-                }
-            }
             Progress::Goes
         }
-        Err(Refusal { reply, report: said, .. }) => {
+        Err(Refusal { reply, report: said }) => {
             report(shared, &said);
             answer(&reply);
             Progress::Answered
@@ -121,13 +110,18 @@ fn apply(shared: &Shared, decision: Decision) -> Progress {
     }
 }
 
+fn remove_fields(decision: &Decision) -> bool {
+    match decision {
+        Ok(Permit::Public(told) | Permit::Granted(told)) => {
+            told.forward.remove.iter().all(|name| abi::remove(Map::RequestHeaders, name).is_ok())
+        }
+        Err(_) => true,
+    }
+}
+
 fn answer(reply: &Reply) {
     // Where the host does not answer, the request stays where it is: it does not go on.
     let _ = abi::local_response(reply.status, reply.reason, &reply.headers, reply.body);
-}
-
-fn refuse_unreadable() {
-    answer(&Reply::render(&Denial::Request(Ambiguous::Unreadable), &effect::Settings::default()));
 }
 
 fn report(shared: &Shared, report: &Report) {

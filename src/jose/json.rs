@@ -135,20 +135,24 @@ impl Value {
 
     /// The whole number that this is: any that was written as one and fits 64 bits, or one written with a fraction of
     /// zero or an exponent whose magnitude is below 2^53.
+    #[allow(clippy::cast_possible_truncation, reason = "exact in the range that is compared with")]
     pub fn integer(&self) -> Option<i64> {
         match *self {
             Self::Integer(number) => Some(number),
-            // In this range the conversion is exact.
             Self::Float(number) if number.fract() == 0.0 && number.abs() < EXACT => Some(number as i64),
             _ => None,
         }
     }
 
     /// Seconds since 1970 (RFC 7519 §2): a number from 0 to below 2^53, its fraction cut off.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "in this range only the fraction is cut off"
+    )]
     pub fn numeric_date(&self) -> Option<u64> {
         match *self {
             Self::Integer(number) => u64::try_from(number).ok().filter(|&seconds| seconds < 1 << 53),
-            // In this range the conversion only cuts off the fraction.
             Self::Float(number) if (0.0..EXACT).contains(&number) => Some(number as u64),
             _ => None,
         }
@@ -312,8 +316,11 @@ impl<'de> Visitor<'de> for Reader<'_> {
         Ok(Value::Integer(number))
     }
 
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "above 2^63 only the magnitude is kept, as for any number with an exponent"
+    )]
     fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
-        // Above 2^63 only the magnitude is kept, as for any number with an exponent.
         Ok(i64::try_from(number).map_or(Value::Float(number as f64), Value::Integer))
     }
 

@@ -76,7 +76,7 @@ impl Rule {
             .iter()
             .map(|(place, test)| test.holds(token.and_then(|token| token.claim(place)), facts.bindings));
         let certificate = self.certificate.as_ref().map_or(Truth::True, |test| test.holds(facts));
-        let not = self.not.iter().map(|rule| rule.holds(facts).not());
+        let not = self.not.iter().map(|rule| rule.holds(facts).negated());
         Truth::from(role && client && issuer).and(Truth::all(claims)).and(certificate).and(Truth::all(not))
     }
 

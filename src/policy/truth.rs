@@ -16,7 +16,7 @@ impl From<bool> for Truth {
 }
 
 impl Truth {
-    pub fn not(self) -> Self {
+    pub fn negated(self) -> Self {
         match self {
             Self::True => Self::False,
             Self::False => Self::True,
@@ -33,7 +33,7 @@ impl Truth {
     }
 
     pub fn or(self, other: Self) -> Self {
-        self.not().and(other.not()).not()
+        self.negated().and(other.negated()).negated()
     }
 
     /// All of them.
@@ -63,7 +63,7 @@ mod tests {
         ] {
             assert_eq!((a.and(b), b.and(a), a.or(b), b.or(a)), (and, and, or, or), "{a:?} {b:?}");
         }
-        assert_eq!([True.not(), False.not(), Unknown.not()], [False, True, Unknown]);
+        assert_eq!([True.negated(), False.negated(), Unknown.negated()], [False, True, Unknown]);
         assert_eq!((Truth::all(core::iter::empty()), Truth::any(core::iter::empty())), (True, False));
     }
 }

@@ -1,33 +1,305 @@
-//! Each answer of the filter, judged by status, header fields, access log, and by what reached the upstream.
+//! Each answer of the filter, judged by status, header fields, body, access log, and by what reached the service.
 
-use harness::{Algorithm, Authority, AuthorizationServer, Envoy, Leaf, Options, Request, SigningKey, Upstream, now};
-use serde_json::json;
+use harness::{Algorithm, Request, Response, SigningKey, Tls};
+use serde_json::{Value, json};
+
+use super::stage::{Stage, api, document, issuer, secret};
+
+struct Row {
+    name: &'static str,
+    answer: Response,
+    status: u16,
+    reason: &'static str,
+    challenge: Option<&'static str>,
+}
+
+fn row(
+    name: &'static str,
+    answer: Response,
+    status: u16,
+    reason: &'static str,
+    challenge: Option<&'static str>,
+) -> Row {
+    Row { name, answer, status, reason, challenge }
+}
 
 #[test]
-fn the_right_certificate_passes_and_a_stolen_token_does_not() {
-    let ca = Authority::new("test CA");
-    let (bank, thief) = (ca.issue(Leaf::client("bank")), ca.issue(Leaf::client("thief")));
-    let key = SigningKey::new(Algorithm::Es256, "k1");
-    let server = AuthorizationServer::start(&[&key]);
-    let upstream = Upstream::start();
-    let document = json!({
-        "issuers": [{"issuer": "https://login.bank.example", "name": "bank", "audiences": ["https://api.bank.example"],
-                     "jwks": {"cluster": "login", "path": "/jwks"}}],
-        "routes": [{"name": "prices", "methods": ["GET"], "path": "/prices/{isin}", "allow": [{"scopes": ["prices.read"]}]}]
+fn every_answer_is_exact() {
+    let stage = Stage::set(&document()).warm();
+    let good = stage.token();
+    let unbound = stage.token_with(json!({"cnf": null}));
+    stage.server.know("opaque", stage.active());
+    let mismatch = r#"Bearer realm="holdfast", error="invalid_token", error_description="Certificate binding mismatch: certificate renewed, or not the one this token was issued to""#;
+    let rows = [
+        row("good", stage.as_bank(&api(&good)), 200, "granted", None),
+        row("public", stage.anonymously(&Request::get("/healthz")), 200, "public", None),
+        row("opaque", stage.as_bank(&api("opaque")), 200, "granted", None),
+        row(
+            "unbound, where that is allowed",
+            stage.as_bank(&Request::get("/unbound").bearer(&unbound)),
+            200,
+            "granted.unbound",
+            None,
+        ),
+        row(
+            "no credential",
+            stage.as_bank(&Request::get("/api/x")),
+            401,
+            "credential.missing",
+            Some(r#"Bearer realm="holdfast""#),
+        ),
+        row(
+            "another scheme",
+            stage.as_bank(&Request::get("/api/x").field("authorization", "Basic eDp5")),
+            401,
+            "credential.other_scheme",
+            Some(r#"Bearer realm="holdfast""#),
+        ),
+        row("stolen", stage.as_thief(&api(&good)), 401, "binding.other_certificate", Some(mismatch)),
+        row(
+            "stolen, where unbound tokens pass",
+            stage.as_thief(&Request::get("/unbound").bearer(&good)),
+            401,
+            "binding.other_certificate",
+            Some(mismatch),
+        ),
+        row(
+            "no certificate",
+            stage.anonymously(&api(&good)),
+            401,
+            "binding.no_certificate",
+            Some(r#"Bearer realm="holdfast", error="invalid_token", error_description="Client certificate required""#),
+        ),
+        row(
+            "unbound",
+            stage.as_bank(&api(&unbound)),
+            401,
+            "binding.unbound",
+            Some(
+                r#"Bearer realm="holdfast", error="invalid_token", error_description="Sender-constrained token required""#,
+            ),
+        ),
+        row(
+            "two tokens",
+            stage.as_bank(&api(&good).bearer(&good)),
+            400,
+            "credential.several_tokens",
+            Some(
+                r#"Bearer realm="holdfast", error="invalid_request", error_description="Multiple methods used to include access token""#,
+            ),
+        ),
+        row(
+            "inactive",
+            stage.as_bank(&api("unknown")),
+            401,
+            "token.inactive",
+            Some(r#"Bearer realm="holdfast", error="invalid_token", error_description="Token is not active""#),
+        ),
+        row(
+            "expired",
+            stage.as_bank(&api(&stage.token_with(json!({"exp": harness::now() - 31, "iat": harness::now() - 60})))),
+            401,
+            "token.expired",
+            Some(r#"Bearer realm="holdfast", error="invalid_token", error_description="The access token expired""#),
+        ),
+        row(
+            "too small a scope",
+            stage.as_bank(&Request::get("/admin/x").bearer(&good)),
+            403,
+            "token.scope",
+            Some(
+                r#"Bearer realm="holdfast", error="insufficient_scope", error_description="Insufficient scope", scope="admin""#,
+            ),
+        ),
+        row("no route", stage.as_bank(&Request::get("/nowhere").bearer(&good)), 403, "policy.no_route", None),
+        row(
+            "a hostile path",
+            stage.as_bank(&Request::get("/api/%2e%2e/admin").bearer(&good)),
+            400,
+            "path.ambiguous",
+            None,
+        ),
+    ];
+    let lines = stage.envoy.access_lines(rows.len());
+    for (row, line) in rows.iter().zip(&lines) {
+        let Row { name, answer, status, reason, challenge } = row;
+        assert_eq!((answer.status, answer.value("www-authenticate").as_deref()), (*status, *challenge), "{name}");
+        let mut words = line.split(' ');
+        assert_eq!(words.next(), Some(status.to_string().as_str()), "{name}: {line}");
+        let details = words.next().unwrap_or_default();
+        assert!(*status == 200 || details.contains(reason), "{name}: {line}");
+        let decision = if *status == 200 { "permit" } else { "deny" };
+        assert_eq!((words.next(), words.next()), (Some(decision), Some(*reason)), "{name}: {line}");
+        let no_store = matches!(status, 401 | 403).then_some("no-store");
+        assert_eq!(answer.value("cache-control").as_deref(), no_store, "{name}");
+        if *status != 200 {
+            let description = challenge
+                .and_then(|text| text.split("error_description=\"").nth(1))
+                .and_then(|text| text.split('"').next());
+            assert_eq!(answer.text(), description.unwrap_or_default(), "{name}");
+        }
+    }
+    assert_eq!(stage.reached(), 4, "only what was permitted reached the service");
+    let permitted = lines.first().expect("a line");
+    assert!(permitted.ends_with("permit granted api bank n26 ann certificate"), "{permitted}");
+}
+
+#[test]
+fn a_refusal_is_one_structured_line_without_a_secret_and_a_counter() {
+    let stage = Stage::set(&document()).warm();
+    let good = stage.token();
+    let counter = |name: &str| stage.envoy.stat(&format!("wasmcustom.holdfast.decision.{name}.requests"));
+    stage.as_thief(&api(&good));
+    stage.as_thief(&api(&good));
+    stage.as_bank(&api(&good));
+    stage.as_bank(&api("opaque-and-secret"));
+    stage.envoy.access_lines(4);
+    assert_eq!(counter("deny.reason.binding_other_certificate"), 2);
+    assert_eq!(counter("permit.reason.granted"), 1);
+    let log = stage.envoy.log();
+    let lines: Vec<Value> = log
+        .lines()
+        .filter_map(|line| line.split_once("holdfast: {").map(|(_, rest)| format!("{{{rest}")))
+        .map(|line| serde_json::from_str(line.trim()).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect();
+    assert_eq!(lines.len(), 3, "one line a refusal, none a permit:\n{log}");
+    let expected = json!({
+        "decision": "deny", "reason": "binding.other_certificate", "route": "api", "issuer": "bank", "client_id": "n26",
+        "subject": "ann", "token_sha256": lines[0]["token_sha256"]
     });
-    let envoy = Envoy::start(ca, Options::new(&document, upstream.address()).cluster("login", server.address()));
-    let token = key.mint(json!({}), &json!({
-        "iss": "https://login.bank.example", "aud": "https://api.bank.example", "sub": "n26", "client_id": "n26", "jti": "1",
-        "iat": now(), "exp": now() + 300, "scope": "prices.read", "cnf": {"x5t#S256": bank.x5t_s256()}
-    }));
-    let request = Request::get("/prices/DE0001").bearer(&token);
-    let answer = envoy.client(&bank).send(&request);
-    assert_eq!((answer.status, answer.text().as_str()), (200, "reached the service\n"), "{}", envoy.log());
-    let answer = envoy.client(&thief).send(&request);
-    assert_eq!(answer.status, 401);
-    let answer = envoy.anonymous().send(&request);
-    assert_eq!(answer.status, 401);
-    eprintln!("{:?} {:?}", answer, envoy.access_lines(3));
-    eprintln!("{:?}", envoy.stats("holdfast"));
-    assert_eq!(upstream.received().len(), 1);
+    assert_eq!(lines[0], expected);
+    assert_eq!(lines[0]["token_sha256"].as_str().map(str::len), Some(16));
+    let (signature, cookie) = (good.rsplit('.').next().expect("three parts"), "opaque-and-secret");
+    let (stats, config) = (stage.envoy.admin("/stats"), stage.envoy.access_log().join("\n"));
+    for (name, text) in [("log", &log), ("stats", &stats), ("access log", &config)] {
+        for hidden in [signature, cookie, secret()] {
+            assert!(!text.contains(hidden), "a secret stands in the {name}");
+        }
+    }
+}
+
+#[test]
+fn permits_are_logged_where_asked_for() {
+    let mut document = document();
+    document["log"] = json!("all");
+    let stage = Stage::set(&document).warm();
+    stage.as_bank(&api(&stage.token()));
+    assert!(
+        stage.envoy.log().contains(r#"{"decision":"permit","reason":"granted","route":"api""#),
+        "{}",
+        stage.envoy.log()
+    );
+}
+
+#[test]
+fn forged_fields_and_unverified_tokens_do_not_reach_the_service() {
+    let mut document = document();
+    document["forward"] = json!({"token": "strip"});
+    let stage = Stage::set(&document).warm();
+    let forged = |request: Request| {
+        request
+            .field("Client-Cert", ":x:")
+            .field("client_cert", ":x:")
+            .field("X-HTTP-Method-Override", "DELETE")
+            .field("DPoP", "x")
+    };
+    for request in [api(&stage.token()), Request::get("/healthz").bearer("never verified")] {
+        assert_eq!(stage.as_bank(&forged(request).field("x-other", "stays")).status, 200);
+    }
+    for received in stage.upstream.take() {
+        let names: Vec<&str> = received.headers.iter().map(|(name, _)| name.as_str()).collect();
+        for gone in ["client-cert", "client_cert", "x-http-method-override", "dpop", "authorization"] {
+            assert!(!names.contains(&gone), "{gone} reached {}", received.path);
+        }
+        assert_eq!(received.values("x-other"), ["stays"]);
+    }
+}
+
+#[test]
+fn the_token_goes_on_where_the_route_keeps_it() {
+    let stage = Stage::set(&document()).warm();
+    let good = stage.token();
+    stage.as_bank(&api(&good));
+    assert_eq!(stage.upstream.take()[0].values("authorization"), [format!("Bearer {good}")]);
+}
+
+#[test]
+fn trailers_carry_nothing_that_was_not_decided_on() {
+    let stage = Stage::set(&document()).warm();
+    let head = format!(
+        "POST /api/x HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\ntransfer-encoding: chunked\r\n\r\n",
+        stage.token()
+    );
+    let mut connection = stage.envoy.client(&stage.bank).open().expect("a connection");
+    let trailers = "1\r\nx\r\n0\r\nclient-cert: :x:\r\nauthorization: Bearer other\r\n\r\n";
+    connection.write(&[head.as_bytes(), trailers.as_bytes()].concat()).expect("a request");
+    assert_eq!(connection.read().expect("an answer").status, 200);
+    let received = &stage.upstream.take()[0];
+    assert!(!format!("{received:?}").contains("Bearer other"));
+}
+
+#[test]
+fn one_octet_outside_utf_8_changes_nothing_for_the_next_request() {
+    let stage = Stage::set(&document()).warm();
+    let good = stage.token();
+    let answer = stage.as_bank(&api(&good).field("x-octets", b"\xff\xfe"));
+    assert_eq!(answer.status, 200);
+    assert_eq!(
+        stage.upstream.take()[0].headers.iter().find(|(name, _)| name == "x-octets").map(|(_, value)| value.as_slice()),
+        Some(&b"\xff\xfe"[..])
+    );
+    let answer = stage.as_bank(&Request::get("/api/x").field("authorization", b"Bearer \xff"));
+    assert_eq!((answer.status, stage.reason(2).as_str()), (401, "credential.malformed"));
+    stage.assert_alive();
+    assert!(!stage.envoy.log().contains("panicked"));
+}
+
+#[test]
+fn a_token_over_plaintext_is_refused() {
+    let stage = Stage::with(&document(), |options| options.tls(Tls::Plaintext));
+    let answer = stage.anonymously(&api(&stage.token()));
+    assert_eq!((answer.status, answer.value("www-authenticate")), (400, None));
+    assert_eq!(stage.reason(1), "request.plaintext");
+    assert_eq!(stage.anonymously(&Request::get("/healthz")).status, 200, "public routes ask nothing");
+    assert_eq!(stage.reached(), 1);
+}
+
+#[test]
+fn a_grpc_call_is_refused_in_its_own_words() {
+    let stage = Stage::set(&document()).warm();
+    let call = |token: &str| {
+        Request::new("POST", "/api/Subscribe").bearer(token).field("content-type", "application/grpc").body("")
+    };
+    let answer = stage.as_thief(&call(&stage.token()));
+    assert_eq!((answer.status, answer.value("grpc-status").as_deref()), (200, Some("16")), "unauthenticated");
+    let challenge = answer.value("www-authenticate").unwrap_or_default();
+    assert!(challenge.contains("invalid_token"), "{challenge}");
+    let answer = stage.as_bank(
+        &Request::new("POST", "/nowhere").bearer(&stage.token()).field("content-type", "application/grpc").body(""),
+    );
+    assert_eq!(answer.value("grpc-status").as_deref(), Some("7"), "permission denied");
+    assert_eq!(stage.reached(), 0);
+}
+
+#[test]
+fn every_algorithm_is_verified_in_the_proxy() {
+    let mut bank = issuer();
+    bank["algorithms"] = json!(Algorithm::ALL.map(Algorithm::name));
+    let document = json!({"issuers": [bank], "routes": [{"name": "api", "path": "/api/**", "allow": "authenticated"}]});
+    let stage = Stage::set(&document);
+    let keys: Vec<SigningKey> = Algorithm::ALL
+        .iter()
+        .map(|algorithm| SigningKey::new(*algorithm, &format!("{}-1", algorithm.name())))
+        .collect();
+    stage.server.publish(&keys.iter().collect::<Vec<_>>());
+    for key in &keys {
+        let good = key.mint(json!({}), &stage.claims());
+        let answer = stage.as_bank(&api(&good));
+        assert_eq!(answer.status, 200, "{}: {}", key.algorithm.name(), stage.envoy.log());
+        let (input, signature) = good.rsplit_once('.').expect("three parts");
+        let changed = if signature.starts_with('A') { "B" } else { "A" };
+        let bad = format!("{input}.{changed}{}", &signature[1..]);
+        assert_eq!(stage.as_bank(&api(&bad)).status, 401, "{}", key.algorithm.name());
+    }
+    assert_eq!(stage.reached(), keys.len());
 }

@@ -1,3 +1,10 @@
 //! The filter in a real Envoy: what a request gets, and what reaches the service behind it.
 
 mod answers;
+mod bad_inputs;
+mod certificates;
+mod configuration;
+mod examples;
+mod faults;
+mod keys;
+mod stage;

@@ -198,6 +198,7 @@ fn where_the_policy_comes_from_the_envoy_route_no_field_is_changed() {
         (good.clone().envoy_route(Some("accounts"), Some("acounts")), (403, "route.unknown_policy")),
         (good.clone().envoy_route(Some("x"), None), (403, "policy.no_route")),
         (good.clone().envoy_route(Some("accounts"), None).field("client-cert", "x"), (400, "request.owned_header")),
+        (good.clone().envoy_route(Some("accounts"), None).field("dpop", "x"), (400, "request.owned_header")),
         (get("/healthz").envoy_route(None, None), (0, "public")),
         (get("/healthz").bearer("x").envoy_route(None, None), (400, "request.owned_header")),
         (get("/healthz").envoy_route(None, Some("accounts")).certificate(&ours), (401, "credential.missing")),
@@ -301,4 +302,23 @@ fn a_hostile_path_is_no_request_on_public_routes_too() {
     }
     assert_eq!(world.verdict(&request("GET", "/a%2Fb")), (403, "policy.no_route"));
     assert_eq!(world.verdict(&get("/a/b?x=/../")), (0, "public"));
+}
+
+#[test]
+fn a_host_binds_its_tenant() {
+    let mut world = World::new(json!({"issuers": [bank()], "routes": [
+        {"name": "tenants", "host": "{tenant}.saas.example", "allow": [{"claims": {"/tenant": "{tenant}"}}]}
+    ]}));
+    let ours = certificate();
+    let ask = |host: &str| get("/").host(host).bearer(&token(&ours, json!({"tenant": "globex"}))).certificate(&ours);
+    for (host, expected) in [
+        ("globex.saas.example", PASSES),
+        ("GLOBEX.SAAS.EXAMPLE.:8443", PASSES),
+        ("acme.saas.example", (403, "policy.no_rule")),
+        ("a.globex.saas.example", (403, "policy.no_route")),
+        ("saas.example", (403, "policy.no_route")),
+        ("globex.saas.example@evil.example", (403, "policy.no_route")),
+    ] {
+        assert_eq!(world.verdict(&ask(host)), expected, "{host}");
+    }
 }

@@ -70,6 +70,7 @@ pub struct Envoy {
 }
 
 const PATIENCE: Duration = Duration::from_secs(30);
+const REJECTED: &str = "listener_manager.lds.update_rejected";
 
 impl Options {
     pub fn new(document: &Value, upstream: SocketAddr) -> Self {
@@ -148,8 +149,37 @@ impl Envoy {
         let mut options = Options::new(&Value::Null, upstream);
         options.environment = environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
         let started = Self::run(authority, directory, options, "envoy.yaml");
-        assert!(wait_until(PATIENCE, || started.port().is_some() || !started.is_alive()) && started.is_alive(), "Envoy does not listen:\n{}", started.log());
+        assert!(
+            wait_until(PATIENCE, || started.port().is_some() || !started.is_alive()) && started.is_alive(),
+            "Envoy does not listen:\n{}",
+            started.log()
+        );
         started
+    }
+
+    /// Whether Envoy would start with one of `envoy/*.yaml` if the filter's configuration in it were this YAML document.
+    pub fn validate_policy(authority: &Authority, name: &str, policy: &str) -> Result<(), String> {
+        let directory = Directory::new();
+        let server = authority.issue(Leaf::server());
+        directory.write("server.crt", &server.cert_pem);
+        directory.write("server.key", &server.key_pem);
+        for file in ["client-ca.crt", "login-ca.crt"] {
+            directory.write(file, &authority.certificate.cert_pem);
+        }
+        let text = std::fs::read_to_string(top().join("envoy").join(name)).expect("the example");
+        let (before, rest) = text.split_once("                          value:\n").expect("a configuration");
+        let (_, after) =
+            rest.split_once("                  - name: envoy.filters.http.router").expect("the filter behind");
+        let indented: String = policy.lines().map(|line| format!("                            {line}\n")).collect();
+        let text = format!("{before}                          value:\n{indented}                  - name: envoy.filters.http.router{after}")
+            .replace("/etc/envoy/holdfast.wasm", &module().display().to_string())
+            .replace("/etc/envoy/", &format!("{}/", directory.path().display()));
+        let file = directory.write("envoy.yaml", text);
+        let output =
+            Command::new(envoy()).args(["--mode", "validate", "--log-level", "error", "-c"]).arg(file).output();
+        let output = output.expect("Envoy starts");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        if output.status.success() { Ok(()) } else { Err(said) }
     }
 
     fn run(authority: Authority, directory: Directory, options: Options, file: &str) -> Self {
@@ -158,7 +188,16 @@ impl Envoy {
         let output = std::fs::File::create(path("access.log")).expect("a log file");
         let mut command = Command::new(envoy());
         command
-            .args(["--disable-hot-restart", "--log-level", "warning", "--component-log-level", "wasm:info", "--file-flush-interval-msec", "20", "-c"])
+            .args([
+                "--disable-hot-restart",
+                "--log-level",
+                "warning",
+                "--component-log-level",
+                "wasm:info",
+                "--file-flush-interval-msec",
+                "20",
+                "-c",
+            ])
             .arg(path(file))
             .arg("--concurrency")
             .arg(options.concurrency.to_string())
@@ -219,10 +258,11 @@ impl Envoy {
     pub fn push(&self, plugins: Vec<Configuration>) -> Result<(), String> {
         self.options().plugins = plugins;
         let version = self.version.fetch_add(1, Ordering::Relaxed) + 1;
-        let before = self.updates();
+        let (before, rejected) = (self.updates(), self.stat(REJECTED));
         let text = listeners(&self.directory, &self.options(), version).to_string();
         self.directory.write("listeners.json", text);
-        self.wait_for_listener(before)
+        self.wait_for_listener(before)?;
+        if self.stat(REJECTED) > rejected { Err(self.log()) } else { Ok(()) }
     }
 
     /// The same with one plug-in.
@@ -231,19 +271,15 @@ impl Envoy {
     }
 
     fn updates(&self) -> u64 {
-        self.stat("listener_manager.lds.update_success") + self.stat("listener_manager.lds.update_rejected")
+        self.stat("listener_manager.lds.update_success") + self.stat(REJECTED)
     }
 
     fn wait_for_listener(&self, before: u64) -> Result<(), String> {
-        let rejected = self.stat("listener_manager.lds.update_rejected");
         if !wait_until(PATIENCE, || self.updates() > before && self.port().is_some()) {
             return Err("it neither took nor refused its listener".to_owned());
         }
         // A listener that is taken replaces the old one when its workers have it.
         wait_until(PATIENCE, || self.stat("listener_manager.total_listeners_warming") == 0);
-        if before > 0 && self.stat("listener_manager.lds.update_rejected") > rejected {
-            return Err(self.log());
-        }
         Ok(())
     }
 

@@ -30,7 +30,7 @@ pub use directory::Directory;
 pub use envoy::{Cluster, Configuration, Envoy, Options, Tls};
 pub use http::{Fields, Response};
 pub use keys::{Algorithm, SigningKey, base64url, sign_octets};
-pub use module::{module, set_up};
+pub use module::{module, set_up, top};
 pub use oidc_provider::OidcProvider;
 pub use server::Received;
 pub use upstream::Upstream;

@@ -31,7 +31,10 @@ struct Stage {
 fn main() {
     let started = Instant::now();
     let stage = Stage::set();
-    println!("{}", dim(&format!("up after {:.1} s: Envoy, node-oidc-provider, a service", started.elapsed().as_secs_f32())));
+    println!(
+        "{}",
+        dim(&format!("up after {:.1} s: Envoy, node-oidc-provider, a service", started.elapsed().as_secs_f32()))
+    );
     println!();
     let wrong = stage.play();
     println!();
@@ -56,7 +59,8 @@ impl Stage {
         let upstream = Upstream::start();
         let login_ca = ca.certificate.clone();
         let secret = [("RS_SECRET", provider.rs_secret.as_str())];
-        let envoy = Envoy::start_example(ca, "complete.yaml", upstream.address(), provider.address(), &login_ca, &secret);
+        let envoy =
+            Envoy::start_example(ca, "complete.yaml", upstream.address(), provider.address(), &login_ca, &secret);
         Self { envoy, upstream, provider, bank, insurer, legacy, thief }
     }
 
@@ -71,13 +75,25 @@ impl Stage {
         let other_scope = self.token("prices.write", "");
         let no_role = self.provider.token("insurer", &self.insurer, "prices.write", API);
         let short = self.token("prices.read", "/short");
-        let row = |sent, by: Option<&Certificate>, request, status, reason| Row { sent, by: by.cloned(), request, status, reason };
+        let row = |sent, by: Option<&Certificate>, request, status, reason| Row {
+            sent,
+            by: by.cloned(),
+            request,
+            status,
+            reason,
+        };
         let prices = |token: &str| Request::get("/prices/DE0007100000").bearer(token);
         let order = |token: &str| Request::new("POST", "/orders").bearer(token).body("buy");
         let bank = Some(&self.bank);
         let mut rows = vec![
             row("the bank, its own token and certificate", bank, prices(&good), 200, "granted"),
-            row("a thief, the bank's token, another certificate", Some(&self.thief), prices(&good), 401, "binding.other_certificate"),
+            row(
+                "a thief, the bank's token, another certificate",
+                Some(&self.thief),
+                prices(&good),
+                401,
+                "binding.other_certificate",
+            ),
             row("a thief, the bank's token, no certificate", None, prices(&good), 401, "binding.no_certificate"),
             row("a token that is bound to nobody", Some(&self.legacy), prices(&unbound), 401, "binding.unbound"),
             row("a token without the scope", bank, prices(&other_scope), 403, "token.scope"),
@@ -159,7 +175,9 @@ impl Stage {
         println!("  cd {}", folder.display());
         println!("  bank() {{ curl --cacert ca.crt --cert bank.crt --key bank.key \"$@\"; }}");
         println!("  thief() {{ curl --cacert ca.crt --cert thief.crt --key thief.key \"$@\"; }}");
-        println!("  TOKEN=$(bank -s {login}/token -d grant_type=client_credentials -d client_id=bank -d scope=prices.read \\");
+        println!(
+            "  TOKEN=$(bank -s {login}/token -d grant_type=client_credentials -d client_id=bank -d scope=prices.read \\"
+        );
         println!("    -d resource={API} | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')");
         println!("  bank -i https://localhost:{port}/prices/DE0007100000 -H \"Authorization: Bearer $TOKEN\"");
         println!("  thief -i https://localhost:{port}/prices/DE0007100000 -H \"Authorization: Bearer $TOKEN\"");
@@ -175,7 +193,13 @@ fn error_of(answer: &Response) -> String {
 }
 
 fn heading() {
-    let text = format!("  {} {} {} {}", pad("sent", 47), pad("came back", 24), pad("why (from the log)", 26), "the service received");
+    let text = format!(
+        "  {} {} {} {}",
+        pad("sent", 47),
+        pad("came back", 24),
+        pad("why (from the log)", 26),
+        "the service received"
+    );
     println!("{}", dim(&text));
 }
 
