@@ -440,7 +440,8 @@ impl Enforcer {
         let route = matched.route();
         let effects = self.effects_of(matched);
         let known = sender.and_then(|sender| Some((sender, self.issuers.get(sender.token().issuer().0)?)));
-        let caller = Caller { route, sender: known, certificate };
+        let spiffe_id = certificate.and_then(|certificate| self.policy.spiffe_id(certificate));
+        let caller = Caller { route, sender: known, certificate, spiffe_id };
         let reason = match sender.map(ConfirmedSender::means) {
             Some(binding::Means::Bearer) => "granted.unbound",
             Some(binding::Means::Certificate) | None => "granted",

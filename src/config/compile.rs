@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::binding::Requirement;
 use crate::callout::{self, IssuerId, Question, Service};
 use crate::client::ClientSecretBasic;
-use crate::effect::{self, TokenForward};
+use crate::effect::{self, Fact, TokenForward};
 use crate::flow;
 use crate::jose::json::Pointer;
 use crate::keys;
@@ -35,6 +35,7 @@ pub fn compile(document: Document, found: &Found) -> Option<Compiled> {
         document.routes.iter().filter_map(|route| loading.route(route)).collect();
     loading.routes_are_reachable(&routes);
     loading.nothing_moves_the_envoy_route(&routes);
+    loading.told_names_are_proven();
     loading.warn_of_dangers();
     let issuers = loading.issuers();
     let warnings = loading.warnings;
@@ -363,6 +364,20 @@ impl Loading<'_> {
                 let what = "can't stand beside envoy_route: a removed header makes Envoy choose the route again, after the decision; \
                             write keep, or match by host and path";
                 self.wrong(&format!("{}.token", forward.at), what);
+            }
+        }
+    }
+
+    /// An ID that nobody has checked would be believed behind this filter.
+    fn told_names_are_proven(&self) {
+        let forwards = self.document.routes.iter().map(|route| route.own.forward.as_ref());
+        for forward in forwards.chain([self.document.defaults.forward.as_ref()]).flatten() {
+            for (name, _) in forward.filter_state.iter().filter(|(_, fact)| *fact == Fact::SpiffeId) {
+                if self.document.peer_certificate.trust_domains.is_empty() {
+                    let what = "no certificate can prove a SPIFFE ID here; if the proxy checks a trust domain's own CA, say so: \
+                                peer_certificate: {chain: verified, trust_domains: [...]}";
+                    self.wrong(&format!("{}.filter_state[{name:?}]", forward.at), what);
+                }
             }
         }
     }

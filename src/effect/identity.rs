@@ -62,6 +62,8 @@ pub struct Caller<'a> {
     pub route: &'a Route,
     pub sender: Option<(&'a ConfirmedSender, &'a Issuer)>,
     pub certificate: Option<&'a PeerCertificate>,
+    /// As far as the configuration lets a certificate prove one.
+    pub spiffe_id: Option<&'a str>,
 }
 
 impl Caller<'_> {
@@ -88,17 +90,9 @@ impl Caller<'_> {
             Fact::Scopes => token().map(|token| list(token.scopes().iter().map(String::as_str))),
             Fact::Binding => self.sender.map(|(sender, _)| sender.means().name().to_owned()),
             Fact::Route => Some(self.route.name.clone()),
-            Fact::SpiffeId => self.spiffe_id().map(visible),
+            Fact::SpiffeId => self.spiffe_id.map(visible),
             Fact::CertificateSha256 => self.certificate.map(|certificate| certificate.digest.to_string()),
             Fact::Claim(place) => text(token()?.claim(place)?),
-        }
-    }
-
-    fn spiffe_id(&self) -> Option<&str> {
-        let leaf = self.certificate?.leaf.as_ref()?;
-        match leaf.uris.as_slice() {
-            [id] if id.starts_with("spiffe://") && !leaf.may_sign => Some(id),
-            _ => None,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use crate::binding::ConfirmedSender;
 use crate::facts::Request;
-use crate::facts::peer::PeerCertificate;
+use crate::facts::peer::{Leaf, PeerCertificate};
 use crate::jose::json::{Pointer, Value};
 
 pub mod operand;
@@ -69,6 +69,17 @@ pub enum Error {
     CredentialMissing,
 }
 
+impl Trust {
+    /// The SPIFFE ID that a leaf proves: of a listed trust domain, and of an X.509-SVID, which has one URI and no right to
+    /// sign (checklist 22.2–22.4). With it, its trust domain and the segments of its path.
+    fn spiffe_id<'a>(&self, leaf: &'a Leaf) -> Option<(&'a str, String, Vec<&'a str>)> {
+        let [id] = leaf.uris.as_slice() else { return None };
+        let (trust_domain, segments) = pattern::split_id(id)?;
+        let proven = self.chain_verified && !leaf.may_sign && self.trust_domains.contains(&trust_domain);
+        proven.then_some((id, trust_domain, segments))
+    }
+}
+
 impl Policy {
     pub fn new(routes: Vec<Route>, roles: Roles, deny: Vec<Rule>, trust: Trust) -> Self {
         let uses_envoy_route = routes.iter().any(|route| !route.envoy_routes.is_empty());
@@ -79,6 +90,11 @@ impl Policy {
     /// Whether some route looks at the Envoy route. No field of a request is changed then: the proxy would choose again.
     pub fn uses_envoy_route(&self) -> bool {
         self.uses_envoy_route
+    }
+
+    /// The SPIFFE ID that a certificate proves under this configuration.
+    pub fn spiffe_id<'a>(&self, certificate: &'a PeerCertificate) -> Option<&'a str> {
+        self.trust.spiffe_id(certificate.leaf.as_ref()?).map(|(id, ..)| id)
     }
 
     /// The first route that takes the request, after the gate that no hostile path passes, be the route public or not.

@@ -7,7 +7,7 @@ use crate::jose::json::{Pointer, Value};
 
 use super::Trust;
 use super::operand::{Bindings, Operand, Reference};
-use super::pattern::{DnsPattern, Piece, SpiffePattern, split_id};
+use super::pattern::{DnsPattern, Piece, SpiffePattern};
 use super::role::Roles;
 use super::truth::Truth;
 
@@ -176,13 +176,8 @@ impl CertificateTest {
         spiffe.and(dns.into()).and(uri)
     }
 
-    /// Only an X.509-SVID of a listed trust domain has a SPIFFE ID: one URI, and no right to sign (checklist 22.2–22.4).
     fn spiffe_holds(&self, leaf: &Leaf, facts: Facts<'_>) -> Truth {
-        let [id] = leaf.uris.as_slice() else { return Truth::False };
-        let Some((trust_domain, segments)) = split_id(id) else { return Truth::False };
-        if leaf.may_sign || !facts.trust.trust_domains.contains(&trust_domain) {
-            return Truth::False;
-        }
+        let Some((_, trust_domain, segments)) = facts.trust.spiffe_id(leaf) else { return Truth::False };
         let ours = self.spiffe_id.iter().filter(|pattern| pattern.trust_domain() == trust_domain);
         Truth::any(ours.map(|pattern| spiffe_path(pattern, &segments, facts.bindings)))
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::world::{Key, NOW, PASSES, World, bank, certificate, claims, get, request, token};
+use super::world::{Key, NOW, PASSES, World, bank, certificate, claims, get, leaf, request, token};
 
 fn one_route(route: Value) -> World {
     let mut whole = json!({"name": "all", "path": "/**", "allow": "authenticated"});
@@ -320,5 +320,35 @@ fn a_host_binds_its_tenant() {
         ("globex.saas.example@evil.example", (403, "policy.no_route")),
     ] {
         assert_eq!(world.verdict(&ask(host)), expected, "{host}");
+    }
+}
+
+#[test]
+fn a_spiffe_id_is_told_only_where_the_certificate_proves_it() {
+    let configuration = |trust: serde_json::Value| {
+        json!({
+            "peer_certificate": trust, "forward": {"filter_state": {"workload": "spiffe_id"}},
+            "routes": [{"name": "all", "path": "/**", "allow": [{"certificate": {"sha256": "0".repeat(64)}, "token": "none"}]}]
+        })
+    };
+    let load =
+        |document: serde_json::Value| holdfast::config::load(document.to_string().as_bytes(), &|_| None).map(|_| ());
+    let mistakes = load(configuration(json!({"chain": "verified"}))).unwrap_err().to_string();
+    assert!(
+        mistakes.starts_with("forward.filter_state[\"workload\"]: no certificate can prove a SPIFFE ID here"),
+        "{mistakes}"
+    );
+    assert_eq!(load(configuration(json!({"chain": "verified", "trust_domains": ["bank.example"]}))), Ok(()));
+
+    let id = |id: &str| harness::Authority::new("test CA").issue(leaf().uri(id));
+    for (uri, told) in [
+        ("spiffe://bank.example/ns/a/sa/b", Some("spiffe://bank.example/ns/a/sa/b")),
+        ("spiffe://evil.example/x", None),
+    ] {
+        let ours = id(uri);
+        let mut document = configuration(json!({"chain": "verified", "trust_domains": ["bank.example"]}));
+        document["routes"][0]["allow"][0]["certificate"]["sha256"] = json!(ours.digest_hex());
+        let facts = World::new(document).send(&get("/").certificate(&ours)).facts;
+        assert_eq!(facts.get("workload").map(String::as_str), told, "{uri}");
     }
 }

@@ -64,6 +64,13 @@ impl Leaf {
         Self { params }.dns(name)
     }
 
+    /// A client with a common name and no other.
+    pub fn nameless(name: &str) -> Self {
+        let mut leaf = Self::client(name);
+        leaf.params.subject_alt_names.clear();
+        leaf
+    }
+
     /// A server on loopback.
     pub fn server() -> Self {
         let mut leaf = Self::client("localhost").ip([127, 0, 0, 1]);
