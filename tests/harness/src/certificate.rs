@@ -88,6 +88,17 @@ impl Leaf {
         self
     }
 
+    pub fn email(mut self, address: &str) -> Self {
+        self.params.subject_alt_names.push(SanType::Rfc822Name(address.try_into().expect("ASCII")));
+        self
+    }
+
+    /// The organization of its subject.
+    pub fn organization(mut self, name: &str) -> Self {
+        self.params.distinguished_name.push(DnType::OrganizationName, name);
+        self
+    }
+
     pub fn ip(mut self, address: [u8; 4]) -> Self {
         self.params.subject_alt_names.push(SanType::IpAddress(address.into()));
         self
@@ -104,6 +115,12 @@ impl Leaf {
     /// May sign certificates, as no workload may.
     pub fn authority(mut self) -> Self {
         self.params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        self
+    }
+
+    /// Has the key usages of an authority, and may not be one.
+    pub fn certificate_signing(mut self) -> Self {
+        self.params.key_usages.push(KeyUsagePurpose::KeyCertSign);
         self
     }
 

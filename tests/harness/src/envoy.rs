@@ -69,8 +69,19 @@ pub struct Envoy {
     version: AtomicU32,
 }
 
+/// What it has made of its listeners so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Updates {
+    taken: u64,
+    refused: u64,
+    changed: u64,
+    /// Once for each worker.
+    on_workers: u64,
+    /// Octets of log.
+    logged: usize,
+}
+
 const PATIENCE: Duration = Duration::from_secs(30);
-const REJECTED: &str = "listener_manager.lds.update_rejected";
 
 impl Options {
     pub fn new(document: &Value, upstream: SocketAddr) -> Self {
@@ -116,8 +127,7 @@ impl Envoy {
         directory.write("listeners.json", listeners(&directory, &options, 0).to_string());
         directory.write("envoy.json", bootstrap(&directory, &options).to_string());
         let started = Self::run(authority, directory, options, "envoy.json");
-        let result = started.wait_for_listener(0);
-        assert!(result.is_ok(), "Envoy does not listen: {}\n{}", result.unwrap_err(), started.log());
+        started.wait_for_update(Updates::default()).unwrap_or_else(|error| panic!("Envoy does not listen: {error}"));
         started
     }
 
@@ -149,11 +159,8 @@ impl Envoy {
         let mut options = Options::new(&Value::Null, upstream);
         options.environment = environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
         let started = Self::run(authority, directory, options, "envoy.yaml");
-        assert!(
-            wait_until(PATIENCE, || started.port().is_some() || !started.is_alive()) && started.is_alive(),
-            "Envoy does not listen:\n{}",
-            started.log()
-        );
+        wait_until(PATIENCE, || started.listens() || !started.is_alive());
+        assert!(started.listens(), "Envoy does not listen:\n{}", started.log());
         started
     }
 
@@ -254,15 +261,14 @@ impl Envoy {
         self.options.lock().expect("the options")
     }
 
-    /// Gives the proxy other plug-ins while it runs, and says what it thinks of them.
+    /// Gives the proxy other plug-ins while it runs, and says what it thinks of them: a refusal is what it logged.
     pub fn push(&self, plugins: Vec<Configuration>) -> Result<(), String> {
         self.options().plugins = plugins;
         let version = self.version.fetch_add(1, Ordering::Relaxed) + 1;
-        let (before, rejected) = (self.updates(), self.stat(REJECTED));
+        let before = self.updates();
         let text = listeners(&self.directory, &self.options(), version).to_string();
         self.directory.write("listeners.json", text);
-        self.wait_for_listener(before)?;
-        if self.stat(REJECTED) > rejected { Err(self.log()) } else { Ok(()) }
+        self.wait_for_update(before)
     }
 
     /// The same with one plug-in.
@@ -270,17 +276,39 @@ impl Envoy {
         self.push(vec![Configuration { name: "holdfast".into(), document: document.to_string() }])
     }
 
-    fn updates(&self) -> u64 {
-        self.stat("listener_manager.lds.update_success") + self.stat(REJECTED)
+    fn updates(&self) -> Updates {
+        let stats = self.stats("^listener_manager\\.");
+        let stat = |name: &str| stats.get(&format!("listener_manager.{name}")).copied().unwrap_or(0);
+        Updates {
+            taken: stat("lds.update_success"),
+            refused: stat("lds.update_rejected"),
+            changed: stat("listener_added") + stat("listener_modified"),
+            on_workers: stat("listener_create_success"),
+            logged: self.log().len(),
+        }
     }
 
-    fn wait_for_listener(&self, before: u64) -> Result<(), String> {
-        if !wait_until(PATIENCE, || self.updates() > before && self.port().is_some()) {
-            return Err("it neither took nor refused its listener".to_owned());
+    /// Waits until it has refused its listeners, or has them on every worker.
+    fn wait_for_update(&self, before: Updates) -> Result<(), String> {
+        let logged = || self.log().split_off(before.logged);
+        let answered = wait_until(PATIENCE, || {
+            let now = self.updates();
+            now.taken > before.taken || now.refused > before.refused || !self.is_alive()
+        });
+        if !answered || !self.is_alive() || self.updates().refused > before.refused {
+            return Err(logged());
         }
-        // A listener that is taken replaces the old one when its workers have it.
-        wait_until(PATIENCE, || self.stat("listener_manager.total_listeners_warming") == 0);
-        Ok(())
+        let concurrency = u64::from(self.options().concurrency);
+        let everywhere = wait_until(PATIENCE, || {
+            let now = self.updates();
+            now.on_workers - before.on_workers >= concurrency * (now.changed - before.changed) && self.listens()
+        });
+        if everywhere { Ok(()) } else { Err(logged()) }
+    }
+
+    /// Whether its workers have begun to take connections.
+    fn listens(&self) -> bool {
+        self.stat("listener_manager.workers_started") == 1 && self.port().is_some()
     }
 
     pub fn stat(&self, name: &str) -> u64 {

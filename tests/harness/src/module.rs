@@ -22,7 +22,10 @@ pub fn set_up(step: &str) -> PathBuf {
 /// The filter: the file that `HOLDFAST_WASM` names, or else built once a run.
 pub fn module() -> &'static Path {
     static MODULE: OnceLock<PathBuf> = OnceLock::new();
-    MODULE.get_or_init(|| std::env::var_os("HOLDFAST_WASM").map_or_else(|| set_up("wasm"), PathBuf::from))
+    MODULE.get_or_init(|| {
+        let named = std::env::var_os("HOLDFAST_WASM").filter(|name| !name.is_empty());
+        named.map_or_else(|| set_up("wasm"), PathBuf::from)
+    })
 }
 
 /// Envoy's binary.

@@ -1,7 +1,9 @@
 //! A real authorization server: node-oidc-provider, with client authentication by certificate and bound tokens.
 
+use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -28,35 +30,22 @@ impl OidcProvider {
         let modules = set_up("oidc-provider").join("node_modules");
         let directory = Directory::new();
         let server = authority.issue(Leaf::server());
-        let certificate = directory.write("server.crt", &server.cert_pem);
-        let key = directory.write("server.key", &server.key_pem);
-        let trusted = directory.write("client-ca.crt", &authority.certificate.cert_pem);
+        directory.write("server.crt", &server.cert_pem);
+        directory.write("server.key", &server.key_pem);
+        directory.write("client-ca.crt", &authority.certificate.cert_pem);
         let mut secret = [0; 24];
         getrandom::fill(&mut secret).expect("random octets");
         let rs_secret = base64url(&secret);
-        // The issuer holds the port, so it has to be known before the server starts.
-        let port =
-            TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port();
-        let mut command = Command::new("node");
-        command
-            .arg(top().join("tests/oidc-provider/server.mjs"))
-            .env("PORT", port.to_string())
-            .env("ISSUER", format!("https://localhost:{port}"))
-            .env("CERTIFICATE_FILE", certificate)
-            .env("KEY_FILE", key)
-            .env("CLIENT_CA_FILE", trusted)
-            .env("RS_SECRET", &rs_secret)
-            .env("NODE_MODULES_DIR", modules)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
-        let mut process = Process::start(&mut command);
-        let output = process.child().stdout.take().expect("its output");
-        let mut lines = BufReader::new(output).lines().map_while(Result::ok);
-        assert!(lines.any(|line| line.starts_with("listening")), "node-oidc-provider does not start");
-        std::thread::spawn(move || lines.count());
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        Self { _process: process, _directory: directory, address, trusted: authority.certificate.clone(), rs_secret }
+        // The issuer holds the port, so one is chosen before the server starts; somebody else may take it in between.
+        for _ in 0..5 {
+            if let Some((process, port)) = listen(&directory, &modules, &rs_secret) {
+                let address = SocketAddr::from(([127, 0, 0, 1], port));
+                let trusted = authority.certificate.clone();
+                return Self { _process: process, _directory: directory, address, trusted, rs_secret };
+            }
+        }
+        let log = std::fs::read_to_string(directory.path().join("log")).unwrap_or_default();
+        panic!("node-oidc-provider does not start:\n{log}");
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -92,4 +81,30 @@ impl OidcProvider {
         request.fields[0].1 = format!("localhost:{}", self.address.port()).into_bytes();
         Client::with(self.address, &self.trusted, certificate).send(&request)
     }
+}
+
+/// Starts the server on a port that was free a moment ago; none if it has ended instead.
+fn listen(directory: &Directory, modules: &Path, rs_secret: &str) -> Option<(Process, u16)> {
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let port = free.expect("a free port").port();
+    let file = |name: &str| directory.path().join(name);
+    let mut command = Command::new("node");
+    command
+        .arg(top().join("tests/oidc-provider/server.mjs"))
+        .env("PORT", port.to_string())
+        .env("ISSUER", format!("https://localhost:{port}"))
+        .env("CERTIFICATE_FILE", file("server.crt"))
+        .env("KEY_FILE", file("server.key"))
+        .env("CLIENT_CA_FILE", file("client-ca.crt"))
+        .env("RS_SECRET", rs_secret)
+        .env("NODE_MODULES_DIR", modules)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(File::create(file("log")).expect("a log file"));
+    let mut process = Process::start(&mut command);
+    let output = process.child().stdout.take().expect("its output");
+    let mut lines = BufReader::new(output).lines().map_while(Result::ok);
+    let listens = lines.any(|line| line.starts_with("listening"));
+    std::thread::spawn(move || lines.count());
+    listens.then_some((process, port))
 }
