@@ -6,7 +6,6 @@ use std::rc::Rc;
 
 use crate::binding::Requirement;
 use crate::callout::{self, IssuerId, Question, Service};
-use crate::client::ClientSecretBasic;
 use crate::effect::{self, TokenForward};
 use crate::flow;
 use crate::jose::json::Pointer;
@@ -66,11 +65,13 @@ struct Place<'a> {
     /// The route, where it is one's.
     route: Option<&'a written::Route>,
     issuers: Vec<IssuerId>,
+    /// The rule around this one says whose tokens it speaks of.
+    issuer_is_said: bool,
 }
 
 impl Place<'_> {
     fn everywhere() -> Self {
-        Self { route: None, issuers: Vec::new() }
+        Self { route: None, issuers: Vec::new(), issuer_is_said: false }
     }
 }
 
@@ -100,6 +101,9 @@ impl Loading<'_> {
         let issuers = &self.document.issuers;
         for (at, issuer) in issuers.iter().enumerate() {
             let before = || issuers.iter().take(at);
+            if issuer.issuer.is_empty() {
+                continue;
+            }
             if before().any(|other| other.issuer == issuer.issuer) {
                 self.wrong(&issuer.at, format_args!("{} stands there twice", issuer.issuer));
             } else if before().any(|other| other.name == issuer.name) {
@@ -186,11 +190,9 @@ fn compile_introspection(
     issuer: &written::Issuer,
     written: &written::Introspection,
 ) -> introspection::Settings {
-    let client =
-        ClientSecretBasic { client_id: written.client_id.clone(), client_secret: written.client_secret.clone() };
     let mut service = service(id, Question::Introspection, issuer, &written.endpoint);
     service.method = "POST";
-    service.headers.push(("authorization", client.authorization()));
+    service.headers.push(("authorization", written.client.authorization()));
     service.headers.push(("content-type", "application/x-www-form-urlencoded".to_owned()));
     introspection::Settings {
         service: Rc::new(service),
@@ -206,7 +208,7 @@ impl Loading<'_> {
         let effective = self.document.defaults.under(&written.own);
         let allow = written.allow.as_ref()?;
         let issuers = self.issuers_of(written, allow);
-        let place = Place { route: Some(written), issuers: issuers.clone() };
+        let place = Place { route: Some(written), issuers: issuers.clone(), issuer_is_said: false };
         let compiled = match allow {
             written::Allow::Public => Allow::Public,
             written::Allow::Authenticated => Allow::Authenticated,
@@ -326,8 +328,9 @@ impl Loading<'_> {
 
     fn routes_are_reachable(&mut self, routes: &[(Route, effect::Settings)]) {
         let written: Vec<&written::Route> = self.document.routes.iter().filter(|route| route.allow.is_some()).collect();
-        for (at, ((later, _), own)) in routes.iter().zip(&written).enumerate() {
-            let before = || routes.iter().zip(&written).take(at).map(|((route, _), written)| (route, *written));
+        let readable = || routes.iter().zip(written.iter().copied()).filter(|(_, written)| written.is_readable);
+        for (at, ((later, _), own)) in readable().enumerate() {
+            let before = || readable().take(at).map(|((route, _), written)| (route, written));
             if before().any(|(earlier, _)| earlier.name == later.name) {
                 self.wrong(&own.at, "another route has this name too");
             }
@@ -339,14 +342,17 @@ impl Loading<'_> {
                 self.wrong(&own.at, what);
                 continue;
             }
-            let Some((earlier, theirs)) = before().find(|(earlier, _)| later.takes_place_of(earlier)) else { continue };
-            if later.methods.is_empty() && !earlier.methods.is_empty() {
+            let narrower = || before().filter(|(earlier, _)| later.takes_place_of(earlier));
+            let with_methods = narrower().find(|(earlier, _)| later.methods.is_empty() && !earlier.methods.is_empty());
+            if let Some((earlier, theirs)) = with_methods {
                 let what = format!(
                     "would take the methods that routes[{}] leaves of {}; say which: methods: [...]",
                     earlier.name, theirs.path_text
                 );
                 self.wrong(&own.at, what);
-            } else if later.paths.iter().any(|path| path.0.open) {
+            } else if let Some((earlier, _)) = narrower().next()
+                && later.paths.iter().any(|path| path.0.open)
+            {
                 self.warn(&own.at, format_args!("also takes what routes[{}] leaves over", earlier.name));
             }
         }
@@ -432,6 +438,11 @@ impl Loading<'_> {
         if let Some(certificate) = &written.certificate {
             self.names_are_proven(&format!("{}.certificate", written.at), certificate);
         }
+        let inside = Place {
+            issuers: place.issuers.clone(),
+            issuer_is_said: place.issuer_is_said || !issuers.is_empty(),
+            ..*place
+        };
         Rule {
             roles: written.roles.clone(),
             clients: written.clients.clone(),
@@ -440,7 +451,7 @@ impl Loading<'_> {
             certificate: written.certificate.clone(),
             scopes: written.scopes.clone(),
             without_token: written.without_token,
-            not: written.not.iter().map(|rule| self.rule(rule, place)).collect(),
+            not: written.not.iter().map(|rule| self.rule(rule, &inside)).collect(),
         }
     }
 
@@ -453,7 +464,7 @@ impl Loading<'_> {
             let name = self.document.issuers.get(other.0).map_or("", |issuer| &issuer.name);
             self.wrong(&format!("{}.issuer", written.at), format_args!("the route does not take tokens of {name}"));
         }
-        if place.issuers.len() < 2 || !written.issuers.is_empty() {
+        if place.issuers.len() < 2 || place.issuer_is_said || !written.issuers.is_empty() {
             return;
         }
         let names: Vec<&str> = place
@@ -479,6 +490,9 @@ impl Loading<'_> {
             self.wrong(at, format_args!("{{{name}}} is bound by no route here; deny rules stand above all of them"));
             return;
         };
+        if !route.is_readable {
+            return;
+        }
         let in_all = |mut patterns: core::slice::Iter<'_, Vec<&str>>| {
             patterns.len() > 0 && patterns.all(|names| names.contains(&name.as_str()))
         };
@@ -545,6 +559,9 @@ impl Loading<'_> {
     }
 
     fn roles(&self) -> Option<Roles> {
+        for (role, _) in &self.document.includes {
+            self.role_exists(&format!("roles.includes[{role:?}]"), role);
+        }
         match Roles::new(&self.document.includes) {
             Ok(roles) => Some(roles),
             Err(Circle(circle)) => {

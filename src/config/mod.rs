@@ -5,7 +5,7 @@ use core::fmt;
 
 use crate::callout;
 use crate::flow;
-use crate::jose::json::{self, Limits};
+use crate::jose::json::{self, Limits, Object, Value};
 
 mod compile;
 mod read;
@@ -41,10 +41,9 @@ pub const MAX_DOCUMENT: usize = 1024 * 1024;
 /// Loads a document. A secret is a variable that `environment` finds; it stands in no mistake.
 pub fn load(document: &[u8], environment: Environment<'_>) -> Result<Compiled, Mistakes> {
     let only = |mistake: String| Err(Mistakes(vec![mistake]));
-    if document.is_empty() {
-        return only(
-            "there is none; give the plugin a configuration: issuers, and routes with who may pass".to_owned(),
-        );
+    let none = "there is none; give the plugin a configuration: issuers, and routes with who may pass";
+    if document.trim_ascii().is_empty() {
+        return only(none.to_owned());
     }
     if document.len() > MAX_DOCUMENT {
         return only("it is longer than 1 MiB".to_owned());
@@ -53,6 +52,9 @@ pub fn load(document: &[u8], environment: Environment<'_>) -> Result<Compiled, M
         Ok(value) => value,
         Err(error) => return only(format!("it is not JSON: {error}")),
     };
+    if value == Value::Null || value.as_object().is_some_and(Object::is_empty) {
+        return only(none.to_owned());
+    }
     let found = RefCell::new(Vec::new());
     let document = Document::read(&Node { value: &value, path: String::new(), found: &found }, environment);
     let compiled = compile::compile(document, &found);

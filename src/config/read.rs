@@ -24,7 +24,7 @@ pub struct Map<'a> {
 }
 
 /// Members that operators write by habit, and what to write here.
-const HABITS: [(&str, &str); 14] = [
+const HABITS: [(&str, &str); 15] = [
     ("jwks_uri", "write `jwks: {cluster: <Envoy cluster>, path: /jwks}`; a filter reaches only clusters"),
     (
         "introspection_endpoint",
@@ -42,6 +42,7 @@ const HABITS: [(&str, &str); 14] = [
     ("hosts", "write host, one or a list"),
     ("clients", "write client, one or a list"),
     ("spiffe", "write spiffe_id"),
+    ("subject", "write claims: {/sub: ...}"),
 ];
 
 impl<'a> Node<'a> {
@@ -138,7 +139,10 @@ impl<'a> Node<'a> {
     /// `500ms`, `30s`, `5m`, `24h`, between two others.
     pub fn duration(&self, least: Duration, most: Duration) -> Option<Duration> {
         if let Some(number) = self.value.integer() {
-            self.wrong(format_args!("is the number {number}; write a duration with its unit: {number}s"));
+            self.wrong(format_args!(
+                "is the number {number}; write a duration with its unit: {}s",
+                number.unsigned_abs()
+            ));
             return None;
         }
         let text = self.text()?;

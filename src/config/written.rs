@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use crate::binding::Requirement;
+use crate::client::ClientSecretBasic;
 use crate::effect::{Fact, TokenForward};
 use crate::facts::peer::CertificateDigest;
 use crate::jose::algorithm::Algorithm;
@@ -97,8 +98,7 @@ pub struct Endpoint {
 #[derive(Debug)]
 pub struct Introspection {
     pub endpoint: Endpoint,
-    pub client_id: String,
-    pub client_secret: String,
+    pub client: ClientSecretBasic,
     /// = 30s, at most 5m
     pub cache: Duration,
     /// = 0s, at most 1m
@@ -141,6 +141,8 @@ pub struct Forward {
 #[derive(Debug)]
 pub struct Route {
     pub at: String,
+    /// Name, host, methods and path could be read, so that more can be said of them.
+    pub is_readable: bool,
     pub name: String,
     pub hosts: Vec<HostPattern>,
     pub methods: Vec<String>,
@@ -217,12 +219,12 @@ impl Document {
         if let Some(node) = map.get("peer_certificate") {
             document.peer_certificate = PeerCertificate::read(&node);
         }
-        map.not_yet(&["dpop"]);
+        map.not_yet(&["dpop", "danger_dry_run"]);
         if let Some(node) = map.get("roles") {
             document.includes = read_includes(&node);
         }
         if let Some(node) = map.get("deny") {
-            document.deny = node.list().iter().map(Rule::read).collect();
+            document.deny = node.list().iter().map(Rule::read_refusing).collect();
         }
         document.defaults = Defaults::read(&map);
         if let Some(node) = map.require("routes") {
@@ -386,6 +388,14 @@ impl Jwks {
     fn read(node: &Node<'_>) -> Option<Self> {
         let map = node.map()?;
         if let Some(inline) = map.get("inline") {
+            for fetched in ["cluster", "path", "authority", "timeout", "refresh", "max_stale"] {
+                if map.get(fetched).is_some() {
+                    map.wrong_at(
+                        fetched,
+                        "stands beside inline, and such keys are never fetched; take one of them out",
+                    );
+                }
+            }
             map.finish();
             return Self::read_inline(&inline);
         }
@@ -481,8 +491,7 @@ impl Introspection {
         map.finish();
         Some(Self {
             endpoint: endpoint?,
-            client_id: client_id?,
-            client_secret: client_secret?,
+            client: ClientSecretBasic { client_id: client_id?, client_secret: client_secret? },
             cache,
             stale_if_error,
             danger_allow_no_exp,
@@ -647,19 +656,23 @@ fn read_fact(name: &str, node: &Node<'_>) -> Option<Fact> {
 impl Route {
     fn read(node: &Node<'_>) -> Option<Self> {
         let map = node.map()?;
+        let mistakes = || node.found.borrow().len();
+        let before = mistakes();
         let own_name = map.require("name").and_then(|node| name(&node));
         let path_text = map.get("path").map(|node| owned(node.texts()).into_iter().next().unwrap_or_default());
+        let hosts = patterns(&map, "host", HostPattern::parse);
+        let methods = map.get("methods").map(|node| node.list().iter().filter_map(read_method).collect());
+        let paths = patterns(&map, "path", PathPattern::parse);
+        let envoy_routes = texts_of(&map, "envoy_route");
         let read = Self {
             at: node.path.clone(),
+            is_readable: mistakes() == before,
             name: own_name.unwrap_or_default(),
-            hosts: patterns(&map, "host", HostPattern::parse),
-            methods: map
-                .get("methods")
-                .map(|node| node.list().iter().filter_map(read_method).collect())
-                .unwrap_or_default(),
-            paths: patterns(&map, "path", PathPattern::parse),
+            hosts,
+            methods: methods.unwrap_or_default(),
+            paths,
             path_text: path_text.unwrap_or_else(|| "/**".to_owned()),
-            envoy_routes: texts_of(&map, "envoy_route"),
+            envoy_routes,
             allow: Allow::read(&map),
             issuers: texts_of(&map, "issuer"),
             audiences: map.get("audiences").map(|node| owned(node.list().iter().filter_map(Node::text).collect())),
@@ -770,9 +783,9 @@ impl Rule {
             rule.certificate = read_certificate(&node, &mut rule.references);
         }
         if let Some(node) = map.get("not") {
-            rule.not = node.one_or_more().iter().map(Self::read).collect();
+            rule.not = node.one_or_more().iter().map(Self::read_refusing).collect();
         }
-        map.not_yet(&["principal", "subject", "acr_values", "max_age", "authorization_details", "when"]);
+        map.not_yet(&["principal", "acr_values", "max_age", "authorization_details", "when"]);
         map.finish();
         let names = [
             "role",
@@ -789,6 +802,15 @@ impl Rule {
             map.node().wrong("names nobody; say who may pass: role, client, claims, certificate or scopes");
         }
         rule
+    }
+
+    /// A rule of `deny` or `not`. It asks for no token by itself, so it can't do without one either.
+    fn read_refusing(node: &Node<'_>) -> Self {
+        let token = node.value.as_object().and_then(|rule| rule.get("token"));
+        if token.is_some() {
+            node.wrong("says token, which only a rule of allow can say; take it out");
+        }
+        Self::read(node)
     }
 
     /// Whether it looks at the token.
@@ -850,12 +872,12 @@ fn read_claim_test(node: &Node<'_>, references: &mut Vec<(String, Reference)>) -
     first
 }
 
-/// `{account}` without quotes is a map in YAML, with a member of no value.
+/// `{account}` without quotes is a map in YAML, with a member of no value. A word of the language is a test without its value.
 fn unquoted_reference(value: &Value) -> Option<&str> {
     let object = value.as_object()?;
     let mut members = object.iter();
     match (members.next(), members.next()) {
-        (Some((name, Value::Null)), None) => Some(name),
+        (Some((name, Value::Null)), None) if !matches!(name, "contains" | "contains_all" | "present") => Some(name),
         _ => None,
     }
 }
