@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use crate::binding::Requirement;
 use crate::callout::{self, IssuerId, Question, Service};
-use crate::effect::{self, TokenForward};
+use crate::effect::{self, Fact, TokenForward};
 use crate::flow;
 use crate::jose::json::Pointer;
 use crate::keys;
@@ -26,24 +26,28 @@ use super::written::{self, Document};
 const WAITING_BYTES: usize = 8 * 1024 * 1024;
 
 pub fn compile(document: Document, found: &Found) -> Option<Compiled> {
-    let mut loading = Loading { document: &document, found, warnings: Vec::new() };
+    let mut loading = Loading { document: &document, found, hierarchy: None, warnings: Vec::new() };
     loading.issuers_agree();
-    let roles = loading.roles();
-    let deny: Vec<Rule> = document.deny.iter().map(|rule| loading.rule(rule, &Place::everywhere())).collect();
+    loading.hierarchy = loading.roles();
+    loading.including_roles_exist();
+    let every = (0..document.issuers.len()).map(IssuerId).collect();
+    let everywhere = Place { route: None, issuers: every, issuer_is_said: false };
+    let deny: Vec<Rule> = document.deny.iter().map(|rule| loading.rule(rule, &everywhere)).collect();
     let routes: Vec<(Route, effect::Settings)> =
         document.routes.iter().filter_map(|route| loading.route(route)).collect();
     loading.routes_are_reachable(&routes);
     loading.nothing_moves_the_envoy_route(&routes);
+    loading.told_ids_are_proven();
     loading.warn_of_dangers();
     let issuers = loading.issuers();
-    let warnings = loading.warnings;
+    let Loading { hierarchy, warnings, .. } = loading;
     let trust = trust(&document.peer_certificate);
     let (routes, effects) = routes.into_iter().unzip();
     let limits = &document.limits;
     Some(Compiled {
         settings: flow::Settings {
             issuers: issuers?,
-            policy: Policy::new(routes, roles?, deny, trust),
+            policy: Policy::new(routes, hierarchy?, deny, trust),
             effects,
             unchecked_validity: document.peer_certificate.danger_unchecked_validity,
             memory: memory::Limits { entries: limits.tokens, bytes: limits.token_bytes },
@@ -57,6 +61,8 @@ pub fn compile(document: Document, found: &Found) -> Option<Compiled> {
 struct Loading<'a> {
     document: &'a Document,
     found: &'a Found,
+    /// None where it could not be read.
+    hierarchy: Option<Roles>,
     warnings: Vec<String>,
 }
 
@@ -67,12 +73,6 @@ struct Place<'a> {
     issuers: Vec<IssuerId>,
     /// The rule around this one says whose tokens it speaks of.
     issuer_is_said: bool,
-}
-
-impl Place<'_> {
-    fn everywhere() -> Self {
-        Self { route: None, issuers: Vec::new(), issuer_is_said: false }
-    }
 }
 
 fn trust(written: &written::PeerCertificate) -> Trust {
@@ -91,6 +91,10 @@ impl Loading<'_> {
 
     fn names(&self) -> Vec<&str> {
         self.document.issuers.iter().map(|issuer| issuer.name.as_str()).collect()
+    }
+
+    fn issuer_name(&self, id: IssuerId) -> &str {
+        self.document.issuers.get(id.0).map_or("", |issuer| issuer.name.as_str())
     }
 
     fn issuer(&self, name: &str) -> Option<IssuerId> {
@@ -363,12 +367,32 @@ impl Loading<'_> {
         if !routes.iter().any(|(route, _)| !route.envoy_routes.is_empty()) {
             return;
         }
-        let forwards = self.document.routes.iter().map(|route| route.own.forward.as_ref());
-        for forward in forwards.chain([self.document.defaults.forward.as_ref()]).flatten() {
+        for forward in self.forwards() {
             if forward.token == TokenForward::Strip {
                 let what = "can't stand beside envoy_route: a removed header makes Envoy choose the route again, after the decision; \
                             write keep, or match by host and path";
                 self.wrong(&format!("{}.token", forward.at), what);
+            }
+        }
+    }
+
+    /// Every `forward` of the document: the default, and those of routes.
+    fn forwards(&self) -> impl Iterator<Item = &written::Forward> {
+        let of_routes = self.document.routes.iter().map(|route| &route.own);
+        of_routes.chain([&self.document.defaults]).filter_map(|own| own.forward.as_ref())
+    }
+
+    /// A SPIFFE ID is known only where some trust domain is.
+    fn told_ids_are_proven(&self) {
+        if !self.document.peer_certificate.trust_domains.is_empty() {
+            return;
+        }
+        for forward in self.forwards() {
+            let told = forward.filter_state.iter().filter(|(_, fact)| *fact == Fact::SpiffeId);
+            for (name, _) in told {
+                let what = "no certificate can prove a SPIFFE ID; if the proxy checks a trust domain's own CA, say so: \
+                            peer_certificate: {chain: verified, trust_domains: [...]}";
+                self.wrong(&format!("{}.filter_state[{name:?}]", forward.at), what);
             }
         }
     }
@@ -432,8 +456,9 @@ impl Loading<'_> {
         for (at, reference) in &written.references {
             self.reference_is_bound(at, reference, place);
         }
+        let whose = if issuers.is_empty() { &place.issuers } else { &issuers };
         for role in &written.roles {
-            self.role_exists(&format!("{}.role", written.at), role);
+            self.role_exists(&format!("{}.role", written.at), role, whose);
         }
         if let Some(certificate) = &written.certificate {
             self.names_are_proven(&format!("{}.certificate", written.at), certificate);
@@ -508,22 +533,31 @@ impl Loading<'_> {
         }
     }
 
-    fn role_exists(&self, at: &str, role: &str) {
-        let issuers = || self.document.issuers.iter().filter_map(|issuer| issuer.roles.as_ref());
-        if issuers().count() == 0 {
+    /// Whether one of these issuers may assert the role, or one that includes it.
+    fn role_exists(&self, at: &str, role: &str, whose: &[IssuerId]) {
+        let issuers = &self.document.issuers;
+        let every = || issuers.iter().filter_map(|issuer| issuer.roles.as_ref());
+        let theirs = || whose.iter().filter_map(|id| issuers.get(id.0)?.roles.as_ref());
+        let may = |roles: &written::IssuerRoles| match (&roles.only, &self.hierarchy) {
+            // An empty one could not be read, which is said where it stands.
+            (Some(only), Some(hierarchy)) if !only.is_empty() => hierarchy.includes(only, role),
+            _ => true,
+        };
+        if every().count() == 0 {
             self.wrong(at, "no issuer brings roles; say where they stand: issuers: [{roles: {at: [/roles]}, …}]");
-            return;
+        } else if !every().any(may) {
+            let what = "and no role includes it; write it into `only` or into roles.includes";
+            self.wrong(at, format_args!("no issuer may assert {role}, {what}"));
+        } else if !whose.is_empty() && !theirs().any(may) {
+            let names: Vec<&str> = whose.iter().map(|id| self.issuer_name(*id)).collect();
+            let what = "the rule would hold for nobody; write it into their `only`, or take another issuer";
+            self.wrong(at, format_args!("{} may not assert {role}; {what}", names.join(" and ")));
         }
-        let in_hierarchy =
-            |name: &str| self.document.includes.iter().any(|(_, own)| own.iter().any(|included| included == name));
-        let known = issuers().any(|roles| roles.only.as_ref().is_none_or(|only| only.iter().any(|name| name == role)));
-        if !known && !in_hierarchy(role) {
-            self.wrong(
-                at,
-                format_args!(
-                    "no issuer may assert {role}, and no role includes it; write it into `only` or into roles.includes"
-                ),
-            );
+    }
+
+    fn including_roles_exist(&self) {
+        for (role, _) in &self.document.includes {
+            self.role_exists(&format!("roles.includes[{role:?}]"), role, &[]);
         }
     }
 
@@ -559,9 +593,6 @@ impl Loading<'_> {
     }
 
     fn roles(&self) -> Option<Roles> {
-        for (role, _) in &self.document.includes {
-            self.role_exists(&format!("roles.includes[{role:?}]"), role);
-        }
         match Roles::new(&self.document.includes) {
             Ok(roles) => Some(roles),
             Err(Circle(circle)) => {

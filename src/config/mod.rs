@@ -58,11 +58,25 @@ pub fn load(document: &[u8], environment: Environment<'_>) -> Result<Compiled, M
     let found = RefCell::new(Vec::new());
     let document = Document::read(&Node { value: &value, path: String::new(), found: &found }, environment);
     let compiled = compile::compile(document, &found);
-    match (compiled, found.into_inner()) {
-        (Some(compiled), mistakes) if mistakes.is_empty() => Ok(compiled),
+    let mistakes: Vec<String> = found.into_inner().into_iter().map(on_one_line).collect();
+    match (compiled, mistakes) {
+        (Some(compiled), mistakes) if mistakes.is_empty() => {
+            let warnings = compiled.warnings.into_iter().map(on_one_line).collect();
+            Ok(Compiled { warnings, ..compiled })
+        }
         (None, mistakes) if mistakes.is_empty() => only("it holds nothing".to_owned()),
         (_, mistakes) => Err(Mistakes(mistakes)),
     }
+}
+
+/// What a document holds stands in mistakes and warnings; it ends no line of a log.
+fn on_one_line(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    text.chars()
+        .map(|letter| if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() })
+        .collect()
 }
 
 /// JSON, or the message that Envoy makes of YAML.
@@ -73,5 +87,7 @@ fn parse(document: &[u8]) -> Result<json::Value, json::Error> {
     })
 }
 
+#[cfg(test)]
+mod refusals;
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use crate::effect::{Fact, TokenForward};
 use crate::facts::peer::CertificateDigest;
 use crate::jose::algorithm::Algorithm;
 use crate::jose::json::{Pointer, Value};
-use crate::jose::jwk::{JwkSet, Skipped};
+use crate::jose::jwk::{self, JwkSet, Skipped};
 use crate::policy::operand::{Operand, Reference};
 use crate::policy::pattern::{DnsPattern, HostPattern, PathPattern, SpiffePattern};
 use crate::policy::rule::{CertificateTest, ClaimTest};
@@ -264,6 +264,17 @@ fn texts_of(map: &Map<'_>, name: &'static str) -> Vec<String> {
     map.get(name).map(|node| owned(node.texts())).unwrap_or_default()
 }
 
+/// Names that are compared as they stand: a reference in braces would be the name of nobody.
+fn names_of(map: &Map<'_>, name: &'static str) -> Vec<String> {
+    let nodes = map.get(name).map(|node| node.one_or_more()).unwrap_or_default();
+    for node in &nodes {
+        if node.value.as_str().is_some_and(|text| text.contains(['{', '}'])) {
+            node.wrong("holds a brace; references stand in claims and certificate only");
+        }
+    }
+    owned(nodes.iter().filter_map(Node::text).collect())
+}
+
 /// A duration with its default, between two others.
 fn duration(map: &Map<'_>, name: &'static str, default: Duration, least: Duration, most: Duration) -> Duration {
     map.get(name).and_then(|node| node.duration(least, most)).unwrap_or(default)
@@ -308,12 +319,22 @@ impl Issuer {
             jwks: map.get("jwks").and_then(|node| Jwks::read(&node)),
             introspection: map.get("introspection").and_then(|node| Introspection::read(&node, environment)),
         };
+        read.keys_fit(&map);
         map.not_yet(&["clients", "client_token_when", "discovery"]);
         map.finish();
         if !map.has("jwks") && !map.has("introspection") && !map.has("discovery") {
             map.node().wrong("can verify no token; write jwks, introspection or both");
         }
         Some(read)
+    }
+
+    /// A set that was written out and fits no algorithm would refuse every token.
+    fn keys_fit(&self, map: &Map<'_>) {
+        let Some(Jwks::Inline { set, .. }) = &self.jwks else { return };
+        let fits = |key: &jwk::Jwk| self.algorithms.iter().any(|algorithm| key.fits(*algorithm));
+        if !self.algorithms.is_empty() && !set.keys.iter().any(fits) {
+            map.wrong_at("algorithms", "name none that a key of jwks.inline is for; name the keys' own, or other keys");
+        }
     }
 }
 
@@ -420,6 +441,9 @@ impl Jwks {
         let text = node.text()?;
         match JwkSet::parse(text.as_bytes()) {
             Err(error) => node.wrong(format_args!("is not a JWK Set: {error}")),
+            Ok((_, skipped)) if skipped.iter().any(is_secret) => {
+                node.wrong("holds a private or a symmetric key, and would stand in every config dump; write public keys only, and replace that one");
+            }
             Ok((set, skipped)) if set.keys.is_empty() => {
                 let why = skipped.first().map_or_else(|| "it is empty".to_owned(), |key| key.reason.to_string());
                 node.wrong(format_args!("holds no key that could be used: {why}"));
@@ -430,11 +454,16 @@ impl Jwks {
     }
 }
 
+/// A key that only its owner should have.
+fn is_secret(skipped: &Skipped) -> bool {
+    matches!(skipped.reason, jwk::Error::Private | jwk::Error::Symmetric)
+}
+
 impl Endpoint {
     fn read(map: &Map<'_>) -> Option<Self> {
         let cluster = map.require("cluster").and_then(|node| read_cluster(&node));
         let path = map.require("path").and_then(|node| read_path(&node));
-        let authority = map.get("authority").and_then(|node| node.token_text().map(str::to_owned));
+        let authority = map.get("authority").and_then(|node| read_authority(&node));
         let timeout = duration(map, "timeout", seconds(1), Duration::from_millis(50), seconds(10));
         Some(Self { cluster: cluster?, path: path?, authority, timeout })
     }
@@ -444,6 +473,15 @@ fn read_cluster(node: &Node<'_>) -> Option<String> {
     let text = node.token_text()?;
     if text.contains("://") {
         node.wrong("is a URL; write the name of an Envoy cluster (Istio: outbound|443||login.bank.example), and the path beside it");
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+fn read_authority(node: &Node<'_>) -> Option<String> {
+    let text = node.token_text()?;
+    if text.contains(['/', '@', '?', '#', ',']) {
+        node.wrong(format_args!("{text:?} is not a host; write login.bank.example, with a port where it has one"));
         return None;
     }
     Some(text.to_owned())
@@ -589,12 +627,22 @@ impl Challenge {
         let map = node.map()?;
         let read = Self {
             realm: map.get("realm").and_then(|node| node.header_text().map(str::to_owned)),
-            resource_metadata: map.get("resource_metadata").and_then(|node| node.token_text().map(str::to_owned)),
+            resource_metadata: map.get("resource_metadata").and_then(|node| read_metadata(&node)),
         };
         map.not_yet(&["serve"]);
         map.finish();
         Some(read)
     }
+}
+
+/// The URL of the protected resource's metadata (RFC 9728 §3.1).
+fn read_metadata(node: &Node<'_>) -> Option<String> {
+    let text = node.token_text()?;
+    if text.strip_prefix("https://").is_none_or(|rest| rest.is_empty() || rest.starts_with('/')) || text.contains('#') {
+        node.wrong(format_args!("{text:?} is not an https URL without fragment, where clients find the metadata"));
+        return None;
+    }
+    Some(text.to_owned())
 }
 
 /// Facts that stand in filter state always.
@@ -659,7 +707,7 @@ impl Route {
         let mistakes = || node.found.borrow().len();
         let before = mistakes();
         let own_name = map.require("name").and_then(|node| name(&node));
-        let path_text = map.get("path").map(|node| owned(node.texts()).into_iter().next().unwrap_or_default());
+        let path_text = map.get("path").and_then(|node| first_text(node.value));
         let hosts = patterns(&map, "host", HostPattern::parse);
         let methods = map.get("methods").map(|node| node.list().iter().filter_map(read_method).collect());
         let paths = patterns(&map, "path", PathPattern::parse);
@@ -671,7 +719,7 @@ impl Route {
             hosts,
             methods: methods.unwrap_or_default(),
             paths,
-            path_text: path_text.unwrap_or_else(|| "/**".to_owned()),
+            path_text: path_text.unwrap_or("/**").to_owned(),
             envoy_routes,
             allow: Allow::read(&map),
             issuers: texts_of(&map, "issuer"),
@@ -699,6 +747,13 @@ impl Route {
                 map.wrong_at(asks, "asks for a token, and the route is public; take one of them out");
             }
         }
+    }
+}
+
+fn first_text(value: &Value) -> Option<&str> {
+    match value {
+        Value::Array(items) => items.first()?.as_str(),
+        _ => value.as_str(),
     }
 }
 
@@ -771,8 +826,8 @@ impl Rule {
     fn read(node: &Node<'_>) -> Self {
         let mut rule = Self { at: node.path.clone(), ..Self::default() };
         let Some(map) = node.map() else { return rule };
-        rule.roles = texts_of(&map, "role");
-        rule.clients = texts_of(&map, "client");
+        rule.roles = names_of(&map, "role");
+        rule.clients = names_of(&map, "client");
         rule.issuers = texts_of(&map, "issuer");
         rule.scopes = map.get("scopes").map(|node| read_scopes(&node)).unwrap_or_default();
         rule.without_token = map.get("token").and_then(|node| node.word(&[("none", true)])).unwrap_or(false);
@@ -784,6 +839,10 @@ impl Rule {
         }
         if let Some(node) = map.get("not") {
             rule.not = node.one_or_more().iter().map(Self::read_refusing).collect();
+            for inner in rule.not.iter().filter(|inner| !inner.not.is_empty()) {
+                let what = "stands inside another; say what is wanted of the caller instead of not: {not: ...}";
+                node.found.borrow_mut().push(format!("{}.not: {what}", inner.at));
+            }
         }
         map.not_yet(&["principal", "acr_values", "max_age", "authorization_details", "when"]);
         map.finish();
@@ -922,7 +981,7 @@ fn read_certificate(node: &Node<'_>, references: &mut Vec<(String, Reference)>) 
     for reference in spiffe_id.iter().flat_map(SpiffePattern::references) {
         references.push((format!("{}.spiffe_id", node.path), reference));
     }
-    let san_uri = map.get("san_uri").map(|node| operands(&node, references)).unwrap_or_default();
+    let san_uri = map.get("san_uri").map(|node| read_uris(&node, references)).unwrap_or_default();
     let sha256 = map.get("sha256").map(|node| node.one_or_more()).unwrap_or_default();
     let test = CertificateTest {
         spiffe_id,
@@ -933,6 +992,18 @@ fn read_certificate(node: &Node<'_>, references: &mut Vec<(String, Reference)>) 
     map.not_yet(&["san_email", "san_ip", "subject", "psd2_role", "extended_key_usage"]);
     map.finish();
     Some(test)
+}
+
+/// A SPIFFE ID counts by its trust domain, which an exact URI would pass by.
+fn read_uris(node: &Node<'_>, references: &mut Vec<(String, Reference)>) -> Vec<Operand> {
+    let nodes = node.one_or_more();
+    for node in &nodes {
+        let scheme = node.value.as_str().and_then(|text| text.split_once(':')).map(|(scheme, _)| scheme);
+        if scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("spiffe")) {
+            node.wrong("is a SPIFFE ID, which counts only in a trust domain that is listed; write spiffe_id");
+        }
+    }
+    nodes.iter().filter_map(|node| operand(node, references)).collect()
 }
 
 fn read_digest(node: &Node<'_>) -> Option<CertificateDigest> {
