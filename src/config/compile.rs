@@ -6,7 +6,6 @@ use std::rc::Rc;
 
 use crate::binding::Requirement;
 use crate::callout::{self, IssuerId, Question, Service};
-use crate::client::ClientSecretBasic;
 use crate::effect::{self, Fact, TokenForward};
 use crate::flow;
 use crate::jose::json::Pointer;
@@ -27,25 +26,28 @@ use super::written::{self, Document};
 const WAITING_BYTES: usize = 8 * 1024 * 1024;
 
 pub fn compile(document: Document, found: &Found) -> Option<Compiled> {
-    let mut loading = Loading { document: &document, found, warnings: Vec::new() };
+    let mut loading = Loading { document: &document, found, hierarchy: None, warnings: Vec::new() };
     loading.issuers_agree();
-    let roles = loading.roles();
-    let deny: Vec<Rule> = document.deny.iter().map(|rule| loading.rule(rule, &Place::everywhere())).collect();
+    loading.hierarchy = loading.roles();
+    loading.including_roles_exist();
+    let every = (0..document.issuers.len()).map(IssuerId).collect();
+    let everywhere = Place { route: None, issuers: every, issuer_is_said: false };
+    let deny: Vec<Rule> = document.deny.iter().map(|rule| loading.rule(rule, &everywhere)).collect();
     let routes: Vec<(Route, effect::Settings)> =
         document.routes.iter().filter_map(|route| loading.route(route)).collect();
     loading.routes_are_reachable(&routes);
     loading.nothing_moves_the_envoy_route(&routes);
-    loading.told_names_are_proven();
+    loading.told_ids_are_proven();
     loading.warn_of_dangers();
     let issuers = loading.issuers();
-    let warnings = loading.warnings;
+    let Loading { hierarchy, warnings, .. } = loading;
     let trust = trust(&document.peer_certificate);
     let (routes, effects) = routes.into_iter().unzip();
     let limits = &document.limits;
     Some(Compiled {
         settings: flow::Settings {
             issuers: issuers?,
-            policy: Policy::new(routes, roles?, deny, trust),
+            policy: Policy::new(routes, hierarchy?, deny, trust),
             effects,
             unchecked_validity: document.peer_certificate.danger_unchecked_validity,
             memory: memory::Limits { entries: limits.tokens, bytes: limits.token_bytes },
@@ -59,6 +61,8 @@ pub fn compile(document: Document, found: &Found) -> Option<Compiled> {
 struct Loading<'a> {
     document: &'a Document,
     found: &'a Found,
+    /// None where it could not be read.
+    hierarchy: Option<Roles>,
     warnings: Vec<String>,
 }
 
@@ -67,12 +71,8 @@ struct Place<'a> {
     /// The route, where it is one's.
     route: Option<&'a written::Route>,
     issuers: Vec<IssuerId>,
-}
-
-impl Place<'_> {
-    fn everywhere() -> Self {
-        Self { route: None, issuers: Vec::new() }
-    }
+    /// The rule around this one says whose tokens it speaks of.
+    issuer_is_said: bool,
 }
 
 fn trust(written: &written::PeerCertificate) -> Trust {
@@ -93,6 +93,10 @@ impl Loading<'_> {
         self.document.issuers.iter().map(|issuer| issuer.name.as_str()).collect()
     }
 
+    fn issuer_name(&self, id: IssuerId) -> &str {
+        self.document.issuers.get(id.0).map_or("", |issuer| issuer.name.as_str())
+    }
+
     fn issuer(&self, name: &str) -> Option<IssuerId> {
         self.document.issuers.iter().position(|issuer| issuer.name == name).map(IssuerId)
     }
@@ -101,6 +105,9 @@ impl Loading<'_> {
         let issuers = &self.document.issuers;
         for (at, issuer) in issuers.iter().enumerate() {
             let before = || issuers.iter().take(at);
+            if issuer.issuer.is_empty() {
+                continue;
+            }
             if before().any(|other| other.issuer == issuer.issuer) {
                 self.wrong(&issuer.at, format_args!("{} stands there twice", issuer.issuer));
             } else if before().any(|other| other.name == issuer.name) {
@@ -187,11 +194,9 @@ fn compile_introspection(
     issuer: &written::Issuer,
     written: &written::Introspection,
 ) -> introspection::Settings {
-    let client =
-        ClientSecretBasic { client_id: written.client_id.clone(), client_secret: written.client_secret.clone() };
     let mut service = service(id, Question::Introspection, issuer, &written.endpoint);
     service.method = "POST";
-    service.headers.push(("authorization", client.authorization()));
+    service.headers.push(("authorization", written.client.authorization()));
     service.headers.push(("content-type", "application/x-www-form-urlencoded".to_owned()));
     introspection::Settings {
         service: Rc::new(service),
@@ -207,7 +212,7 @@ impl Loading<'_> {
         let effective = self.document.defaults.under(&written.own);
         let allow = written.allow.as_ref()?;
         let issuers = self.issuers_of(written, allow);
-        let place = Place { route: Some(written), issuers: issuers.clone() };
+        let place = Place { route: Some(written), issuers: issuers.clone(), issuer_is_said: false };
         let compiled = match allow {
             written::Allow::Public => Allow::Public,
             written::Allow::Authenticated => Allow::Authenticated,
@@ -327,8 +332,9 @@ impl Loading<'_> {
 
     fn routes_are_reachable(&mut self, routes: &[(Route, effect::Settings)]) {
         let written: Vec<&written::Route> = self.document.routes.iter().filter(|route| route.allow.is_some()).collect();
-        for (at, ((later, _), own)) in routes.iter().zip(&written).enumerate() {
-            let before = || routes.iter().zip(&written).take(at).map(|((route, _), written)| (route, *written));
+        let readable = || routes.iter().zip(written.iter().copied()).filter(|(_, written)| written.is_readable);
+        for (at, ((later, _), own)) in readable().enumerate() {
+            let before = || readable().take(at).map(|((route, _), written)| (route, written));
             if before().any(|(earlier, _)| earlier.name == later.name) {
                 self.wrong(&own.at, "another route has this name too");
             }
@@ -340,14 +346,17 @@ impl Loading<'_> {
                 self.wrong(&own.at, what);
                 continue;
             }
-            let Some((earlier, theirs)) = before().find(|(earlier, _)| later.takes_place_of(earlier)) else { continue };
-            if later.methods.is_empty() && !earlier.methods.is_empty() {
+            let narrower = || before().filter(|(earlier, _)| later.takes_place_of(earlier));
+            let with_methods = narrower().find(|(earlier, _)| later.methods.is_empty() && !earlier.methods.is_empty());
+            if let Some((earlier, theirs)) = with_methods {
                 let what = format!(
                     "would take the methods that routes[{}] leaves of {}; say which: methods: [...]",
                     earlier.name, theirs.path_text
                 );
                 self.wrong(&own.at, what);
-            } else if later.paths.iter().any(|path| path.0.open) {
+            } else if let Some((earlier, _)) = narrower().next()
+                && later.paths.iter().any(|path| path.0.open)
+            {
                 self.warn(&own.at, format_args!("also takes what routes[{}] leaves over", earlier.name));
             }
         }
@@ -358,8 +367,7 @@ impl Loading<'_> {
         if !routes.iter().any(|(route, _)| !route.envoy_routes.is_empty()) {
             return;
         }
-        let forwards = self.document.routes.iter().map(|route| route.own.forward.as_ref());
-        for forward in forwards.chain([self.document.defaults.forward.as_ref()]).flatten() {
+        for forward in self.forwards() {
             if forward.token == TokenForward::Strip {
                 let what = "can't stand beside envoy_route: a removed header makes Envoy choose the route again, after the decision; \
                             write keep, or match by host and path";
@@ -368,16 +376,23 @@ impl Loading<'_> {
         }
     }
 
-    /// An ID that nobody has checked would be believed behind this filter.
-    fn told_names_are_proven(&self) {
-        let forwards = self.document.routes.iter().map(|route| route.own.forward.as_ref());
-        for forward in forwards.chain([self.document.defaults.forward.as_ref()]).flatten() {
-            for (name, _) in forward.filter_state.iter().filter(|(_, fact)| *fact == Fact::SpiffeId) {
-                if self.document.peer_certificate.trust_domains.is_empty() {
-                    let what = "no certificate can prove a SPIFFE ID here; if the proxy checks a trust domain's own CA, say so: \
-                                peer_certificate: {chain: verified, trust_domains: [...]}";
-                    self.wrong(&format!("{}.filter_state[{name:?}]", forward.at), what);
-                }
+    /// Every `forward` of the document: the default, and those of routes.
+    fn forwards(&self) -> impl Iterator<Item = &written::Forward> {
+        let of_routes = self.document.routes.iter().map(|route| &route.own);
+        of_routes.chain([&self.document.defaults]).filter_map(|own| own.forward.as_ref())
+    }
+
+    /// A SPIFFE ID is known only where some trust domain is.
+    fn told_ids_are_proven(&self) {
+        if !self.document.peer_certificate.trust_domains.is_empty() {
+            return;
+        }
+        for forward in self.forwards() {
+            let told = forward.filter_state.iter().filter(|(_, fact)| *fact == Fact::SpiffeId);
+            for (name, _) in told {
+                let what = "no certificate can prove a SPIFFE ID; if the proxy checks a trust domain's own CA, say so: \
+                            peer_certificate: {chain: verified, trust_domains: [...]}";
+                self.wrong(&format!("{}.filter_state[{name:?}]", forward.at), what);
             }
         }
     }
@@ -441,12 +456,18 @@ impl Loading<'_> {
         for (at, reference) in &written.references {
             self.reference_is_bound(at, reference, place);
         }
+        let whose = if issuers.is_empty() { &place.issuers } else { &issuers };
         for role in &written.roles {
-            self.role_exists(&format!("{}.role", written.at), role);
+            self.role_exists(&format!("{}.role", written.at), role, whose);
         }
         if let Some(certificate) = &written.certificate {
             self.names_are_proven(&format!("{}.certificate", written.at), certificate);
         }
+        let inside = Place {
+            issuers: place.issuers.clone(),
+            issuer_is_said: place.issuer_is_said || !issuers.is_empty(),
+            ..*place
+        };
         Rule {
             roles: written.roles.clone(),
             clients: written.clients.clone(),
@@ -455,7 +476,7 @@ impl Loading<'_> {
             certificate: written.certificate.clone(),
             scopes: written.scopes.clone(),
             without_token: written.without_token,
-            not: written.not.iter().map(|rule| self.rule(rule, place)).collect(),
+            not: written.not.iter().map(|rule| self.rule(rule, &inside)).collect(),
         }
     }
 
@@ -468,7 +489,7 @@ impl Loading<'_> {
             let name = self.document.issuers.get(other.0).map_or("", |issuer| &issuer.name);
             self.wrong(&format!("{}.issuer", written.at), format_args!("the route does not take tokens of {name}"));
         }
-        if place.issuers.len() < 2 || !written.issuers.is_empty() {
+        if place.issuers.len() < 2 || place.issuer_is_said || !written.issuers.is_empty() {
             return;
         }
         let names: Vec<&str> = place
@@ -494,6 +515,9 @@ impl Loading<'_> {
             self.wrong(at, format_args!("{{{name}}} is bound by no route here; deny rules stand above all of them"));
             return;
         };
+        if !route.is_readable {
+            return;
+        }
         let in_all = |mut patterns: core::slice::Iter<'_, Vec<&str>>| {
             patterns.len() > 0 && patterns.all(|names| names.contains(&name.as_str()))
         };
@@ -509,22 +533,31 @@ impl Loading<'_> {
         }
     }
 
-    fn role_exists(&self, at: &str, role: &str) {
-        let issuers = || self.document.issuers.iter().filter_map(|issuer| issuer.roles.as_ref());
-        if issuers().count() == 0 {
+    /// Whether one of these issuers may assert the role, or one that includes it.
+    fn role_exists(&self, at: &str, role: &str, whose: &[IssuerId]) {
+        let issuers = &self.document.issuers;
+        let every = || issuers.iter().filter_map(|issuer| issuer.roles.as_ref());
+        let theirs = || whose.iter().filter_map(|id| issuers.get(id.0)?.roles.as_ref());
+        let may = |roles: &written::IssuerRoles| match (&roles.only, &self.hierarchy) {
+            // An empty one could not be read, which is said where it stands.
+            (Some(only), Some(hierarchy)) if !only.is_empty() => hierarchy.includes(only, role),
+            _ => true,
+        };
+        if every().count() == 0 {
             self.wrong(at, "no issuer brings roles; say where they stand: issuers: [{roles: {at: [/roles]}, …}]");
-            return;
+        } else if !every().any(may) {
+            let what = "and no role includes it; write it into `only` or into roles.includes";
+            self.wrong(at, format_args!("no issuer may assert {role}, {what}"));
+        } else if !whose.is_empty() && !theirs().any(may) {
+            let names: Vec<&str> = whose.iter().map(|id| self.issuer_name(*id)).collect();
+            let what = "the rule would hold for nobody; write it into their `only`, or take another issuer";
+            self.wrong(at, format_args!("{} may not assert {role}; {what}", names.join(" and ")));
         }
-        let in_hierarchy =
-            |name: &str| self.document.includes.iter().any(|(_, own)| own.iter().any(|included| included == name));
-        let known = issuers().any(|roles| roles.only.as_ref().is_none_or(|only| only.iter().any(|name| name == role)));
-        if !known && !in_hierarchy(role) {
-            self.wrong(
-                at,
-                format_args!(
-                    "no issuer may assert {role}, and no role includes it; write it into `only` or into roles.includes"
-                ),
-            );
+    }
+
+    fn including_roles_exist(&self) {
+        for (role, _) in &self.document.includes {
+            self.role_exists(&format!("roles.includes[{role:?}]"), role, &[]);
         }
     }
 

@@ -5,7 +5,7 @@ use core::fmt;
 
 use crate::callout;
 use crate::flow;
-use crate::jose::json::{self, Limits};
+use crate::jose::json::{self, Limits, Object, Value};
 
 mod compile;
 mod read;
@@ -41,10 +41,9 @@ pub const MAX_DOCUMENT: usize = 1024 * 1024;
 /// Loads a document. A secret is a variable that `environment` finds; it stands in no mistake.
 pub fn load(document: &[u8], environment: Environment<'_>) -> Result<Compiled, Mistakes> {
     let only = |mistake: String| Err(Mistakes(vec![mistake]));
-    if document.is_empty() {
-        return only(
-            "there is none; give the plugin a configuration: issuers, and routes with who may pass".to_owned(),
-        );
+    let none = "there is none; give the plugin a configuration: issuers, and routes with who may pass";
+    if document.trim_ascii().is_empty() {
+        return only(none.to_owned());
     }
     if document.len() > MAX_DOCUMENT {
         return only("it is longer than 1 MiB".to_owned());
@@ -53,14 +52,31 @@ pub fn load(document: &[u8], environment: Environment<'_>) -> Result<Compiled, M
         Ok(value) => value,
         Err(error) => return only(format!("it is not JSON: {error}")),
     };
+    if value == Value::Null || value.as_object().is_some_and(Object::is_empty) {
+        return only(none.to_owned());
+    }
     let found = RefCell::new(Vec::new());
     let document = Document::read(&Node { value: &value, path: String::new(), found: &found }, environment);
     let compiled = compile::compile(document, &found);
-    match (compiled, found.into_inner()) {
-        (Some(compiled), mistakes) if mistakes.is_empty() => Ok(compiled),
+    let mistakes: Vec<String> = found.into_inner().into_iter().map(on_one_line).collect();
+    match (compiled, mistakes) {
+        (Some(compiled), mistakes) if mistakes.is_empty() => {
+            let warnings = compiled.warnings.into_iter().map(on_one_line).collect();
+            Ok(Compiled { warnings, ..compiled })
+        }
         (None, mistakes) if mistakes.is_empty() => only("it holds nothing".to_owned()),
         (_, mistakes) => Err(Mistakes(mistakes)),
     }
+}
+
+/// What a document holds stands in mistakes and warnings; it ends no line of a log.
+fn on_one_line(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    text.chars()
+        .map(|letter| if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() })
+        .collect()
 }
 
 /// JSON, or the message that Envoy makes of YAML.
@@ -71,5 +87,7 @@ fn parse(document: &[u8]) -> Result<json::Value, json::Error> {
     })
 }
 
+#[cfg(test)]
+mod refusals;
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 use core::cell::RefCell;
 use core::time::Duration;
+use std::collections::HashSet;
 
 use crate::jose::json::{Object, Pointer, Value};
 
@@ -21,28 +22,81 @@ pub struct Map<'a> {
     node: Node<'a>,
     object: &'a Object,
     known: RefCell<Vec<&'static str>>,
+    /// Known to the language, and refused.
+    waiting: RefCell<Vec<&'static str>>,
 }
 
-/// Members that operators write by habit, and what to write here.
-const HABITS: [(&str, &str); 14] = [
-    ("jwks_uri", "write `jwks: {cluster: <Envoy cluster>, path: /jwks}`; a filter reaches only clusters"),
+/// Members that operators write by habit, the field that is meant, and what to write.
+const HABITS: [(&str, &str, &str); 22] = [
+    ("jwks_uri", "jwks", "write `jwks: {cluster: <Envoy cluster>, path: /jwks}`; a filter reaches only clusters"),
     (
         "introspection_endpoint",
+        "introspection",
         "write `introspection: {cluster: <Envoy cluster>, path: /introspect, …}`; a filter reaches only clusters",
     ),
-    ("audience", "write audiences: [...]"),
-    ("algs", "write algorithms: [...]"),
-    ("scope", "write scopes: [...]"),
-    ("roles_at", "write roles: {at: [...]}"),
-    ("role_claim", "write roles: {at: [/claim]}"),
-    ("rules", "write allow: [...]"),
-    ("require", "write allow: [...]"),
-    ("paths", "write path, one or a list"),
-    ("method", "write methods: [...]"),
-    ("hosts", "write host, one or a list"),
-    ("clients", "write client, one or a list"),
-    ("spiffe", "write spiffe_id"),
+    ("iss", "issuer", "write issuer"),
+    ("audience", "audiences", "write audiences: [...]"),
+    ("aud", "audiences", "write audiences: [...]"),
+    ("algs", "algorithms", "write algorithms: [...]"),
+    ("alg", "algorithms", "write algorithms: [...]"),
+    ("scope", "scopes", "write scopes: [...]"),
+    ("roles_at", "roles", "write roles: {at: [...]}"),
+    ("role_claim", "roles", "write roles: {at: [/claim]}"),
+    ("rules", "allow", "write allow: [...]"),
+    ("require", "allow", "write allow: [...]"),
+    ("public", "allow", "write allow: public"),
+    ("authenticated", "allow", "write allow: authenticated"),
+    ("paths", "path", "write path, one or a list"),
+    ("method", "methods", "write methods: [...]"),
+    ("hosts", "host", "write host, one or a list"),
+    ("client_id", "client", "write client, one or a list"),
+    ("clients", "client", "write client, one or a list"),
+    ("subject", "claims", "write claims: {/sub: ...}"),
+    ("spiffe", "spiffe_id", "write spiffe_id"),
+    ("spiffe_ids", "spiffe_id", "write spiffe_id, one or a list"),
 ];
+
+/// Fields of the language, and where each belongs when it stands elsewhere.
+const HOMES: [(&str, &str); 34] = [
+    ("jwks", ISSUER),
+    ("introspection", ISSUER),
+    ("algorithms", ISSUER),
+    ("profile", ISSUER),
+    ("leeway", ISSUER),
+    ("max_token_lifetime", ISSUER),
+    ("audiences", "an issuer or a route"),
+    ("at", "roles of an issuer: roles: {at: [...]}"),
+    ("only", "roles of an issuer: roles: {at: [...], only: [...]}"),
+    ("scope_format", "claims of an issuer: claims: {scope_format: array}"),
+    ("refresh", "jwks of an issuer"),
+    ("max_stale", "jwks of an issuer"),
+    ("inline", "jwks of an issuer"),
+    ("cluster", "jwks or introspection of an issuer"),
+    ("client_id", "introspection or claims of an issuer"),
+    ("client_secret", "introspection of an issuer"),
+    ("cache", "introspection of an issuer"),
+    ("chain", "peer_certificate"),
+    ("trust_domains", "peer_certificate"),
+    ("includes", "roles at the top: roles: {includes: {...}}"),
+    ("realm", "challenge"),
+    ("resource_metadata", "challenge"),
+    ("filter_state", "forward"),
+    ("allow", ROUTE),
+    ("methods", ROUTE),
+    ("path", ROUTE),
+    ("host", ROUTE),
+    ("scopes", "a route or a rule of allow"),
+    ("binding", "a route or the top"),
+    ("role", RULE),
+    ("client", RULE),
+    ("claims", RULE),
+    ("certificate", RULE),
+    ("spiffe_id", "certificate of a rule: certificate: {spiffe_id: ...}"),
+];
+
+const ISSUER: &str = "an issuer: issuers: [{...}]";
+const ROUTE: &str = "a route: routes: [{...}]";
+const RULE: &str = "a rule: allow: [{...}]";
 
 impl<'a> Node<'a> {
     pub fn wrong(&self, what: impl core::fmt::Display) {
@@ -66,7 +120,7 @@ impl<'a> Node<'a> {
             self.wrong("is empty; leave it out, or say what it is for");
             return None;
         }
-        Some(Map { node: self.clone(), object, known: RefCell::new(Vec::new()) })
+        Some(Map { node: self.clone(), object, known: RefCell::default(), waiting: RefCell::default() })
     }
 
     pub fn text(&self) -> Option<&'a str> {
@@ -91,9 +145,19 @@ impl<'a> Node<'a> {
         match self.value.as_array() {
             None => self.not_a("a list"),
             Some([]) => self.wrong("is an empty list; leave it out, or say what it is for"),
-            Some(_) => {}
+            Some(items) => self.stand_once(items),
         }
         self.items(|_| None)
+    }
+
+    /// What is written twice was meant to be something else.
+    fn stand_once(&self, items: &[Value]) {
+        let mut texts = HashSet::new();
+        for (at, item) in items.iter().enumerate() {
+            if item.as_str().is_some_and(|text| !texts.insert(text)) {
+                self.found.borrow_mut().push(format!("{}[{at}]: stands in the list twice; take one out", self.path));
+            }
+        }
     }
 
     /// A list of at least one, or one value by itself.
@@ -114,7 +178,7 @@ impl<'a> Node<'a> {
         let items = self.value.as_array().unwrap_or_default().iter().enumerate();
         items
             .map(|(at, value)| {
-                let label = name(value).unwrap_or_else(|| at.to_string());
+                let label = name(value).filter(|name| is_label(name)).unwrap_or_else(|| at.to_string());
                 Node { value, path: format!("{}[{label}]", self.path), found: self.found }
             })
             .collect()
@@ -138,7 +202,10 @@ impl<'a> Node<'a> {
     /// `500ms`, `30s`, `5m`, `24h`, between two others.
     pub fn duration(&self, least: Duration, most: Duration) -> Option<Duration> {
         if let Some(number) = self.value.integer() {
-            self.wrong(format_args!("is the number {number}; write a duration with its unit: {number}s"));
+            self.wrong(format_args!(
+                "is the number {number}; write a duration with its unit: {}s",
+                number.unsigned_abs()
+            ));
             return None;
         }
         let text = self.text()?;
@@ -215,12 +282,21 @@ impl<'a> Node<'a> {
             );
             return None;
         }
-        let map = self.map()?;
-        let name = map.require("env").and_then(|node| node.text());
-        map.finish();
-        let name = name?;
+        let Some(name) = self.variable() else {
+            // Not even the name of a member is repeated: `{s3cr3t}` in YAML is a map.
+            self.wrong(
+                "is not the name of a variable; write {env: NAME}, in letters, digits and _, and nothing beside it",
+            );
+            return None;
+        };
         match environment(name).filter(|value| !value.is_empty()) {
-            Some(value) => Some(value),
+            Some(value) if value.bytes().all(|byte| matches!(byte, b' '..=b'~')) => Some(value),
+            Some(_) => {
+                self.wrong(format_args!(
+                    "the variable {name} holds something that can't stand in a secret (RFC 6749 A.2), a line break at its end perhaps"
+                ));
+                None
+            }
             None => {
                 self.wrong(format_args!(
                     "the VM has no variable {name}, or an empty one; give it (Envoy: vm_config.environment_variables, Istio: vmConfig.env)"
@@ -228,6 +304,14 @@ impl<'a> Node<'a> {
                 None
             }
         }
+    }
+
+    /// The variable that `{env: NAME}` names, and nothing else.
+    fn variable(&self) -> Option<&'a str> {
+        let map = self.value.as_object().filter(|map| map.len() == 1)?;
+        let sound =
+            |name: &&str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        map.get("env")?.as_str().filter(sound)
     }
 
     /// Text that goes into a header field or a challenge: visible ASCII, blanks inside, no quotes, no backslash.
@@ -287,7 +371,7 @@ impl<'a> Map<'a> {
     /// Members of the language that this version does not enforce yet.
     pub fn not_yet(&self, names: &[&'static str]) {
         for name in names {
-            self.known.borrow_mut().push(name);
+            self.waiting.borrow_mut().push(name);
             if self.has(name) {
                 self.wrong_at(
                     name,
@@ -312,19 +396,38 @@ impl<'a> Map<'a> {
     /// Says of every member that nobody asked for that it is unknown here.
     pub fn finish(&self) {
         let known = self.known.borrow();
-        for (name, _) in self.object.iter().filter(|(name, _)| !known.contains(name)) {
-            let habit = HABITS.iter().find(|(habit, _)| *habit == name).map(|(_, instead)| (*instead).to_owned());
-            let near = known.iter().find(|other| is_near(name, other)).map(|other| format!("did you mean {other}?"));
-            match habit.or(near) {
-                Some(instead) => self.wrong_at(name, format_args!("is not a field here; {instead}")),
-                None => self.wrong_at(name, format_args!("is not a field here; there are {}", known.join(", "))),
-            }
+        let waiting = self.waiting.borrow();
+        for (name, _) in self.object.iter().filter(|(name, _)| !known.contains(name) && !waiting.contains(name)) {
+            let what = match (meant(name, &known), HOMES.iter().find(|(field, _)| *field == name)) {
+                (Some(instead), _) => format!("is not a field here; {instead}"),
+                (None, Some((_, home))) => format!("is not a field here; it belongs in {home}"),
+                (None, None) => format!("is not a field here; there are {}", known.join(", ")),
+            };
+            self.wrong_at(name, what);
         }
     }
 }
 
+/// What to write for `name` where only `known` may stand.
+fn meant(name: &str, known: &[&'static str]) -> Option<String> {
+    let habit = HABITS.iter().find(|(habit, field, _)| *habit == name && known.contains(field));
+    let near = || known.iter().find(|other| is_near(name, other)).map(|other| format!("did you mean {other}?"));
+    habit.map(|(_, _, instead)| (*instead).to_owned()).or_else(near)
+}
+
+/// Plain names stand after a dot; what could break a log line is quoted.
 fn join(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+    let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
+    match (plain, path) {
+        (false, _) => format!("{path}[{name:?}]"),
+        (true, "") => name.to_owned(),
+        (true, _) => format!("{path}.{name}"),
+    }
+}
+
+/// Whether an item can be told by this name of its own.
+fn is_label(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'[' | b']'))
 }
 
 /// Whether one letter more, less or other makes the one word the other.

@@ -3,11 +3,12 @@
 use core::time::Duration;
 
 use crate::binding::Requirement;
+use crate::client::ClientSecretBasic;
 use crate::effect::{Fact, TokenForward};
 use crate::facts::peer::CertificateDigest;
 use crate::jose::algorithm::Algorithm;
 use crate::jose::json::{Pointer, Value};
-use crate::jose::jwk::{JwkSet, Skipped};
+use crate::jose::jwk::{self, JwkSet, Skipped};
 use crate::policy::operand::{Operand, Reference};
 use crate::policy::pattern::{DnsPattern, HostPattern, PathPattern, SpiffePattern};
 use crate::policy::rule::{CertificateTest, ClaimTest};
@@ -97,8 +98,7 @@ pub struct Endpoint {
 #[derive(Debug)]
 pub struct Introspection {
     pub endpoint: Endpoint,
-    pub client_id: String,
-    pub client_secret: String,
+    pub client: ClientSecretBasic,
     /// = 30s, at most 5m
     pub cache: Duration,
     /// = 0s, at most 1m
@@ -141,6 +141,8 @@ pub struct Forward {
 #[derive(Debug)]
 pub struct Route {
     pub at: String,
+    /// Name, host, methods and path could be read, so that more can be said of them.
+    pub is_readable: bool,
     pub name: String,
     pub hosts: Vec<HostPattern>,
     pub methods: Vec<String>,
@@ -217,12 +219,12 @@ impl Document {
         if let Some(node) = map.get("peer_certificate") {
             document.peer_certificate = PeerCertificate::read(&node);
         }
-        map.not_yet(&["dpop"]);
+        map.not_yet(&["dpop", "danger_dry_run"]);
         if let Some(node) = map.get("roles") {
             document.includes = read_includes(&node);
         }
         if let Some(node) = map.get("deny") {
-            document.deny = node.list().iter().map(Rule::read).collect();
+            document.deny = node.list().iter().map(Rule::read_refusing).collect();
         }
         document.defaults = Defaults::read(&map);
         if let Some(node) = map.require("routes") {
@@ -260,6 +262,17 @@ fn owned(texts: Vec<&str>) -> Vec<String> {
 
 fn texts_of(map: &Map<'_>, name: &'static str) -> Vec<String> {
     map.get(name).map(|node| owned(node.texts())).unwrap_or_default()
+}
+
+/// Names that are compared as they stand: a reference in braces would be the name of nobody.
+fn names_of(map: &Map<'_>, name: &'static str) -> Vec<String> {
+    let nodes = map.get(name).map(|node| node.one_or_more()).unwrap_or_default();
+    for node in &nodes {
+        if node.value.as_str().is_some_and(|text| text.contains(['{', '}'])) {
+            node.wrong("holds a brace; references stand in claims and certificate only");
+        }
+    }
+    owned(nodes.iter().filter_map(Node::text).collect())
 }
 
 /// A duration with its default, between two others.
@@ -306,12 +319,22 @@ impl Issuer {
             jwks: map.get("jwks").and_then(|node| Jwks::read(&node)),
             introspection: map.get("introspection").and_then(|node| Introspection::read(&node, environment)),
         };
+        read.keys_fit(&map);
         map.not_yet(&["clients", "client_token_when", "discovery"]);
         map.finish();
         if !map.has("jwks") && !map.has("introspection") && !map.has("discovery") {
             map.node().wrong("can verify no token; write jwks, introspection or both");
         }
         Some(read)
+    }
+
+    /// A set that was written out and fits no algorithm would refuse every token.
+    fn keys_fit(&self, map: &Map<'_>) {
+        let Some(Jwks::Inline { set, .. }) = &self.jwks else { return };
+        let fits = |key: &jwk::Jwk| self.algorithms.iter().any(|algorithm| key.fits(*algorithm));
+        if !self.algorithms.is_empty() && !set.keys.iter().any(fits) {
+            map.wrong_at("algorithms", "name none that a key of jwks.inline is for; name the keys' own, or other keys");
+        }
     }
 }
 
@@ -386,6 +409,14 @@ impl Jwks {
     fn read(node: &Node<'_>) -> Option<Self> {
         let map = node.map()?;
         if let Some(inline) = map.get("inline") {
+            for fetched in ["cluster", "path", "authority", "timeout", "refresh", "max_stale"] {
+                if map.get(fetched).is_some() {
+                    map.wrong_at(
+                        fetched,
+                        "stands beside inline, and such keys are never fetched; take one of them out",
+                    );
+                }
+            }
             map.finish();
             return Self::read_inline(&inline);
         }
@@ -410,6 +441,9 @@ impl Jwks {
         let text = node.text()?;
         match JwkSet::parse(text.as_bytes()) {
             Err(error) => node.wrong(format_args!("is not a JWK Set: {error}")),
+            Ok((_, skipped)) if skipped.iter().any(is_secret) => {
+                node.wrong("holds a private or a symmetric key, and would stand in every config dump; write public keys only, and replace that one");
+            }
             Ok((set, skipped)) if set.keys.is_empty() => {
                 let why = skipped.first().map_or_else(|| "it is empty".to_owned(), |key| key.reason.to_string());
                 node.wrong(format_args!("holds no key that could be used: {why}"));
@@ -420,11 +454,16 @@ impl Jwks {
     }
 }
 
+/// A key that only its owner should have.
+fn is_secret(skipped: &Skipped) -> bool {
+    matches!(skipped.reason, jwk::Error::Private | jwk::Error::Symmetric)
+}
+
 impl Endpoint {
     fn read(map: &Map<'_>) -> Option<Self> {
         let cluster = map.require("cluster").and_then(|node| read_cluster(&node));
         let path = map.require("path").and_then(|node| read_path(&node));
-        let authority = map.get("authority").and_then(|node| node.token_text().map(str::to_owned));
+        let authority = map.get("authority").and_then(|node| read_authority(&node));
         let timeout = duration(map, "timeout", seconds(1), Duration::from_millis(50), seconds(10));
         Some(Self { cluster: cluster?, path: path?, authority, timeout })
     }
@@ -434,6 +473,15 @@ fn read_cluster(node: &Node<'_>) -> Option<String> {
     let text = node.token_text()?;
     if text.contains("://") {
         node.wrong("is a URL; write the name of an Envoy cluster (Istio: outbound|443||login.bank.example), and the path beside it");
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+fn read_authority(node: &Node<'_>) -> Option<String> {
+    let text = node.token_text()?;
+    if text.contains(['/', '@', '?', '#', ',']) {
+        node.wrong(format_args!("{text:?} is not a host; write login.bank.example, with a port where it has one"));
         return None;
     }
     Some(text.to_owned())
@@ -481,8 +529,7 @@ impl Introspection {
         map.finish();
         Some(Self {
             endpoint: endpoint?,
-            client_id: client_id?,
-            client_secret: client_secret?,
+            client: ClientSecretBasic { client_id: client_id?, client_secret: client_secret? },
             cache,
             stale_if_error,
             danger_allow_no_exp,
@@ -580,12 +627,22 @@ impl Challenge {
         let map = node.map()?;
         let read = Self {
             realm: map.get("realm").and_then(|node| node.header_text().map(str::to_owned)),
-            resource_metadata: map.get("resource_metadata").and_then(|node| node.token_text().map(str::to_owned)),
+            resource_metadata: map.get("resource_metadata").and_then(|node| read_metadata(&node)),
         };
         map.not_yet(&["serve"]);
         map.finish();
         Some(read)
     }
+}
+
+/// The URL of the protected resource's metadata (RFC 9728 §3.1).
+fn read_metadata(node: &Node<'_>) -> Option<String> {
+    let text = node.token_text()?;
+    if text.strip_prefix("https://").is_none_or(|rest| rest.is_empty() || rest.starts_with('/')) || text.contains('#') {
+        node.wrong(format_args!("{text:?} is not an https URL without fragment, where clients find the metadata"));
+        return None;
+    }
+    Some(text.to_owned())
 }
 
 /// Facts that stand in filter state always.
@@ -647,19 +704,23 @@ fn read_fact(name: &str, node: &Node<'_>) -> Option<Fact> {
 impl Route {
     fn read(node: &Node<'_>) -> Option<Self> {
         let map = node.map()?;
+        let mistakes = || node.found.borrow().len();
+        let before = mistakes();
         let own_name = map.require("name").and_then(|node| name(&node));
-        let path_text = map.get("path").map(|node| owned(node.texts()).into_iter().next().unwrap_or_default());
+        let path_text = map.get("path").and_then(|node| first_text(node.value));
+        let hosts = patterns(&map, "host", HostPattern::parse);
+        let methods = map.get("methods").map(|node| node.list().iter().filter_map(read_method).collect());
+        let paths = patterns(&map, "path", PathPattern::parse);
+        let envoy_routes = texts_of(&map, "envoy_route");
         let read = Self {
             at: node.path.clone(),
+            is_readable: mistakes() == before,
             name: own_name.unwrap_or_default(),
-            hosts: patterns(&map, "host", HostPattern::parse),
-            methods: map
-                .get("methods")
-                .map(|node| node.list().iter().filter_map(read_method).collect())
-                .unwrap_or_default(),
-            paths: patterns(&map, "path", PathPattern::parse),
-            path_text: path_text.unwrap_or_else(|| "/**".to_owned()),
-            envoy_routes: texts_of(&map, "envoy_route"),
+            hosts,
+            methods: methods.unwrap_or_default(),
+            paths,
+            path_text: path_text.unwrap_or("/**").to_owned(),
+            envoy_routes,
             allow: Allow::read(&map),
             issuers: texts_of(&map, "issuer"),
             audiences: map.get("audiences").map(|node| owned(node.list().iter().filter_map(Node::text).collect())),
@@ -686,6 +747,13 @@ impl Route {
                 map.wrong_at(asks, "asks for a token, and the route is public; take one of them out");
             }
         }
+    }
+}
+
+fn first_text(value: &Value) -> Option<&str> {
+    match value {
+        Value::Array(items) => items.first()?.as_str(),
+        _ => value.as_str(),
     }
 }
 
@@ -758,8 +826,8 @@ impl Rule {
     fn read(node: &Node<'_>) -> Self {
         let mut rule = Self { at: node.path.clone(), ..Self::default() };
         let Some(map) = node.map() else { return rule };
-        rule.roles = texts_of(&map, "role");
-        rule.clients = texts_of(&map, "client");
+        rule.roles = names_of(&map, "role");
+        rule.clients = names_of(&map, "client");
         rule.issuers = texts_of(&map, "issuer");
         rule.scopes = map.get("scopes").map(|node| read_scopes(&node)).unwrap_or_default();
         rule.without_token = map.get("token").and_then(|node| node.word(&[("none", true)])).unwrap_or(false);
@@ -770,9 +838,13 @@ impl Rule {
             rule.certificate = read_certificate(&node, &mut rule.references);
         }
         if let Some(node) = map.get("not") {
-            rule.not = node.one_or_more().iter().map(Self::read).collect();
+            rule.not = node.one_or_more().iter().map(Self::read_refusing).collect();
+            for inner in rule.not.iter().filter(|inner| !inner.not.is_empty()) {
+                let what = "stands inside another; say what is wanted of the caller instead of not: {not: ...}";
+                node.found.borrow_mut().push(format!("{}.not: {what}", inner.at));
+            }
         }
-        map.not_yet(&["principal", "subject", "acr_values", "max_age", "authorization_details", "when"]);
+        map.not_yet(&["principal", "acr_values", "max_age", "authorization_details", "when"]);
         map.finish();
         let names = [
             "role",
@@ -789,6 +861,15 @@ impl Rule {
             map.node().wrong("names nobody; say who may pass: role, client, claims, certificate or scopes");
         }
         rule
+    }
+
+    /// A rule of `deny` or `not`. It asks for no token by itself, so it can't do without one either.
+    fn read_refusing(node: &Node<'_>) -> Self {
+        let token = node.value.as_object().and_then(|rule| rule.get("token"));
+        if token.is_some() {
+            node.wrong("says token, which only a rule of allow can say; take it out");
+        }
+        Self::read(node)
     }
 
     /// Whether it looks at the token.
@@ -850,12 +931,12 @@ fn read_claim_test(node: &Node<'_>, references: &mut Vec<(String, Reference)>) -
     first
 }
 
-/// `{account}` without quotes is a map in YAML, with a member of no value.
+/// `{account}` without quotes is a map in YAML, with a member of no value. A word of the language is a test without its value.
 fn unquoted_reference(value: &Value) -> Option<&str> {
     let object = value.as_object()?;
     let mut members = object.iter();
     match (members.next(), members.next()) {
-        (Some((name, Value::Null)), None) => Some(name),
+        (Some((name, Value::Null)), None) if !matches!(name, "contains" | "contains_all" | "present") => Some(name),
         _ => None,
     }
 }
@@ -900,7 +981,7 @@ fn read_certificate(node: &Node<'_>, references: &mut Vec<(String, Reference)>) 
     for reference in spiffe_id.iter().flat_map(SpiffePattern::references) {
         references.push((format!("{}.spiffe_id", node.path), reference));
     }
-    let san_uri = map.get("san_uri").map(|node| operands(&node, references)).unwrap_or_default();
+    let san_uri = map.get("san_uri").map(|node| read_uris(&node, references)).unwrap_or_default();
     let sha256 = map.get("sha256").map(|node| node.one_or_more()).unwrap_or_default();
     let test = CertificateTest {
         spiffe_id,
@@ -911,6 +992,18 @@ fn read_certificate(node: &Node<'_>, references: &mut Vec<(String, Reference)>) 
     map.not_yet(&["san_email", "san_ip", "subject", "psd2_role", "extended_key_usage"]);
     map.finish();
     Some(test)
+}
+
+/// A SPIFFE ID counts by its trust domain, which an exact URI would pass by.
+fn read_uris(node: &Node<'_>, references: &mut Vec<(String, Reference)>) -> Vec<Operand> {
+    let nodes = node.one_or_more();
+    for node in &nodes {
+        let scheme = node.value.as_str().and_then(|text| text.split_once(':')).map(|(scheme, _)| scheme);
+        if scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("spiffe")) {
+            node.wrong("is a SPIFFE ID, which counts only in a trust domain that is listed; write spiffe_id");
+        }
+    }
+    nodes.iter().filter_map(|node| operand(node, references)).collect()
 }
 
 fn read_digest(node: &Node<'_>) -> Option<CertificateDigest> {

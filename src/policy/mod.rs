@@ -117,6 +117,12 @@ impl Policy {
     /// Whether `caller` may pass. Only what is true permits; what can't be told of a `deny` rule refuses.
     pub fn decide(&self, matched: &Matched, caller: Caller<'_>) -> Result<(), Error> {
         let route = matched.route();
+        let anybody = [Rule::default()];
+        let rules = match &route.allow {
+            Allow::Public => return Ok(()),
+            Allow::Authenticated => anybody.as_slice(),
+            Allow::Rules(rules) => rules,
+        };
         let claim = |place: &Pointer| -> Option<&Value> { caller.sender?.token().claim(place) };
         let facts = Facts {
             sender: caller.sender,
@@ -128,12 +134,6 @@ impl Policy {
         if self.deny.iter().any(|rule| rule.holds(facts) != Truth::False) {
             return Err(Error::Denied);
         }
-        let anybody = [Rule::default()];
-        let rules = match &route.allow {
-            Allow::Public => return Ok(()),
-            Allow::Authenticated => anybody.as_slice(),
-            Allow::Rules(rules) => rules,
-        };
         decide_by(rules, route, facts)
     }
 }
@@ -152,7 +152,10 @@ fn decide_by(rules: &[Rule], route: &Route, facts: Facts<'_>) -> Result<(), Erro
         lacking.get_or_insert(rule);
     }
     match lacking {
-        Some(rule) => Err(Error::Scope { needed: route.scopes.iter().chain(&rule.scopes).cloned().collect() }),
+        Some(rule) => {
+            let added = rule.scopes.iter().filter(|scope| !route.scopes.contains(scope));
+            Err(Error::Scope { needed: route.scopes.iter().chain(added).cloned().collect() })
+        }
         None if facts.sender.is_none() && rules.iter().any(|rule| !rule.without_token) => Err(Error::CredentialMissing),
         None => Err(Error::NoRule),
     }

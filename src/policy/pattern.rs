@@ -5,6 +5,8 @@
 
 use core::fmt;
 
+use crate::jose::json::{self, Pointer};
+
 /// What one piece stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
@@ -62,6 +64,8 @@ pub enum Error {
     Octet(char),
     /// Not `spiffe://trust.domain/path`.
     NotSpiffe,
+    /// `{/…}` that is no JSON pointer.
+    Pointer(json::Error),
 }
 
 impl fmt::Display for Error {
@@ -84,6 +88,7 @@ impl fmt::Display for Error {
                 write!(f, "{octet:?} can't stand in it; write segments decoded, without query and fragment")
             }
             Self::NotSpiffe => f.write_str("is not a SPIFFE ID; write spiffe://trust.domain/path"),
+            Self::Pointer(error) => error.fmt(f),
         }
     }
 }
@@ -178,10 +183,10 @@ impl PathPattern {
             return Err(Error::Octet(octet));
         }
         let rest = text.strip_prefix('/').ok_or(Error::NoSlash)?;
-        let rest = rest.strip_suffix('/').unwrap_or(rest);
         if rest.is_empty() {
             return Ok(Self(Pieces { pieces: Vec::new(), open: false }));
         }
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
         // Such a segment is refused in every request, so a pattern with it would never match.
         if rest.split('/').any(|segment| matches!(segment, "." | "..")) {
             return Err(Error::Octet('.'));
@@ -256,7 +261,11 @@ impl SpiffePattern {
         for segment in split_spiffe(path) {
             match segment.strip_prefix("{/").and_then(|rest| rest.strip_suffix('}')) {
                 _ if open => return Err(Error::OpenInside),
-                Some(pointer) => pieces.push(Piece::Named(format!("/{pointer}"))),
+                Some(rest) => {
+                    let pointer = format!("/{rest}");
+                    Pointer::parse(&pointer).map_err(Error::Pointer)?;
+                    pieces.push(Piece::Named(pointer));
+                }
                 None if segment == "**" => open = true,
                 None if segment.is_empty() => return Err(Error::EmptyPiece),
                 None => pieces.push(spiffe_piece(segment)?),

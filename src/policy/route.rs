@@ -94,11 +94,12 @@ impl<'a> Line<'a> {
 fn host(authority: &[u8]) -> Option<Vec<String>> {
     let text = core::str::from_utf8(authority).ok()?.to_ascii_lowercase();
     if text.starts_with('[') {
-        let end = text.find(']')?;
-        return Some(vec![text.get(..=end)?.to_owned()]);
+        let (address, rest) = text.split_at_checked(text.find(']')? + 1)?;
+        let port = if rest.is_empty() { "" } else { rest.strip_prefix(':')? };
+        return is_port(port).then(|| vec![address.to_owned()]);
     }
     let (name, port) = text.split_once(':').unwrap_or((&text, ""));
-    if name.is_empty() || !port.bytes().all(|byte| byte.is_ascii_digit()) {
+    if name.is_empty() || !is_port(port) {
         return None;
     }
     let name = name.strip_suffix('.').unwrap_or(name);
@@ -106,6 +107,10 @@ fn host(authority: &[u8]) -> Option<Vec<String>> {
         !piece.is_empty() && piece.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
     name.split('.').all(sound).then(|| name.rsplit('.').map(str::to_owned).collect())
+}
+
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 impl Matched {

@@ -335,7 +335,7 @@ fn a_spiffe_id_is_told_only_where_the_certificate_proves_it() {
         |document: serde_json::Value| holdfast::config::load(document.to_string().as_bytes(), &|_| None).map(|_| ());
     let mistakes = load(configuration(json!({"chain": "verified"}))).unwrap_err().to_string();
     assert!(
-        mistakes.starts_with("forward.filter_state[\"workload\"]: no certificate can prove a SPIFFE ID here"),
+        mistakes.starts_with("forward.filter_state[\"workload\"]: no certificate can prove a SPIFFE ID;"),
         "{mistakes}"
     );
     assert_eq!(load(configuration(json!({"chain": "verified", "trust_domains": ["bank.example"]}))), Ok(()));

@@ -1,0 +1,326 @@
+//! What is refused although it reads well: each with the words it gets, and a good twin.
+
+use serde_json::{Value, json};
+
+use super::load;
+
+const SECRET: &str = "s3cr3t";
+
+fn environment(name: &str) -> Option<String> {
+    match name {
+        "API_SECRET" => Some(SECRET.to_owned()),
+        "WITH_LINE_BREAK" => Some(format!("{SECRET}\n")),
+        _ => None,
+    }
+}
+
+/// The mistakes of a document, a line each.
+fn mistakes(document: &Value) -> Vec<String> {
+    let loaded = load(document.to_string().as_bytes(), &environment);
+    loaded.err().map(|mistakes| mistakes.to_string().lines().map(str::to_owned).collect()).unwrap_or_default()
+}
+
+const NONE: [&str; 0] = [];
+
+fn issuer(name: &str) -> Value {
+    json!({
+        "issuer": format!("https://{name}.example"), "name": name, "audiences": ["api"],
+        "jwks": {"cluster": name, "path": "/jwks"}
+    })
+}
+
+/// `bank` and one route `accounts` with one rule; `change` makes it the case.
+fn document(change: impl Fn(&mut Value)) -> Value {
+    let mut document = json!({
+        "issuers": [issuer("bank")],
+        "peer_certificate": {"chain": "verified", "trust_domains": ["bank.example"]},
+        "routes": [{"name": "accounts", "path": "/accounts/{account}", "allow": [{"client": "n26"}]}]
+    });
+    change(&mut document);
+    document
+}
+
+fn with_rule(rule: Value) -> Value {
+    document(|document| document["routes"][0]["allow"][0] = rule.clone())
+}
+
+fn with_issuer(field: &str, value: Value) -> Value {
+    document(|document| document["issuers"][0][field] = value.clone())
+}
+
+/// `a` and `b`, and one route that takes both.
+fn two_issuers(change: impl Fn(&mut Value)) -> Value {
+    document(|document| {
+        document["issuers"] = json!([issuer("a"), issuer("b")]);
+        document["routes"][0]["issuer"] = json!(["a", "b"]);
+        document["routes"][0]["allow"] = json!([{"scopes": ["accounts"]}]);
+        change(document);
+    })
+}
+
+#[test]
+fn a_spiffe_id_counts_by_its_trust_domain_wherever_it_is_written() {
+    for id in ["spiffe://other.example/ns/a", "SPIFFE://bank.example/ns/a"] {
+        assert_eq!(
+            mistakes(&with_rule(json!({"client": "n26", "certificate": {"san_uri": ["urn:a", id]}}))),
+            [
+                "routes[accounts].allow[0].certificate.san_uri[1]: is a SPIFFE ID, which counts only in a trust domain that is \
+              listed; write spiffe_id"
+            ]
+        );
+    }
+    assert_eq!(mistakes(&with_rule(json!({"client": "n26", "certificate": {"san_uri": ["urn:a", "urn:b"]}}))), NONE);
+}
+
+#[test]
+fn a_spiffe_id_is_told_only_where_one_can_be_proven() {
+    let told = |change: fn(&mut Value)| {
+        document(|document| {
+            document["forward"] = json!({"filter_state": {"workload": "spiffe_id", "org": "/org"}});
+            change(document);
+        })
+    };
+    assert_eq!(
+        mistakes(&told(|document| document["peer_certificate"] = json!({"chain": "verified"}))),
+        [
+            r#"forward.filter_state["workload"]: no certificate can prove a SPIFFE ID; if the proxy checks a trust domain's own CA, say so: peer_certificate: {chain: verified, trust_domains: [...]}"#
+        ]
+    );
+    assert_eq!(mistakes(&told(|_| ())), NONE);
+}
+
+#[test]
+fn a_secret_stands_in_no_mistake_however_it_is_written() {
+    let with_secret = |secret: Value| {
+        let introspection = json!({"cluster": "login", "path": "/i", "client_id": "api", "client_secret": secret});
+        mistakes(&with_issuer("introspection", introspection))
+    };
+    let inline = "issuers[bank].introspection.client_secret: a secret written inline would stand in every config dump; write {env: \
+                  NAME} and give NAME to the VM (Envoy: vm_config.environment_variables, Istio: vmConfig.env)";
+    let no_name = "issuers[bank].introspection.client_secret: is not the name of a variable; write {env: NAME}, in letters, digits and \
+                   _, and nothing beside it";
+    let line_break = "issuers[bank].introspection.client_secret: the variable WITH_LINE_BREAK holds something that can't stand in a \
+                      secret (RFC 6749 A.2), a line break at its end perhaps";
+    for (secret, told) in [
+        (json!(SECRET), inline),
+        (json!([SECRET]), inline),
+        (json!({SECRET: null}), no_name),
+        (json!({"value": SECRET}), no_name),
+        (json!({"env": "API_SECRET", SECRET: 1}), no_name),
+        (json!({"env": format!("{SECRET}!")}), no_name),
+        (json!({"env": {"env": SECRET}}), no_name),
+        (json!({}), no_name),
+        (json!({"env": "WITH_LINE_BREAK"}), line_break),
+    ] {
+        assert_eq!(with_secret(secret.clone()), [told], "{secret}");
+        assert!(!told.contains(SECRET));
+    }
+    assert_eq!(with_secret(json!({"env": "API_SECRET"})), NONE);
+}
+
+#[test]
+fn keys_written_out_are_public_and_fit_the_algorithms() {
+    let ec = r#""kty":"EC","crv":"P-256","x":"1yfLHCpXqFjxCeHHHMVDTcLscpb07KUxudBmOMn8C7Q","y":"8_coZwxS7LfA4vOLS9WuneIXhbGGWvsDSb0tH6IxLm8""#;
+    let with_keys = |keys: &str, algorithms: Value| {
+        mistakes(&document(|document| {
+            document["issuers"][0]["jwks"] = json!({"inline": format!(r#"{{"keys":[{keys}]}}"#)});
+            document["issuers"][0]["algorithms"] = algorithms.clone();
+        }))
+    };
+    let public = format!("{{{ec}}}");
+    let given_away = "issuers[bank].jwks.inline: holds a private or a symmetric key, and would stand in every config dump; write public \
+                      keys only, and replace that one";
+    assert_eq!(with_keys(&format!(r#"{{{ec},"d":"AQAB"}}"#), json!(["ES256"])), [given_away]);
+    assert_eq!(with_keys(&format!(r#"{public},{{"kty":"oct","k":"AQAB"}}"#), json!(["ES256"])), [given_away]);
+    assert_eq!(
+        with_keys(&public, json!(["RS256", "ES384"])),
+        ["issuers[bank].algorithms: name none that a key of jwks.inline is for; name the keys' own, or other keys"]
+    );
+    assert_eq!(with_keys(&public, json!(["RS256", "ES256"])), NONE);
+}
+
+#[test]
+fn a_role_is_one_that_the_rules_own_issuers_may_assert() {
+    let with_roles = |rule: Value, includes: Value| {
+        mistakes(&two_issuers(|document| {
+            document["issuers"][0]["roles"] = json!({"at": ["/roles"], "only": ["member", "admin"]});
+            document["issuers"][1]["roles"] = json!({"at": ["/roles"], "only": ["support"]});
+            document["roles"] = json!({"includes": includes});
+            document["routes"][0]["allow"] = json!([rule]);
+        }))
+    };
+    let includes = json!({"admin": ["editor"], "editor": ["reader"]});
+    for rule in [
+        json!({"role": "support"}),
+        json!({"role": "reader"}),
+        json!({"issuer": "a", "role": ["reader", "admin"]}),
+        json!({"issuer": "b", "role": "support", "not": {"role": "support"}}),
+    ] {
+        assert_eq!(with_roles(rule.clone(), includes.clone()), NONE, "{rule}");
+    }
+    for (rule, told) in [
+        (
+            json!({"role": "suport"}),
+            "routes[accounts].allow[0].role: no issuer may assert suport, and no role includes it; write it into `only` or into \
+             roles.includes",
+        ),
+        (
+            json!({"issuer": "b", "role": "reader"}),
+            "routes[accounts].allow[0].role: b may not assert reader; the rule would hold for nobody; write it into their `only`, or \
+             take another issuer",
+        ),
+    ] {
+        assert_eq!(with_roles(rule, includes.clone()), [told]);
+    }
+    assert_eq!(
+        with_roles(json!({"role": "support"}), json!({"amdin": ["reader"]})),
+        [
+            r#"roles.includes["amdin"]: no issuer may assert amdin, and no role includes it; write it into `only` or into roles.includes"#
+        ]
+    );
+}
+
+#[test]
+fn a_deny_rule_says_whose_client_it_means_where_there_are_several_issuers() {
+    let with_deny = |rule: Value| mistakes(&two_issuers(|document| document["deny"] = json!([rule])));
+    assert_eq!(
+        with_deny(json!({"client": "n26"})),
+        ["deny[0].client: a and b may each mean somebody else by this; write issuer beside it, one or a list"]
+    );
+    for rule in [json!({"client": "n26", "issuer": "b"}), json!({"certificate": {"sha256": "bb".repeat(32)}})] {
+        assert_eq!(with_deny(rule.clone()), NONE, "{rule}");
+    }
+    assert_eq!(mistakes(&document(|document| document["deny"] = json!([{"client": "n26"}]))), NONE);
+}
+
+#[test]
+fn not_does_not_nest() {
+    let doubly = |inner: Value| mistakes(&with_rule(json!({"client": "n26", "not": inner})));
+    let what = "stands inside another; say what is wanted of the caller instead of not: {not: ...}";
+    assert_eq!(
+        doubly(json!({"client": "a", "not": {"client": "b"}})),
+        [format!("routes[accounts].allow[0].not.not: {what}")]
+    );
+    assert_eq!(
+        doubly(json!([{"client": "c"}, {"client": "a", "not": {"client": "b"}}])),
+        [format!("routes[accounts].allow[0].not[1].not: {what}")]
+    );
+    assert_eq!(doubly(json!([{"client": "c"}, {"client": "a"}])), NONE);
+}
+
+#[test]
+fn references_stand_in_claims_and_certificates_only() {
+    for (rule, place) in [
+        (json!({"client": "{account}"}), "client"),
+        (json!({"client": ["n26", "{/azp}"]}), "client[1]"),
+        (json!({"role": "{account}"}), "role"),
+    ] {
+        let mut document = with_rule(rule);
+        document["issuers"][0]["roles"] = json!({"at": ["/roles"]});
+        let told = "holds a brace; references stand in claims and certificate only";
+        assert_eq!(mistakes(&document), [format!("routes[accounts].allow[0].{place}: {told}")]);
+    }
+    assert_eq!(mistakes(&with_rule(json!({"claims": {"/azp": "{account}"}}))), NONE);
+}
+
+#[test]
+fn what_stands_in_a_list_twice_was_meant_otherwise() {
+    assert_eq!(
+        mistakes(&document(|document| document["routes"][0]["methods"] = json!(["GET", "HEAD", "GET"]))),
+        ["routes[accounts].methods[2]: stands in the list twice; take one out"]
+    );
+    assert_eq!(
+        mistakes(&document(|document| document["routes"][0]["path"] = json!(["/a/{account}", "/a/{account}"]))),
+        ["routes[accounts].path[1]: stands in the list twice; take one out"]
+    );
+    assert_eq!(
+        mistakes(&document(|document| document["routes"][0]["path"] = json!([]))),
+        ["routes[accounts].path: is an empty list; leave it out, or say what it is for"]
+    );
+}
+
+#[test]
+fn addresses_go_where_they_can_be_sent() {
+    let with_authority = |authority: &str| {
+        mistakes(&document(|document| document["issuers"][0]["jwks"]["authority"] = json!(authority)))
+    };
+    for authority in ["https://login.bank.example", "login.bank.example/jwks", "user@login.bank.example"] {
+        let told = "is not a host; write login.bank.example, with a port where it has one";
+        assert_eq!(with_authority(authority), [format!("issuers[bank].jwks.authority: {authority:?} {told}")]);
+    }
+    for authority in ["login.bank.example", "login.bank.example:8443", "[2001:db8::1]:8443"] {
+        assert_eq!(with_authority(authority), NONE, "{authority}");
+    }
+    let with_metadata =
+        |url: &str| mistakes(&document(|document| document["challenge"] = json!({"resource_metadata": url})));
+    for url in ["http://api.bank.example/.well-known/x", "api.bank.example", "https:///x", "https://a.example/x#y"] {
+        let told = "is not an https URL without fragment, where clients find the metadata";
+        assert_eq!(with_metadata(url), [format!("challenge.resource_metadata: {url:?} {told}")]);
+    }
+    assert_eq!(with_metadata("https://api.bank.example/.well-known/oauth-protected-resource?x=1"), NONE);
+}
+
+#[test]
+fn a_field_that_stands_elsewhere_is_told_where_it_belongs() {
+    let rule =
+        |field: &str| format!("routes[accounts].{field}: is not a field here; it belongs in a rule: allow: [{{...}}]");
+    let in_route =
+        |field: &str, value: Value| mistakes(&document(|document| document["routes"][0][field] = value.clone()));
+    for (field, value) in
+        [("client", json!("n26")), ("claims", json!({})), ("certificate", json!({})), ("role", json!("a"))]
+    {
+        assert_eq!(in_route(field, value), [rule(field)]);
+    }
+    let at_top = |field: &str, value: Value| mistakes(&document(|document| document[field] = value.clone()));
+    assert_eq!(
+        at_top("trust_domains", json!(["bank.example"])),
+        ["trust_domains: is not a field here; it belongs in peer_certificate"]
+    );
+    assert_eq!(at_top("realm", json!("bank")), ["realm: is not a field here; it belongs in challenge"]);
+    assert_eq!(
+        mistakes(&with_issuer("scope", json!("/scp"))),
+        [
+            "issuers[bank].scope: is not a field here; there are issuer, name, audiences, danger_any_audience, algorithms, profile, \
+          leeway, max_token_lifetime, claims, roles, jwks, introspection"
+        ]
+    );
+    assert_eq!(in_route("scope", json!("a")), ["routes[accounts].scope: is not a field here; write scopes: [...]"]);
+}
+
+#[test]
+fn no_text_of_the_document_ends_a_line_of_the_log() {
+    let document = document(|document| {
+        document["a\nholdfast: configuration accepted"] = json!(1);
+        document["routes"][0]["name"] = json!("b\r\nc");
+        document["issuers"][0]["clus]ter\u{1b}[2J"] = json!(1);
+    });
+    let told = mistakes(&document);
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(told.iter().all(|line| !line.contains(char::is_control)), "{told:?}");
+    assert!(
+        told.iter().any(|line| line.starts_with(r#"["a\nholdfast: configuration accepted"]: is not a field here"#))
+    );
+    assert!(told.iter().any(|line| line.starts_with("routes[0].name: ")));
+}
+
+#[test]
+fn one_mistake_is_not_told_as_two() {
+    let twice = |first: Value, second: Value| {
+        mistakes(&document(|document| {
+            document["issuers"] = json!([first, second]);
+            document["routes"][0]["issuer"] = json!("b");
+        }))
+    };
+    let mut plain = issuer("a");
+    plain["issuer"] = json!("http://a.example");
+    let mut other = issuer("b");
+    other["issuer"] = json!("http://b.example");
+    let told = twice(plain, other);
+    assert_eq!(told.len(), 2, "{told:?}");
+    let bad_names = document(|document| {
+        let route = |name: &str, path: &str| json!({"name": name, "path": path, "allow": "authenticated"});
+        document["routes"] = json!([route("One", "/one"), route("Two", "/two")]);
+    });
+    let told = mistakes(&bad_names);
+    assert_eq!(told.len(), 2, "{told:?}");
+}
