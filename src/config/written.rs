@@ -844,7 +844,7 @@ impl Rule {
         }
         if let Some(node) = map.get("not") {
             rule.not = node.one_or_more().iter().map(Self::read_refusing).collect();
-            for inner in rule.not.iter().filter(|inner| !inner.not.is_empty()) {
+            for inner in rule.not.iter().filter(|inner| !inner.not.is_empty() && inner.names_somebody()) {
                 let what = "stands inside another; say what is wanted of the caller instead of not: {not: ...}";
                 node.found.borrow_mut().push(format!("{}.not: {what}", inner.at));
             }
@@ -875,6 +875,10 @@ impl Rule {
             node.wrong("says token, which only a rule of allow can say; take it out");
         }
         Self::read(node)
+    }
+
+    fn names_somebody(&self) -> bool {
+        self.asks_token().is_some_and(|asks| asks != "not") || self.certificate.is_some()
     }
 
     /// Whether it looks at the token.

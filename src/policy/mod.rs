@@ -266,12 +266,11 @@ pub(crate) mod tests {
         texts.iter().map(|text| Operand::parse(text).unwrap()).collect()
     }
 
+    /// In `allow`, in a `not`, and in `deny`.
+    pub type Answers = [Result<(), Error>; 3];
+
     /// What a rule answers in `allow`, in a `not`, and in `deny`.
-    pub fn three_places(
-        rule: &Rule,
-        sender: &ConfirmedSender,
-        certificate: Option<&PeerCertificate>,
-    ) -> [Result<(), Error>; 3] {
+    pub fn three_places(rule: &Rule, sender: &ConfirmedSender, certificate: Option<&PeerCertificate>) -> Answers {
         let told = |policy: &Policy| decision(policy, "/b", Some(sender), certificate);
         let anybody = || claim("/client_id", ClaimTest::Present);
         let narrowed = Rule { not: vec![rule.clone()], ..anybody() };
@@ -282,10 +281,10 @@ pub(crate) mod tests {
         ]
     }
 
-    pub const HOLDS: [Result<(), Error>; 3] = [Ok(()), Err(Error::NoRule), Err(Error::Denied)];
-    pub const DOES_NOT: [Result<(), Error>; 3] = [Err(Error::NoRule), Ok(()), Ok(())];
+    pub const HOLDS: Answers = [Ok(()), Err(Error::NoRule), Err(Error::Denied)];
+    pub const DOES_NOT: Answers = [Err(Error::NoRule), Ok(()), Ok(())];
     /// It is there and can't be compared: it counts against the caller everywhere.
-    pub const UNKNOWN: [Result<(), Error>; 3] = [Err(Error::NoRule), Err(Error::NoRule), Err(Error::Denied)];
+    pub const UNKNOWN: Answers = [Err(Error::NoRule), Err(Error::NoRule), Err(Error::Denied)];
 
     #[test]
     fn a_claim_that_is_absent_does_not_hold_and_one_that_can_not_be_compared_counts_against_the_caller() {
@@ -298,7 +297,7 @@ pub(crate) mod tests {
         let captured = || ClaimTest::OneOf(operands(&["{x}"]));
         let other_claim = || ClaimTest::OneOf(operands(&["{/other}"]));
         let nothing = || ClaimTest::OneOf(operands(&["{/nothing}"]));
-        let table: [(fn() -> ClaimTest, &str, &[Result<(), Error>; 3]); 51] = [
+        let table: [(fn() -> ClaimTest, &str, &Answers); 51] = [
             (one_of, r#""c""#, &HOLDS),
             (one_of, r#""b""#, &DOES_NOT),
             (one_of, r#""A""#, &DOES_NOT),

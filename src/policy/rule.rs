@@ -208,7 +208,7 @@ impl SpiffePattern {
 mod tests {
     use super::super::route::Allow;
     use super::super::tests::{
-        DOES_NOT, HOLDS, UNKNOWN, certificate, decision, route_of, sender_of, three_places, trusting,
+        Answers, DOES_NOT, HOLDS, UNKNOWN, certificate, decision, route_of, sender_of, three_places, trusting,
     };
     use super::super::{Error, Policy};
     use super::*;
@@ -226,7 +226,7 @@ mod tests {
         Leaf { uris: owned(uris), dns: owned(dns), ..Leaf::default() }
     }
 
-    fn of(test: CertificateTest, shown: Option<Leaf>) -> [Result<(), Error>; 3] {
+    fn of(test: CertificateTest, shown: Option<Leaf>) -> Answers {
         three_places(&rule(test), &sender_of(0, r#"{"client_id": "n26"}"#), Some(&certificate(shown)))
     }
 
