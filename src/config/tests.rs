@@ -59,7 +59,7 @@ fn without(document: &Value, place: &str) -> Value {
 }
 
 /// `configuration.md` §2, what waits for its issue taken out.
-const REFERENCE: &str = r#"{
+pub const REFERENCE: &str = r#"{
   "issuers": [
     {
       "issuer": "https://login.bank.example",

@@ -957,7 +957,7 @@ fn operands(node: &Node<'_>, references: &mut Vec<(String, Reference)>) -> Vec<O
 
 fn operand(node: &Node<'_>, references: &mut Vec<(String, Reference)>) -> Option<Operand> {
     let operand = match node.value {
-        Value::String(text) => told(node, Operand::parse(text))?,
+        Value::String(_) => told(node, Operand::parse(node.text()?))?,
         Value::Bool(truth) => Operand::Bool(*truth),
         Value::Integer(_) | Value::Float(_) => match node.value.integer() {
             Some(number) => Operand::Integer(number),
