@@ -297,7 +297,8 @@ pub(crate) mod tests {
         let captured = || ClaimTest::OneOf(operands(&["{x}"]));
         let other_claim = || ClaimTest::OneOf(operands(&["{/other}"]));
         let nothing = || ClaimTest::OneOf(operands(&["{/nothing}"]));
-        let table: [(fn() -> ClaimTest, &str, &Answers); 51] = [
+        type Row<'a> = (fn() -> ClaimTest, &'a str, &'a Answers);
+        let table: [Row<'_>; 51] = [
             (one_of, r#""c""#, &HOLDS),
             (one_of, r#""b""#, &DOES_NOT),
             (one_of, r#""A""#, &DOES_NOT),
