@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::load;
+use super::tests::REFERENCE;
 
 const SECRET: &str = "s3cr3t";
 
@@ -323,4 +324,37 @@ fn one_mistake_is_not_told_as_two() {
     });
     let told = mistakes(&bad_names);
     assert_eq!(told.len(), 2, "{told:?}");
+}
+
+/// The JSON pointer of every value inside this one.
+fn places(value: &Value, at: &str, all: &mut Vec<String>) {
+    let mut inside = |name: &str, value: &Value| {
+        let at = format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));
+        places(value, &at, all);
+        all.push(at);
+    };
+    match value {
+        Value::Object(members) => members.iter().for_each(|(name, value)| inside(name, value)),
+        Value::Array(items) => items.iter().enumerate().for_each(|(at, value)| inside(&at.to_string(), value)),
+        _ => {}
+    }
+}
+
+#[test]
+fn nothing_of_another_type_and_nothing_empty_stands_anywhere_in_the_reference() {
+    let reference: Value = serde_json::from_str(REFERENCE).unwrap();
+    let mut all = Vec::new();
+    places(&reference, "", &mut all);
+    assert!(all.len() > 100, "{}", all.len());
+    let strange =
+        [json!(null), json!(""), json!([]), json!({}), json!(1.5), json!([null]), json!([[]]), json!({"a": null})];
+    for place in &all {
+        for value in &strange {
+            let mut document = reference.clone();
+            *document.pointer_mut(place).unwrap() = value.clone();
+            let told = mistakes(&document);
+            assert!(!told.is_empty(), "{place}: {value} was taken");
+            assert!(!told.iter().any(|line| line.contains(SECRET)), "{told:?}");
+        }
+    }
 }

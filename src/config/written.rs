@@ -108,6 +108,8 @@ pub struct Introspection {
 
 #[derive(Debug, Default)]
 pub struct PeerCertificate {
+    /// Something in it could not be read, so that nothing is missed in it.
+    pub is_unreadable: bool,
     /// `chain: verified`
     pub chain_verified: bool,
     pub trust_domains: Vec<String>,
@@ -539,15 +541,18 @@ impl Introspection {
 
 impl PeerCertificate {
     fn read(node: &Node<'_>) -> Self {
-        let Some(map) = node.map() else { return Self::default() };
+        let before = node.found.borrow().len();
+        let Some(map) = node.map() else { return Self { is_unreadable: true, ..Self::default() } };
         let chain = map.get("chain").and_then(|node| node.word(&[("unverified", false), ("verified", true)]));
         let domains = map.get("trust_domains").map(|node| node.list()).unwrap_or_default();
+        let trust_domains = domains.iter().filter_map(read_trust_domain).collect();
         let read = Self {
+            is_unreadable: node.found.borrow().len() > before,
             chain_verified: chain.unwrap_or(false),
-            trust_domains: domains.iter().filter_map(read_trust_domain).collect(),
+            trust_domains,
             danger_unchecked_validity: flag(&map, "danger_unchecked_validity"),
         };
-        if !read.trust_domains.is_empty() && !read.chain_verified {
+        if !read.trust_domains.is_empty() && !read.chain_verified && !read.is_unreadable {
             map.wrong_at(
                 "trust_domains",
                 "count only where the proxy verified the chain; if it does, write chain: verified beside it",
@@ -839,7 +844,7 @@ impl Rule {
         }
         if let Some(node) = map.get("not") {
             rule.not = node.one_or_more().iter().map(Self::read_refusing).collect();
-            for inner in rule.not.iter().filter(|inner| !inner.not.is_empty()) {
+            for inner in rule.not.iter().filter(|inner| !inner.not.is_empty() && inner.names_somebody()) {
                 let what = "stands inside another; say what is wanted of the caller instead of not: {not: ...}";
                 node.found.borrow_mut().push(format!("{}.not: {what}", inner.at));
             }
@@ -870,6 +875,10 @@ impl Rule {
             node.wrong("says token, which only a rule of allow can say; take it out");
         }
         Self::read(node)
+    }
+
+    fn names_somebody(&self) -> bool {
+        self.asks_token().is_some_and(|asks| asks != "not") || self.certificate.is_some()
     }
 
     /// Whether it looks at the token.
@@ -948,7 +957,7 @@ fn operands(node: &Node<'_>, references: &mut Vec<(String, Reference)>) -> Vec<O
 
 fn operand(node: &Node<'_>, references: &mut Vec<(String, Reference)>) -> Option<Operand> {
     let operand = match node.value {
-        Value::String(text) => told(node, Operand::parse(text))?,
+        Value::String(_) => told(node, Operand::parse(node.text()?))?,
         Value::Bool(truth) => Operand::Bool(*truth),
         Value::Integer(_) | Value::Float(_) => match node.value.integer() {
             Some(number) => Operand::Integer(number),

@@ -160,3 +160,360 @@ fn decide_by(rules: &[Rule], route: &Route, facts: Facts<'_>) -> Result<(), Erro
         None => Err(Error::NoRule),
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use core::time::Duration;
+
+    use super::operand::Operand;
+    use super::rule::{CertificateTest, ClaimTest};
+    use super::*;
+    use crate::binding::{Requirement, confirm};
+    use crate::callout::IssuerId;
+    use crate::facts::peer::{CertificateDigest, Leaf, Peer};
+    use crate::facts::write_pairs;
+    use crate::time::UnixTime;
+    use crate::token::{Audiences, Issuer, Places, Profile, ScopeFormat, VerifiedToken};
+
+    fn issuer(id: usize) -> Issuer {
+        let pointer = |text: &str| Pointer::parse(text).unwrap();
+        Issuer {
+            id: IssuerId(id),
+            identifier: "https://login.bank.example".to_owned(),
+            name: "bank".to_owned(),
+            audiences: Audiences::Any,
+            algorithms: vec![],
+            profile: Profile::Rfc9068,
+            leeway: Duration::ZERO,
+            max_token_lifetime: Duration::from_secs(60),
+            places: Places {
+                client_id: pointer("/client_id"),
+                scope: pointer("/scope"),
+                scope_format: ScopeFormat::String,
+                roles: vec![pointer("/roles")],
+                only: None,
+            },
+            keys: None,
+            introspection: None,
+        }
+    }
+
+    /// A token of these claims in the hands of its owner.
+    pub fn sender_of(id: usize, claims: &str) -> ConfirmedSender {
+        let token = VerifiedToken::vouched(&issuer(id), claims, UnixTime::new(1)).unwrap();
+        confirm(Rc::new(token), None, Requirement::WhenBound).unwrap()
+    }
+
+    pub fn route_of(path: &str, allow: Allow) -> Route {
+        Route {
+            name: "r".to_owned(),
+            hosts: vec![],
+            methods: vec![],
+            paths: vec![pattern::PathPattern::parse(path).unwrap()],
+            envoy_routes: vec![],
+            allow,
+            issuers: vec![IssuerId(0)],
+            introspects: None,
+            audiences: None,
+            scopes: vec![],
+            binding: Requirement::WhenBound,
+            allows_plaintext: false,
+            forwards_unverified_token: false,
+        }
+    }
+
+    pub fn certificate(leaf: Option<Leaf>) -> PeerCertificate {
+        PeerCertificate { digest: CertificateDigest([7; 32]), leaf: leaf.map(Rc::new) }
+    }
+
+    pub fn trusting(trust_domain: &str) -> Trust {
+        Trust { chain_verified: true, trust_domains: vec![trust_domain.to_owned()] }
+    }
+
+    /// What a policy of one route says to `GET path`.
+    pub fn decision(
+        policy: &Policy,
+        path: &str,
+        sender: Option<&ConfirmedSender>,
+        certificate: Option<&PeerCertificate>,
+    ) -> Result<(), Error> {
+        let pairs = [(":method", "GET"), (":authority", "api.example"), (":path", path)];
+        let request = Request::from_pairs(write_pairs(&pairs), Peer::Anonymous).unwrap();
+        policy.decide(&policy.route(&request).unwrap(), Caller { sender, certificate })
+    }
+
+    fn policy(route: Route, deny: Vec<Rule>) -> Policy {
+        Policy::new(vec![route], Roles::default(), deny, trusting("bank.example"))
+    }
+
+    fn rules(rules: Vec<Rule>) -> Route {
+        route_of("/{x}", Allow::Rules(rules))
+    }
+
+    fn texts(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    fn scopes(names: &[&str]) -> Rule {
+        Rule { scopes: texts(names), ..Rule::default() }
+    }
+
+    fn claim(place: &str, test: ClaimTest) -> Rule {
+        Rule { claims: vec![(Pointer::parse(place).unwrap(), test)], ..Rule::default() }
+    }
+
+    fn operands(texts: &[&str]) -> Vec<Operand> {
+        texts.iter().map(|text| Operand::parse(text).unwrap()).collect()
+    }
+
+    /// In `allow`, in a `not`, and in `deny`.
+    pub type Answers = [Result<(), Error>; 3];
+
+    /// What a rule answers in `allow`, in a `not`, and in `deny`.
+    pub fn three_places(rule: &Rule, sender: &ConfirmedSender, certificate: Option<&PeerCertificate>) -> Answers {
+        let told = |policy: &Policy| decision(policy, "/b", Some(sender), certificate);
+        let anybody = || claim("/client_id", ClaimTest::Present);
+        let narrowed = Rule { not: vec![rule.clone()], ..anybody() };
+        [
+            told(&policy(rules(vec![rule.clone()]), vec![])),
+            told(&policy(rules(vec![narrowed]), vec![])),
+            told(&policy(rules(vec![anybody()]), vec![rule.clone()])),
+        ]
+    }
+
+    pub const HOLDS: Answers = [Ok(()), Err(Error::NoRule), Err(Error::Denied)];
+    pub const DOES_NOT: Answers = [Err(Error::NoRule), Ok(()), Ok(())];
+    /// It is there and can't be compared: it counts against the caller everywhere.
+    pub const UNKNOWN: Answers = [Err(Error::NoRule), Err(Error::NoRule), Err(Error::Denied)];
+
+    #[test]
+    fn a_claim_that_is_absent_does_not_hold_and_one_that_can_not_be_compared_counts_against_the_caller() {
+        let one_of = || ClaimTest::OneOf(operands(&["a", "c"]));
+        let seven = || ClaimTest::OneOf(vec![Operand::Integer(7)]);
+        let truth = || ClaimTest::OneOf(vec![Operand::Bool(true)]);
+        let mixed = || ClaimTest::OneOf(vec![Operand::Text("gold".into()), Operand::Integer(2), Operand::Bool(true)]);
+        let contains = || ClaimTest::Contains(operands(&["a", "c"]));
+        let contains_all = || ClaimTest::ContainsAll(operands(&["a", "c"]));
+        let captured = || ClaimTest::OneOf(operands(&["{x}"]));
+        let other_claim = || ClaimTest::OneOf(operands(&["{/other}"]));
+        let nothing = || ClaimTest::OneOf(operands(&["{/nothing}"]));
+        type Row<'a> = (fn() -> ClaimTest, &'a str, &'a Answers);
+        let table: [Row<'_>; 51] = [
+            (one_of, r#""c""#, &HOLDS),
+            (one_of, r#""b""#, &DOES_NOT),
+            (one_of, r#""A""#, &DOES_NOT),
+            (one_of, r#""""#, &DOES_NOT),
+            (one_of, "", &DOES_NOT),
+            (one_of, r#"["a"]"#, &UNKNOWN),
+            (one_of, r#"{"a": "a"}"#, &UNKNOWN),
+            (one_of, "7", &UNKNOWN),
+            (one_of, "true", &UNKNOWN),
+            (one_of, "null", &UNKNOWN),
+            (seven, "7", &HOLDS),
+            (seven, "7.0", &HOLDS),
+            (seven, "8", &DOES_NOT),
+            (seven, "7.5", &DOES_NOT),
+            (seven, "", &DOES_NOT),
+            (seven, r#""7""#, &UNKNOWN),
+            (truth, "true", &HOLDS),
+            (truth, "false", &DOES_NOT),
+            (truth, r#""true""#, &UNKNOWN),
+            (truth, "1", &UNKNOWN),
+            (mixed, "2", &HOLDS),
+            (mixed, "true", &HOLDS),
+            (mixed, r#""silver""#, &DOES_NOT),
+            (mixed, r#"["gold"]"#, &UNKNOWN),
+            (contains, r#"["b", "c"]"#, &HOLDS),
+            (contains, r#""a""#, &HOLDS),
+            (contains, r#""abc""#, &DOES_NOT),
+            (contains, r#"["ab"]"#, &DOES_NOT),
+            (contains, "[]", &DOES_NOT),
+            (contains, "", &DOES_NOT),
+            (contains, "7", &UNKNOWN),
+            (contains, r#"{"a": true}"#, &UNKNOWN),
+            (contains, r#"["b", 7]"#, &UNKNOWN),
+            (contains, r#"["a", 7]"#, &HOLDS),
+            (contains_all, r#"["c", "b", "a"]"#, &HOLDS),
+            (contains_all, r#"["a"]"#, &DOES_NOT),
+            (contains_all, r#""a""#, &DOES_NOT),
+            (contains_all, "[]", &DOES_NOT),
+            (contains_all, "", &DOES_NOT),
+            (contains_all, "7", &UNKNOWN),
+            (captured, r#""b""#, &HOLDS),
+            (captured, r#""c""#, &DOES_NOT),
+            (captured, r#"["b"]"#, &UNKNOWN),
+            (other_claim, r#""o""#, &HOLDS),
+            (other_claim, r#""p""#, &DOES_NOT),
+            (nothing, r#""o""#, &UNKNOWN),
+            (nothing, "", &DOES_NOT),
+            (|| ClaimTest::Present, "0", &HOLDS),
+            (|| ClaimTest::Present, "false", &HOLDS),
+            (|| ClaimTest::Present, "null", &HOLDS),
+            (|| ClaimTest::Present, "", &DOES_NOT),
+        ];
+        for (test, value, expected) in table {
+            let claims = match value {
+                "" => r#"{"client_id": "n26"}"#.to_owned(),
+                value => format!(r#"{{"client_id": "n26", "other": "o", "it": {value}}}"#),
+            };
+            assert_eq!(
+                &three_places(&claim("/it", test()), &sender_of(0, &claims), None),
+                expected,
+                "{:?} {value}",
+                test()
+            );
+        }
+    }
+
+    #[test]
+    fn the_members_of_a_rule_must_all_hold_and_one_of_each_list() {
+        let rule = Rule {
+            roles: texts(&["clerk", "payer"]),
+            clients: texts(&["n26"]),
+            issuers: vec![IssuerId(0)],
+            ..Rule::default()
+        };
+        for (id, claims, expected) in [
+            (0, r#"{"client_id": "n26", "roles": ["payer"]}"#, &HOLDS),
+            (0, r#"{"client_id": "n26", "roles": "clerk"}"#, &HOLDS),
+            (0, r#"{"client_id": "n26", "roles": "clerk payer"}"#, &DOES_NOT),
+            (0, r#"{"client_id": "n26", "roles": []}"#, &DOES_NOT),
+            (0, r#"{"client_id": "N26", "roles": ["clerk"]}"#, &DOES_NOT),
+            (1, r#"{"client_id": "n26", "roles": ["clerk"]}"#, &DOES_NOT),
+        ] {
+            assert_eq!(&three_places(&rule, &sender_of(id, claims), None), expected, "{id} {claims}");
+        }
+    }
+
+    #[test]
+    fn a_role_includes_what_the_hierarchy_says() {
+        let roles = Roles::new(&[
+            ("treasurer".to_owned(), texts(&["accountant"])),
+            ("accountant".to_owned(), texts(&["clerk"])),
+        ])
+        .unwrap();
+        let clerk = Rule { roles: texts(&["clerk"]), ..Rule::default() };
+        let policy = Policy::new(vec![rules(vec![clerk])], roles, vec![], Trust::default());
+        for (role, expected) in [("treasurer", Ok(())), ("clerk", Ok(())), ("auditor", Err(Error::NoRule))] {
+            let sender = sender_of(0, &format!(r#"{{"roles": ["{role}"]}}"#));
+            assert_eq!(decision(&policy, "/b", Some(&sender), None), expected, "{role}");
+        }
+    }
+
+    #[test]
+    fn a_token_with_an_actor_is_admitted_only_by_a_rule_about_the_actor() {
+        let delegated = r#"{"client_id": "n26", "scope": "s", "act": {"sub": "callcentre"}}"#;
+        let own = r#"{"client_id": "n26", "scope": "s"}"#;
+        let of_actor = claim("/act/sub", ClaimTest::OneOf(operands(&["callcentre"])));
+        let any_actor = claim("/act", ClaimTest::Present);
+        let other_actor = claim("/act/sub", ClaimTest::OneOf(operands(&["tool"])));
+        let actors = claim("/actor", ClaimTest::Present);
+        let narrowed = Rule { not: vec![other_actor.clone()], ..scopes(&["s"]) };
+        let by_certificate = Rule { without_token: true, ..Rule::default() };
+        let (passes, no_rule) = (Ok(()), Err(Error::NoRule));
+        for (rule, of_delegate, of_user) in [
+            (scopes(&["s"]), &no_rule, &passes),
+            (of_actor, &passes, &no_rule),
+            (any_actor, &passes, &no_rule),
+            (other_actor, &no_rule, &no_rule),
+            (actors, &no_rule, &no_rule),
+            (narrowed, &no_rule, &passes),
+            (by_certificate, &no_rule, &passes),
+        ] {
+            let policy = policy(rules(vec![rule]), vec![]);
+            assert_eq!(&decision(&policy, "/b", Some(&sender_of(0, delegated)), None), of_delegate);
+            assert_eq!(&decision(&policy, "/b", Some(&sender_of(0, own)), None), of_user);
+        }
+        let authenticated = policy(route_of("/{x}", Allow::Authenticated), vec![]);
+        assert_eq!(decision(&authenticated, "/b", Some(&sender_of(0, delegated)), None), Err(Error::NoRule));
+        assert_eq!(decision(&authenticated, "/b", Some(&sender_of(0, own)), None), Ok(()));
+    }
+
+    #[test]
+    fn the_first_rule_that_lacks_only_scopes_names_those_of_route_and_rule() {
+        let of = |client: &str, names: &[&str]| Rule { clients: texts(&[client]), ..scopes(names) };
+        let route = Route {
+            scopes: texts(&["read"]),
+            ..rules(vec![of("other", &["x"]), of("n26", &["all", "read"]), of("n26", &["write"])])
+        };
+        let needs = |needed: &[&str]| Err(Error::Scope { needed: texts(needed) });
+        let policy = policy(route, vec![]);
+        for (claims, expected) in [
+            (r#"{"client_id": "n26", "scope": "read all"}"#, Ok(())),
+            (r#"{"client_id": "n26", "scope": "write read"}"#, Ok(())),
+            (r#"{"client_id": "n26", "scope": "all"}"#, needs(&["read", "all"])),
+            (r#"{"client_id": "n26", "scope": "read"}"#, needs(&["read", "all"])),
+            (r#"{"client_id": "n26", "scope": "READ ALL"}"#, needs(&["read", "all"])),
+            (r#"{"client_id": "n26", "scope": "readall"}"#, needs(&["read", "all"])),
+            (r#"{"client_id": "n26"}"#, needs(&["read", "all"])),
+            (r#"{"client_id": "n26", "scope": ["read", "all"]}"#, needs(&["read", "all"])),
+            (r#"{"client_id": "third", "scope": "read all"}"#, Err(Error::NoRule)),
+            (r#"{"client_id": "third"}"#, Err(Error::NoRule)),
+        ] {
+            assert_eq!(decision(&policy, "/b", Some(&sender_of(0, claims)), None), expected, "{claims}");
+        }
+    }
+
+    #[test]
+    fn the_scopes_of_a_route_hold_for_every_good_token_too() {
+        let policy = policy(Route { scopes: texts(&["read"]), ..route_of("/{x}", Allow::Authenticated) }, vec![]);
+        assert_eq!(decision(&policy, "/b", Some(&sender_of(0, r#"{"scope": "a read"}"#)), None), Ok(()));
+        let lacking = decision(&policy, "/b", Some(&sender_of(0, "{}")), None);
+        assert_eq!(lacking, Err(Error::Scope { needed: texts(&["read"]) }));
+    }
+
+    #[test]
+    fn a_denied_caller_is_told_nothing_of_scopes() {
+        let denied = Rule { clients: texts(&["leaky"]), ..Rule::default() };
+        let policy = policy(rules(vec![scopes(&["read"])]), vec![denied]);
+        for (claims, expected) in [
+            (r#"{"client_id": "leaky"}"#, Err(Error::Denied)),
+            (r#"{"client_id": "leaky", "scope": "read"}"#, Err(Error::Denied)),
+            (r#"{"client_id": "n26"}"#, Err(Error::Scope { needed: texts(&["read"]) })),
+            (r#"{"client_id": "n26", "scope": "read"}"#, Ok(())),
+        ] {
+            assert_eq!(decision(&policy, "/b", Some(&sender_of(0, claims)), None), expected, "{claims}");
+        }
+    }
+
+    #[test]
+    fn deny_rules_refuse_on_every_route_that_is_not_public() {
+        let by_digest = || CertificateTest { sha256: vec![CertificateDigest([7; 32])], ..CertificateTest::default() };
+        let denied = || Rule { certificate: Some(by_digest()), ..Rule::default() };
+        let leaked = certificate(None);
+        let told = |allow: Allow, shown| {
+            decision(&policy(route_of("/{x}", allow), vec![denied()]), "/b", Some(&sender_of(0, "{}")), shown)
+        };
+        assert_eq!(told(Allow::Public, Some(&leaked)), Ok(()));
+        assert_eq!(told(Allow::Authenticated, Some(&leaked)), Err(Error::Denied));
+        assert_eq!(told(Allow::Authenticated, None), Ok(()));
+        assert_eq!(
+            told(Allow::Rules(vec![Rule { certificate: Some(by_digest()), ..Rule::default() }]), Some(&leaked)),
+            Err(Error::Denied)
+        );
+    }
+
+    #[test]
+    fn who_shows_no_token_is_asked_for_one_only_where_one_could_pass() {
+        let by_digest = |octet: u8| {
+            let test = CertificateTest { sha256: vec![CertificateDigest([octet; 32])], ..CertificateTest::default() };
+            Rule { certificate: Some(test), without_token: true, ..Rule::default() }
+        };
+        let shown = certificate(None);
+        for (allow, expected) in [
+            (vec![by_digest(7)], Ok(())),
+            (vec![by_digest(8)], Err(Error::NoRule)),
+            (vec![by_digest(8), by_digest(7)], Ok(())),
+            (vec![scopes(&["s"]), by_digest(7)], Ok(())),
+            (vec![scopes(&["s"]), by_digest(8)], Err(Error::CredentialMissing)),
+            (vec![scopes(&["s"])], Err(Error::CredentialMissing)),
+            (vec![Rule { not: vec![claim("/x", ClaimTest::Present)], ..scopes(&[]) }], Err(Error::CredentialMissing)),
+        ] {
+            assert_eq!(
+                decision(&policy(rules(allow.clone()), vec![]), "/b", None, Some(&shown)),
+                expected,
+                "{allow:?}"
+            );
+        }
+    }
+}

@@ -325,3 +325,222 @@ fn is_spiffe_segment(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     !text.is_empty() && !matches!(text, "." | "..") && text.bytes().all(allowed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn takes(pattern: &str, path: &str) -> bool {
+        let segments: Vec<&str> = path.split('/').skip(1).filter(|segment| !segment.is_empty()).collect();
+        PathPattern::parse(pattern).unwrap().0.take(&segments, |_, _| ())
+    }
+
+    #[test]
+    fn a_path_is_compared_piece_by_piece() {
+        for (pattern, takes_these, not_these) in [
+            ("/", ["/", "/"].as_slice(), ["/a"].as_slice()),
+            ("/a/b", &["/a/b"], &["/a", "/a/b/c", "/A/b", "/a/bc", "/b/a"]),
+            ("/a/b/", &["/a/b"], &["/a"]),
+            ("/a/*", &["/a/b", "/a/*"], &["/a", "/a/b/c"]),
+            ("/*/b", &["/x/b"], &["/b", "/x/y/b"]),
+            ("/a/{x}/c", &["/a/b/c"], &["/a/c", "/a/b/d"]),
+            ("/a/**", &["/a", "/a/b", "/a/b/c"], &["/", "/ab"]),
+            ("/**", &["/", "/a/b"], &[]),
+            ("/a b/é", &["/a b/é"], &["/a%20b/é"]),
+            ("/feed.v1.Quotes/Subscribe", &["/feed.v1.Quotes/Subscribe"], &["/feed.v1.Quotes/subscribe"]),
+        ] {
+            assert!(takes_these.iter().all(|path| takes(pattern, path)), "{pattern}");
+            assert!(!not_these.iter().any(|path| takes(pattern, path)), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_could_never_match_or_means_two_things_is_no_pattern() {
+        let part = |text: &str| Error::PartOfPiece(text.to_owned());
+        for (text, error) in [
+            ("", Error::NoSlash),
+            ("a", Error::NoSlash),
+            ("**", Error::NoSlash),
+            ("//", Error::EmptyPiece),
+            ("//a", Error::EmptyPiece),
+            ("/a//b", Error::EmptyPiece),
+            ("/a//", Error::EmptyPiece),
+            ("/**/a", Error::OpenInside),
+            ("/**/**", Error::OpenInside),
+            ("/a*", part("a*")),
+            ("/***", part("***")),
+            ("/{a}b", part("{a}b")),
+            ("/{a", part("{a")),
+            ("/a}", part("a}")),
+            ("/{/sub}", part("{")),
+            ("/{}", Error::Name(String::new())),
+            ("/{a-b}", Error::Name("a-b".into())),
+            ("/{a}/{a}", Error::NameTwice("a".into())),
+            ("/a%20b", Error::Octet('%')),
+            ("/a?b", Error::Octet('?')),
+            ("/a#b", Error::Octet('#')),
+            ("/a;b", Error::Octet(';')),
+            ("/a\\b", Error::Octet('\\')),
+            ("/a\0", Error::Octet('\0')),
+            ("/./a", Error::Octet('.')),
+            ("/a/..", Error::Octet('.')),
+        ] {
+            assert_eq!(PathPattern::parse(text), Err(error), "{text}");
+        }
+        assert!(PathPattern::parse("/a.b/...").is_ok(), "dots inside a piece are text");
+    }
+
+    #[test]
+    fn a_dns_name_is_compared_from_the_right_without_case_and_itself_never_a_pattern() {
+        for (pattern, name, expected) in [
+            ("api.example", "api.example", true),
+            ("API.example", "Api.Example", true),
+            ("*.example", "api.example", true),
+            ("*.example", "example", false),
+            ("*.example", "a.b.example", false),
+            ("**.example", "a.b.example", true),
+            ("**.example", "example", true),
+            ("**.example", "badexample", false),
+            ("api.example", "api.example.evil", false),
+            ("*.example", "*.example", false),
+            ("**", "*.example", false),
+            ("*.example", ".example", false),
+            ("api.example", "api.example.", false),
+        ] {
+            assert_eq!(DnsPattern::parse(pattern).unwrap().matches(name), expected, "{pattern} {name}");
+        }
+        assert_eq!(DnsPattern::parse("{tenant}.example"), Err(Error::NameNotHere("tenant".into())));
+        for (text, error) in [
+            ("", Error::EmptyPiece),
+            ("a..b", Error::EmptyPiece),
+            ("a.example.", Error::EmptyPiece),
+            ("api.**", Error::OpenInside),
+            ("a*.example", Error::PartOfPiece("a*".into())),
+            ("a.example:443", Error::Octet(':')),
+            ("https://a.example", Error::Octet(':')),
+            ("a example", Error::Octet(' ')),
+            ("münchen.example", Error::Octet('ü')),
+        ] {
+            assert_eq!(HostPattern::parse(text), Err(error.clone()), "{text}");
+            assert_eq!(DnsPattern::parse(text), Err(error), "{text}");
+        }
+        assert!(HostPattern::parse("{tenant}.example").is_ok());
+    }
+
+    #[test]
+    fn a_pattern_covers_another_where_it_takes_all_that_the_other_takes() {
+        for (ours, theirs, expected) in [
+            ("/**", "/", true),
+            ("/**", "/a/{b}/**", true),
+            ("/a/**", "/a", true),
+            ("/a/**", "/a/**", true),
+            ("/a/*/**", "/a/**", false),
+            ("/a/**", "/**", false),
+            ("/a/*", "/a/b", true),
+            ("/a/{x}", "/a/*", true),
+            ("/a/*", "/a/{x}", true),
+            ("/a/b", "/a/*", false),
+            ("/a/*", "/a/**", false),
+            ("/a/*", "/a/b/c", false),
+            ("/a/**", "/b/c", false),
+            ("/a", "/A", false),
+        ] {
+            let [left, right] = [ours, theirs].map(|text| PathPattern::parse(text).unwrap());
+            assert_eq!(left.covers(&right), expected, "{ours} {theirs}");
+        }
+        for (ours, theirs, expected) in [
+            ("**.example", "a.example", true),
+            ("**.example", "example", true),
+            ("*.example", "a.b.example", false),
+            ("**", "[::1]", true),
+        ] {
+            let [left, right] = [ours, theirs].map(|text| HostPattern::parse(text).unwrap());
+            assert_eq!(left.covers(&right), expected, "{ours} {theirs}");
+        }
+    }
+
+    /// Checklist A.14.
+    #[test]
+    fn a_spiffe_id_is_one_trust_domain_and_a_path_of_sound_segments() {
+        for (id, trust_domain, path) in [
+            ("spiffe://staging.example.com/payments/mysql", "staging.example.com", ["payments", "mysql"].as_slice()),
+            (
+                "spiffe://k8s-west.example.com/ns/staging/sa/default",
+                "k8s-west.example.com",
+                &["ns", "staging", "sa", "default"],
+            ),
+            ("SPIFFE://Example.ORG/X", "example.org", &["X"]),
+            ("spiffe://a_b-1/x.y", "a_b-1", &["x.y"]),
+        ] {
+            assert_eq!(split_id(id), Some((trust_domain.to_owned(), path.to_vec())), "{id}");
+        }
+        let longest = format!("spiffe://e/{}", "a".repeat(2048 - 11));
+        assert!(split_id(&longest).is_some());
+        assert!(split_id(&format!("spiffe://{}/x", "a".repeat(255))).is_some());
+        for id in [
+            "spiffe://example.org",
+            "spiffe://example.org/",
+            "spiffe://example.org:8080/x",
+            "spiffe://u@example.org/x",
+            "spiffe://example.org/a//b",
+            "spiffe://example.org/a/../b",
+            "spiffe://example.org/./b",
+            "spiffe://example.org/a/",
+            "spiffe://example.org/a%2Fb",
+            "spiffe://example.org/x?y",
+            "spiffe://example.org/x#z",
+            "https://example.org/x",
+            "spiffe:///x",
+            "spiffe:/example.org/x",
+            "spiffe://example.org/é",
+            "spiffe://exämple.org/x",
+            "spiffe://example.org/a b",
+            " spiffe://e/x",
+            "",
+            &format!("{longest}a"),
+            &format!("spiffe://{}/x", "a".repeat(256)),
+        ] {
+            assert_eq!(split_id(id), None, "{id}");
+        }
+    }
+
+    #[test]
+    fn a_spiffe_pattern_stays_inside_its_trust_domain_and_takes_whole_segments() {
+        let takes = |pattern: &str, id: &str| {
+            let (trust_domain, segments) = split_id(id).unwrap();
+            let pattern = SpiffePattern::parse(pattern).unwrap();
+            pattern.trust_domain() == trust_domain && pattern.path.take(&segments, |_, _| ())
+        };
+        for (pattern, id, expected) in [
+            ("spiffe://e/ns/*/sa/reporting", "spiffe://e/ns/a/sa/reporting", true),
+            ("spiffe://e/ns/*/sa/reporting", "spiffe://e/ns/a/b/sa/reporting", false),
+            ("spiffe://e/ns/a/**", "spiffe://e/ns/a", true),
+            ("spiffe://e/ns/a/**", "spiffe://e/ns/a/sa/x", true),
+            ("spiffe://e/ns/a/**", "spiffe://e/ns/ab/sa/x", false),
+            ("spiffe://e/**", "spiffe://f/x", false),
+            ("spiffe://e/X", "spiffe://e/x", false),
+            ("spiffe://e/{/ns}/x", "spiffe://e/any/x", true),
+        ] {
+            assert_eq!(takes(pattern, id), expected, "{pattern} {id}");
+        }
+        for (text, error) in [
+            ("https://e/x", Error::NotSpiffe),
+            ("spiffe://e", Error::NotSpiffe),
+            ("spiffe:///x", Error::NotSpiffe),
+            ("spiffe://*/x", Error::NotSpiffe),
+            ("spiffe://E/x", Error::NotSpiffe),
+            ("spiffe://e:80/x", Error::NotSpiffe),
+            ("spiffe://e/a%2fb", Error::NotSpiffe),
+            ("spiffe://e/..", Error::NotSpiffe),
+            ("spiffe://e/", Error::EmptyPiece),
+            ("spiffe://e/a/", Error::EmptyPiece),
+            ("spiffe://e/**/a", Error::OpenInside),
+            ("spiffe://e/a*", Error::PartOfPiece("a*".into())),
+            ("spiffe://e/a{b}", Error::PartOfPiece("a{b}".into())),
+            ("spiffe://e/{/a", Error::PartOfPiece("{/a".into())),
+        ] {
+            assert_eq!(SpiffePattern::parse(text), Err(error), "{text}");
+        }
+        assert!(matches!(SpiffePattern::parse("spiffe://e/{/a~2}"), Err(Error::Pointer(_))));
+    }
+}

@@ -212,3 +212,209 @@ impl Route {
         hosts && paths && envoy
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::role::Roles;
+    use super::super::{Error, Policy, Trust};
+    use super::*;
+    use crate::facts::peer::Peer;
+    use crate::facts::{EnvoyRoute, write_pairs};
+
+    fn route(name: &str, host: &str, methods: &[&str], paths: &[&str]) -> Route {
+        Route {
+            name: name.to_owned(),
+            hosts: (!host.is_empty()).then(|| HostPattern::parse(host).unwrap()).into_iter().collect(),
+            methods: methods.iter().map(|method| (*method).to_owned()).collect(),
+            paths: paths.iter().map(|path| PathPattern::parse(path).unwrap()).collect(),
+            envoy_routes: vec![],
+            allow: Allow::Authenticated,
+            issuers: vec![],
+            introspects: None,
+            audiences: None,
+            scopes: vec![],
+            binding: Requirement::Certificate,
+            allows_plaintext: false,
+            forwards_unverified_token: false,
+        }
+    }
+
+    fn policy(routes: Vec<Route>) -> Policy {
+        Policy::new(routes, Roles::default(), vec![], Trust::default())
+    }
+
+    fn request(method: &str, authority: &str, path: &str) -> Request {
+        let pairs = [(":method", method), (":authority", authority), (":path", path)];
+        Request::from_pairs(write_pairs(&pairs), Peer::Anonymous).unwrap()
+    }
+
+    /// The route that is taken, and what is bound.
+    fn taken(policy: &Policy, request: &Request) -> Result<(String, Vec<(String, String)>), Error> {
+        policy.route(request).map(|matched| (matched.route.name.clone(), matched.captured))
+    }
+
+    fn named(policy: &Policy, request: &Request) -> Result<String, Error> {
+        taken(policy, request).map(|(name, _)| name)
+    }
+
+    #[test]
+    fn a_host_is_compared_without_case_port_and_final_dot() {
+        for (pattern, authority, expected) in [
+            ("api.example", "api.example", true),
+            ("api.example", "API.Example", true),
+            ("api.example", "api.example:8443", true),
+            ("api.example", "api.example.", true),
+            ("api.example", "api.example.:443", true),
+            ("api.example", "api.example..", false),
+            ("api.example", "api.example.evil", false),
+            ("api.example", "evil-api.example", false),
+            ("*.example", "api.example", true),
+            ("*.example", "a.api.example", false),
+            ("**.example", "a.api.example", true),
+            ("[::1]", "[::1]", true),
+            ("[::1]", "[::1]:8443", true),
+            ("[2001:db8::A]", "[2001:DB8::a]:1", true),
+            ("[::1]", "[::1]api.example", false),
+            ("[::1]", "[::1]:x", false),
+            ("[::1]", "[::1", false),
+            ("127.0.0.1", "127.0.0.1:80", true),
+        ] {
+            let policy = policy(vec![route("r", pattern, &[], &[])]);
+            let expected = if expected { Ok("r".to_owned()) } else { Err(Error::NoRoute) };
+            assert_eq!(named(&policy, &request("GET", authority, "/")), expected, "{pattern} {authority}");
+        }
+    }
+
+    #[test]
+    fn no_pattern_of_a_host_takes_what_is_no_host_name() {
+        for authority in [
+            "",
+            "u@api.example",
+            "u:p@api.example",
+            "u:1@api.example",
+            "api.example:80:80",
+            "api.example:x",
+            "a b",
+            ".",
+            "a..b",
+            "*",
+            "münchen",
+            "u@[::1]",
+        ] {
+            let request = request("GET", authority, "/");
+            assert_eq!(named(&policy(vec![route("r", "**", &[], &[])]), &request), Err(Error::NoRoute), "{authority}");
+            assert_eq!(named(&policy(vec![route("r", "", &[], &[])]), &request), Ok("r".to_owned()), "{authority}");
+        }
+    }
+
+    #[test]
+    fn the_first_route_that_matches_decides_and_none_is_no_route() {
+        let policy = policy(vec![
+            route("one", "", &["GET"], &["/x/one"]),
+            route("tenant", "{t}.example", &["GET"], &["/x/*"]),
+            route("get", "", &["GET"], &["/x/**"]),
+            route("post", "", &["POST", "PUT"], &["/x/**"]),
+        ]);
+        for (method, authority, path, expected) in [
+            ("GET", "a.example", "/x/one", Ok("one")),
+            ("GET", "a.example", "/x/one/", Ok("one")),
+            ("GET", "a.example", "/x/two", Ok("tenant")),
+            ("GET", "a.b.example", "/x/two", Ok("get")),
+            ("PUT", "a.example", "/x/one", Ok("post")),
+            ("POST", "a.example", "/x", Ok("post")),
+            ("HEAD", "a.example", "/x/one", Err(Error::NoRoute)),
+            ("OPTIONS", "a.example", "/x/one", Err(Error::NoRoute)),
+            ("get", "a.example", "/x/one", Err(Error::NoRoute)),
+            ("GET", "a.example", "/X/one", Err(Error::NoRoute)),
+            ("GET", "a.example", "/x//one", Err(Error::NoRoute)),
+            ("GET", "a.example", "/x/o%2Fne", Err(Error::NoRoute)),
+            ("GET", "a.example", "/x/one;a", Err(Error::NoRoute)),
+            ("GET", "a.example", "/x/../one", Err(Error::AmbiguousPath)),
+            ("GET", "a.example", "/x/%2e%2e/one", Err(Error::AmbiguousPath)),
+            ("GET", "a.example", "*", Err(Error::AmbiguousPath)),
+        ] {
+            let request = request(method, authority, path);
+            assert_eq!(named(&policy, &request), expected.map(str::to_owned), "{method} {authority} {path}");
+        }
+    }
+
+    #[test]
+    fn an_odd_path_is_taken_by_no_route_not_even_one_of_any_path() {
+        let any = policy(vec![route("any", "", &[], &[])]);
+        for path in ["//", "/a//b", "/a%2fb", "/a;b", "/%ff"] {
+            assert_eq!(named(&any, &request("GET", "a", path)), Err(Error::NoRoute), "{path}");
+        }
+        assert_eq!(named(&any, &request("GET", "a", "/a/b")), Ok("any".to_owned()));
+    }
+
+    #[test]
+    fn what_is_bound_is_the_segment_decoded_once_of_the_pattern_that_matched() {
+        let policy = policy(vec![route("r", "{tenant}.example", &[], &["/{a}/{x}/one", "/{b}/two"])]);
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        for (authority, path, bound) in [
+            ("ACME.example:80", "/1/2/one", vec![pair("tenant", "acme"), pair("a", "1"), pair("x", "2")]),
+            ("acme.example", "/1/two", vec![pair("tenant", "acme"), pair("b", "1")]),
+            ("acme.example", "/%61/two", vec![pair("tenant", "acme"), pair("b", "a")]),
+            ("acme.example", "/%2561/two", vec![pair("tenant", "acme"), pair("b", "%61")]),
+            ("acme.example", "/a%20B/two?c", vec![pair("tenant", "acme"), pair("b", "a B")]),
+        ] {
+            assert_eq!(
+                taken(&policy, &request("GET", authority, path)),
+                Ok(("r".to_owned(), bound)),
+                "{authority} {path}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_policy_that_the_envoy_route_names_is_judged_by_its_own_entries_only() {
+        let with =
+            |name: &str, envoy: &str| Route { envoy_routes: vec![envoy.to_owned()], ..route(name, "", &[], &[]) };
+        let policy = policy(vec![with("one", "p"), with("two", "q"), route("rest", "", &[], &[])]);
+        assert!(policy.uses_envoy_route());
+        let told = |name: Option<&str>, metadata: Option<&str>| {
+            let octets = |text: &str| text.as_bytes().to_vec();
+            let mut request = request("GET", "a", "/");
+            request.envoy_route = Some(EnvoyRoute { name: name.map(octets), policy: metadata.map(octets) });
+            named(&policy, &request)
+        };
+        for (name, metadata, expected) in [
+            (None, None, Ok("rest")),
+            (Some("p"), None, Ok("one")),
+            (Some("q"), None, Ok("two")),
+            (Some("other"), None, Ok("rest")),
+            (None, Some("q"), Ok("two")),
+            (Some("p"), Some("q"), Ok("two")),
+            (Some("p"), Some("typo"), Err(Error::UnknownPolicy)),
+            (Some("p"), Some(""), Err(Error::UnknownPolicy)),
+            (None, Some("P"), Err(Error::UnknownPolicy)),
+        ] {
+            assert_eq!(told(name, metadata), expected.map(str::to_owned), "{name:?} {metadata:?}");
+        }
+        assert_eq!(named(&policy, &request("GET", "a", "/")), Ok("rest".to_owned()), "a proxy that tells no route");
+    }
+
+    #[test]
+    fn a_named_policy_whose_entries_do_not_match_is_no_route() {
+        let get = Route { envoy_routes: vec!["p".to_owned()], ..route("get", "", &["GET"], &[]) };
+        let policy = policy(vec![get, route("rest", "", &[], &[])]);
+        let mut request = request("POST", "a", "/");
+        request.envoy_route = Some(EnvoyRoute { name: None, policy: Some(b"p".to_vec()) });
+        assert_eq!(named(&policy, &request), Err(Error::NoRoute));
+    }
+
+    #[test]
+    fn a_route_reads_a_token_where_some_rule_wants_one_and_needs_it_where_all_do() {
+        let none = || Rule { without_token: true, ..Rule::default() };
+        for (allow, reads, needs) in [
+            (Allow::Public, false, false),
+            (Allow::Authenticated, true, true),
+            (Allow::Rules(vec![Rule::default()]), true, true),
+            (Allow::Rules(vec![none(), Rule::default()]), true, false),
+            (Allow::Rules(vec![none(), none()]), false, false),
+        ] {
+            let route = Route { allow, ..route("r", "", &[], &[]) };
+            assert_eq!((route.reads_token(), route.needs_token()), (reads, needs), "{:?}", route.allow);
+        }
+    }
+}

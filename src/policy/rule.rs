@@ -203,3 +203,154 @@ impl SpiffePattern {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::route::Allow;
+    use super::super::tests::{
+        Answers, DOES_NOT, HOLDS, UNKNOWN, certificate, decision, route_of, sender_of, three_places, trusting,
+    };
+    use super::super::{Error, Policy};
+    use super::*;
+
+    fn spiffe(pattern: &str) -> CertificateTest {
+        CertificateTest { spiffe_id: vec![SpiffePattern::parse(pattern).unwrap()], ..CertificateTest::default() }
+    }
+
+    fn rule(test: CertificateTest) -> Rule {
+        Rule { certificate: Some(test), ..Rule::default() }
+    }
+
+    fn leaf(uris: &[&str], dns: &[&str]) -> Leaf {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Leaf { uris: owned(uris), dns: owned(dns), ..Leaf::default() }
+    }
+
+    fn of(test: CertificateTest, shown: Option<Leaf>) -> Answers {
+        three_places(&rule(test), &sender_of(0, r#"{"client_id": "n26"}"#), Some(&certificate(shown)))
+    }
+
+    #[test]
+    fn a_spiffe_id_counts_in_a_certificate_of_one_uri_and_a_listed_trust_domain() {
+        let id = "spiffe://bank.example/ns/treasury/sa/ledger";
+        for (uris, expected) in [
+            ([id].as_slice(), HOLDS),
+            (&["spiffe://BANK.example/ns/treasury/sa/ledger"], HOLDS),
+            (&["spiffe://bank.example/ns/Treasury/sa/ledger"], DOES_NOT),
+            (&["spiffe://bank.example/ns/treasury/sa/ledger/x"], DOES_NOT),
+            (&["spiffe://shop.example/ns/treasury/sa/ledger"], DOES_NOT),
+            (&["spiffe://bank.example/ns/treasury/sa/"], DOES_NOT),
+            (&["https://bank.example/ns/treasury/sa/ledger"], DOES_NOT),
+            (&[], DOES_NOT),
+            (&[id, "urn:x"], DOES_NOT),
+            (&["urn:x", id], DOES_NOT),
+            (&[id, id], DOES_NOT),
+        ] {
+            let pattern = "spiffe://bank.example/ns/treasury/sa/*";
+            assert_eq!(of(spiffe(pattern), Some(leaf(uris, &["any.example", "other.example"]))), expected, "{uris:?}");
+        }
+        let unlisted = spiffe("spiffe://shop.example/**");
+        assert_eq!(of(unlisted, Some(leaf(&["spiffe://shop.example/x"], &[]))), DOES_NOT);
+    }
+
+    #[test]
+    fn a_certificate_that_may_sign_others_has_no_spiffe_id() {
+        let signing = Leaf { may_sign: true, ..leaf(&["spiffe://bank.example/x"], &["a.example"]) };
+        assert_eq!(of(spiffe("spiffe://bank.example/x"), Some(signing.clone())), DOES_NOT);
+        let dns =
+            CertificateTest { san_dns: vec![DnsPattern::parse("a.example").unwrap()], ..CertificateTest::default() };
+        assert_eq!(of(dns, Some(signing)), HOLDS);
+    }
+
+    #[test]
+    fn names_that_the_proxy_can_not_give_count_against_the_caller_and_a_digest_is_enough_by_itself() {
+        let dns =
+            || CertificateTest { san_dns: vec![DnsPattern::parse("*.example").unwrap()], ..CertificateTest::default() };
+        let uri = || CertificateTest { san_uri: vec![Operand::parse("urn:x").unwrap()], ..CertificateTest::default() };
+        let digest =
+            |octet: u8| CertificateTest { sha256: vec![CertificateDigest([octet; 32])], ..CertificateTest::default() };
+        for (test, unread, read) in [
+            (spiffe("spiffe://bank.example/**"), UNKNOWN, DOES_NOT),
+            (dns(), UNKNOWN, HOLDS),
+            (uri(), UNKNOWN, HOLDS),
+            (digest(7), HOLDS, HOLDS),
+            (digest(8), DOES_NOT, DOES_NOT),
+            (CertificateTest { sha256: digest(7).sha256, ..dns() }, UNKNOWN, HOLDS),
+            (CertificateTest { sha256: digest(8).sha256, ..dns() }, DOES_NOT, DOES_NOT),
+        ] {
+            assert_eq!(of(test.clone(), None), unread, "{test:?}");
+            assert_eq!(of(test.clone(), Some(leaf(&["urn:x"], &["b.c", "a.example"]))), read, "{test:?}");
+            let nobody = three_places(&rule(test), &sender_of(0, r#"{"client_id": "n26"}"#), None);
+            assert_eq!(nobody, DOES_NOT, "no certificate");
+        }
+    }
+
+    #[test]
+    fn names_count_only_where_the_chain_was_verified() {
+        let told = |trust: Trust, test: CertificateTest| {
+            let rule = Rule { without_token: true, ..rule(test) };
+            let policy = Policy::new(vec![route_of("/{x}", Allow::Rules(vec![rule]))], Roles::default(), vec![], trust);
+            decision(&policy, "/b", None, Some(&certificate(Some(leaf(&["spiffe://bank.example/x"], &["a.example"])))))
+        };
+        let unverified = || Trust { chain_verified: false, ..trusting("bank.example") };
+        let dns =
+            || CertificateTest { san_dns: vec![DnsPattern::parse("a.example").unwrap()], ..CertificateTest::default() };
+        let digest = || CertificateTest { sha256: vec![CertificateDigest([7; 32])], ..CertificateTest::default() };
+        let id = || spiffe("spiffe://bank.example/x");
+        for (test, verified, not_verified) in [
+            (id as fn() -> CertificateTest, Ok(()), Err(Error::NoRule)),
+            (dns, Ok(()), Err(Error::NoRule)),
+            (digest, Ok(()), Ok(())),
+        ] {
+            assert_eq!(told(trusting("bank.example"), test()), verified);
+            assert_eq!(told(unverified(), test()), not_verified);
+        }
+        assert_eq!(told(trusting("shop.example"), id()), Err(Error::NoRule), "another trust domain's CA");
+    }
+
+    #[test]
+    fn a_reference_in_a_certificate_stands_for_one_whole_segment_or_text() {
+        let uri =
+            |text: &str| CertificateTest { san_uri: vec![Operand::parse(text).unwrap()], ..CertificateTest::default() };
+        let by_path = || spiffe("spiffe://bank.example/ns/{x}/sa/booking");
+        let by_claim = || spiffe("spiffe://bank.example/ns/{/ns}/sa/booking");
+        let token = |ns: &str| format!(r#"{{"client_id": "n26", "ns": {ns}}}"#);
+        let id = |ns: &str| format!("spiffe://bank.example/ns/{ns}/sa/booking");
+        for (test, shown, ns, expected) in [
+            (by_path(), id("b"), "1", HOLDS),
+            (by_path(), id("c"), "1", DOES_NOT),
+            (by_path(), id("B"), "1", DOES_NOT),
+            (by_claim(), id("treasury"), r#""treasury""#, HOLDS),
+            (by_claim(), id("treasury"), r#""other""#, DOES_NOT),
+            (by_claim(), id("treasury"), r#""*""#, DOES_NOT),
+            (by_claim(), "spiffe://bank.example/ns/a/b/sa/booking".to_owned(), r#""a/b""#, DOES_NOT),
+            (by_claim(), id("treasury"), r#"["treasury"]"#, UNKNOWN),
+            (uri("urn:{/ns}:x"), "urn:a:x".to_owned(), r#""a""#, HOLDS),
+            (uri("urn:{/ns}:x"), "urn:a:x".to_owned(), r#""b""#, DOES_NOT),
+            (uri("urn:{/ns}:x"), "urn:a:x".to_owned(), "7", UNKNOWN),
+        ] {
+            let shown = certificate(Some(leaf(&[&shown], &[])));
+            assert_eq!(
+                three_places(&rule(test.clone()), &sender_of(0, &token(ns)), Some(&shown)),
+                expected,
+                "{test:?} {ns}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_a_condition_at_or_below_act_speaks_of_the_actor() {
+        for (place, expected) in [
+            ("/act", true),
+            ("/act/sub", true),
+            ("/act/act/sub", true),
+            ("/actor", false),
+            ("/sub", false),
+            ("/x/act", false),
+            ("/act~1sub", false),
+        ] {
+            let claims = vec![(Pointer::parse(place).unwrap(), ClaimTest::Present)];
+            assert_eq!(Rule { claims, ..Rule::default() }.names_actor(), expected, "{place}");
+        }
+    }
+}
