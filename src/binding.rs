@@ -80,7 +80,7 @@ pub fn confirm(
 /// Refuses a certificate outside its dates (an open or resumed connection outlives them) or whose dates are unknown.
 pub fn verify_dates(certificate: &PeerCertificate, unchecked_validity: bool, now: UnixTime) -> Result<(), Error> {
     match &certificate.leaf {
-        Some(leaf) if leaf.is_valid_at(now) => Ok(()),
+        Some(leaf) if leaf.lasts_at(now) => Ok(()),
         Some(_) => Err(Error::CertificateExpired),
         None if unchecked_validity => Ok(()),
         None => Err(Error::UncheckedValidity),
@@ -108,7 +108,7 @@ mod tests {
         PeerCertificate { digest: CertificateDigest([octet; 32]), leaf: None }
     }
 
-    fn outcome(
+    fn confirmed(
         confirmation: Confirmation,
         shown: Option<&PeerCertificate>,
         requirement: Requirement,
@@ -120,9 +120,9 @@ mod tests {
     fn a_bound_token_is_held_to_its_binding_whatever_the_route_says() {
         let bound = Confirmation { certificate: Some(CertificateDigest([1; 32])), key: None };
         for requirement in [Requirement::Certificate, Requirement::WhenBound] {
-            assert_eq!(outcome(bound, Some(&certificate(1)), requirement), Ok(Means::Certificate));
-            assert_eq!(outcome(bound, Some(&certificate(2)), requirement), Err(Error::OtherCertificate));
-            assert_eq!(outcome(bound, None, requirement), Err(Error::NoCertificate));
+            assert_eq!(confirmed(bound, Some(&certificate(1)), requirement), Ok(Means::Certificate));
+            assert_eq!(confirmed(bound, Some(&certificate(2)), requirement), Err(Error::OtherCertificate));
+            assert_eq!(confirmed(bound, None, requirement), Err(Error::NoCertificate));
         }
     }
 
@@ -133,16 +133,16 @@ mod tests {
             let mut digest = [1; 32];
             digest[bit / 8] ^= 1 << (bit % 8);
             let shown = PeerCertificate { digest: CertificateDigest(digest), leaf: None };
-            assert_eq!(outcome(bound, Some(&shown), Requirement::Certificate), Err(Error::OtherCertificate), "{bit}");
+            assert_eq!(confirmed(bound, Some(&shown), Requirement::Certificate), Err(Error::OtherCertificate), "{bit}");
         }
     }
 
     #[test]
     fn an_unbound_token_passes_only_where_the_route_says_when_bound() {
         let unbound = Confirmation::default();
-        assert_eq!(outcome(unbound, Some(&certificate(1)), Requirement::Certificate), Err(Error::Unbound));
-        assert_eq!(outcome(unbound, Some(&certificate(1)), Requirement::WhenBound), Ok(Means::Bearer));
-        assert_eq!(outcome(unbound, None, Requirement::WhenBound), Ok(Means::Bearer));
+        assert_eq!(confirmed(unbound, Some(&certificate(1)), Requirement::Certificate), Err(Error::Unbound));
+        assert_eq!(confirmed(unbound, Some(&certificate(1)), Requirement::WhenBound), Ok(Means::Bearer));
+        assert_eq!(confirmed(unbound, None, Requirement::WhenBound), Ok(Means::Bearer));
     }
 
     #[test]
@@ -153,7 +153,7 @@ mod tests {
             Confirmation { certificate: digest, key: Some([9; 32]) },
         ] {
             for requirement in [Requirement::Certificate, Requirement::WhenBound] {
-                assert_eq!(outcome(bound, Some(&certificate(1)), requirement), Err(Error::BearerDowngrade));
+                assert_eq!(confirmed(bound, Some(&certificate(1)), requirement), Err(Error::BearerDowngrade));
             }
         }
     }

@@ -192,6 +192,11 @@ impl<W: PartialEq, S> Waiting<W, S> {
         flight.waiters.into_iter().map(|(waiter, state, _)| (waiter, state)).collect()
     }
 
+    /// Whether a request waits for something.
+    pub fn holds(&self, waiter: &W) -> bool {
+        self.flights.values().any(|flight| flight.waiters.iter().any(|(other, _, _)| other == waiter))
+    }
+
     /// Forgets a request that has gone. Its callout goes on: others may wait, and the answer is remembered.
     pub fn forget(&mut self, waiter: &W) {
         for flight in self.flights.values_mut() {
@@ -263,7 +268,9 @@ mod tests {
     fn a_request_that_has_gone_is_not_woken_and_its_question_stays() {
         let mut waiting = waiting();
         waiting.wait(about("a"), 1, "gone", 60, ANN.into()).unwrap();
+        assert!(waiting.holds(&1));
         waiting.forget(&1);
+        assert!(!waiting.holds(&1));
         assert_eq!(waiting.wait(about("a"), 2, "here", 60, ANN.into()), Ok(()), "its place is free");
         assert_eq!(sent(&mut waiting), 1);
         assert_eq!(waiting.settle(&about("a").id), [(2, "here")]);

@@ -84,7 +84,8 @@ impl Presented {
         let scheme_ends = field.iter().position(|byte| *byte == b' ').unwrap_or(field.len());
         let (scheme, rest) = field.split_at_checked(scheme_ends).unwrap_or((field, b""));
         let scheme = Scheme::parse(scheme).ok_or(Error::OtherScheme)?;
-        let token = rest.trim_ascii_start();
+        let blanks = rest.iter().take_while(|byte| **byte == b' ').count();
+        let token = rest.get(blanks..).unwrap_or_default();
         if token.is_empty() {
             return Err(Error::NoToken);
         }
@@ -182,6 +183,7 @@ mod tests {
             (&["Bearer a", "Bearer a"], Error::SeveralTokens),
             (&["Bearer a", "Basic b"], Error::SeveralTokens),
             (&["Bearer a b"], Error::NotToken68),
+            (&["Bearer \ta"], Error::NotToken68),
             (&["Bearer a=b"], Error::NotToken68),
             (&["Bearer =="], Error::NotToken68),
             (&["Bearer aé"], Error::NotToken68),

@@ -25,7 +25,7 @@ use crate::time::UnixTime;
 use crate::token::introspection::{Introspected, MAX_OPAQUE, Unusable};
 use crate::token::jwt::{Form, UnverifiedJwt};
 use crate::token::memory::{self, Memory};
-use crate::token::{Audiences, Error as TokenError, Issuer, Vouched};
+use crate::token::{Error as TokenError, Issuer, Vouched};
 
 /// Everything that one configuration enforces, and all that is learned under it on this worker.
 pub struct Enforcer {
@@ -201,14 +201,23 @@ impl Enforcer {
                 match &read {
                     Ok(Ok(token)) => {
                         let times = (settings.good_until(token, now), settings.stale_until(token, now));
-                        self.memory.remember_good(id.clone(), Rc::clone(token), times, size);
+                        self.memory.remember_good(id.clone(), Rc::clone(token), times, size, now);
                     }
+                    // In a moment it may be good.
+                    Ok(Err(TokenError::NotYetValid)) => {}
                     Ok(Err(error)) => self.memory.remember_bad(id.clone(), *error, settings.cache, now),
                     Err(_) => {}
                 }
                 Settled::Introspection(read)
             }
             _ => Settled::Crowded,
+        }
+    }
+
+    /// Takes back a question that will not be asked.
+    fn withdraw(&mut self, id: &CalloutId) {
+        if let (Question::KeySet, Some(Some(keys))) = (id.service.question, self.keys.get_mut(id.service.issuer.0)) {
+            keys.withdraw();
         }
     }
 }
@@ -283,17 +292,20 @@ fn present(request: &Request, route: &Route) -> Result<Option<Presented>, creden
 impl Enforcer {
     fn proceed(&mut self, mut waiting: Suspended, settled: Option<&Settled>, now: UnixTime) -> Step {
         let looked = self.look_up(&waiting, settled, now);
-        let outcome = match looked {
+        let confirmed = match looked {
             Ok(Looked::Ask(callout)) if waiting.asked < MAX_ASKED => {
                 waiting.asked += 1;
                 return Step::Ask(callout, waiting);
             }
-            Ok(Looked::Ask(callout)) => Err(unavailable(callout.id.service.question).into()),
+            Ok(Looked::Ask(callout)) => {
+                self.withdraw(&callout.id);
+                Err(unavailable(callout.id.service.question).into())
+            }
             Ok(Looked::Up(token)) => self.confirm(&waiting, token, now),
             Err(denial) => Err((denial, None)),
         };
         let Suspended { request, matched, presented, certificate, .. } = waiting;
-        Step::Done(match outcome {
+        Step::Done(match confirmed {
             Ok(sender) => self.decide(&request, &matched, Ok(certificate), Some(sender), Some(&presented.token)),
             Err((denial, token)) => Err(self.refuse(denial, Some(&matched), Some(&presented.token), token.as_ref())),
         })
@@ -308,8 +320,8 @@ impl Enforcer {
         let route = waiting.matched.route();
         let of_token = Some(Rc::clone(&token));
         let issuer = self.issuers.get(token.issuer().0).ok_or((TokenError::Issuer.into(), None))?;
-        let wanted = route.audiences.clone().map_or_else(|| issuer.audiences.clone(), Audiences::OneOf);
-        let good = token.verify_time(issuer, now).and_then(|()| token.verify_audience(&wanted));
+        let wanted = route.audiences.as_ref().unwrap_or(&issuer.audiences);
+        let good = token.verify_time(issuer, now).and_then(|()| token.verify_audience(wanted));
         good.map_err(|error| (Denial::from(error), of_token.clone()))?;
         binding::confirm(token, waiting.certificate.as_ref(), route.binding).map_err(|error| (error.into(), of_token))
     }
@@ -444,6 +456,8 @@ impl Enforcer {
         let caller = Caller { route, sender: known, certificate, spiffe_id };
         let reason = match sender.map(ConfirmedSender::means) {
             Some(binding::Means::Bearer) => "granted.unbound",
+            // Only where the operator takes certificates whose dates can't be read.
+            _ if certificate.is_some_and(|certificate| certificate.leaf.is_none()) => "granted.unchecked_validity",
             Some(binding::Means::Certificate) | None => "granted",
         };
         let mut report = self.report("permit", reason, Some(matched), presented, sender.map(ConfirmedSender::token));
@@ -531,7 +545,8 @@ impl Report {
 impl Suspended {
     /// Bytes held while it waits.
     pub fn size(&self) -> usize {
-        self.request.size()
+        // The token stands there again, and once more in what is asked.
+        self.request.size() + 3 * self.presented.token.as_str().len()
     }
 
     /// The digest of the caller's certificate, by which its callouts are counted.

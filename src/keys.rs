@@ -38,7 +38,6 @@ pub struct Keys {
 struct Held {
     set: Rc<JwkSet>,
     fetched: UnixTime,
-    body: Vec<u8>,
 }
 
 /// The last fetch brought nothing.
@@ -53,6 +52,8 @@ struct Failing {
 struct Bucket {
     fetches: u32,
     filled: UnixTime,
+    /// The fetch under way was paid for.
+    paid: bool,
 }
 
 const BURST: u32 = 3;
@@ -104,7 +105,7 @@ impl fmt::Display for Failure {
 
 impl Keys {
     pub fn new(settings: Settings) -> Self {
-        let bucket = Bucket { fetches: BURST, filled: UnixTime::new(0) };
+        let bucket = Bucket { fetches: BURST, filled: UnixTime::new(0), paid: false };
         Self { settings, held: None, failing: None, bucket, under_way: false, used: false }
     }
 
@@ -150,6 +151,11 @@ impl Keys {
         if self.under_way || self.bucket.take(now) { self.ask(service) } else { Found::NoSuchKey }
     }
 
+    /// The question that was to be asked is not: the journey had asked too often.
+    pub fn withdraw(&mut self) {
+        self.under_way = false;
+    }
+
     /// The refresh that nobody waits for: the first one of a worker, one before a used set grows old, retries after failures.
     pub fn due(&mut self, now: UnixTime) -> Option<Callout> {
         let Settings::Fetched { service, refresh, .. } = &self.settings else { return None };
@@ -175,17 +181,19 @@ impl Keys {
             Answer::None(_) => return self.fail(Failure::NoAnswer, now),
         };
         let Ok((set, skipped)) = JwkSet::parse(&body) else { return self.fail(Failure::NotAKeySet, now) };
-        if self.held.as_ref().is_some_and(|held| held.body != body) {
+        if self.held.as_ref().is_some_and(|held| *held.set != set) {
             self.bucket.give_back();
         }
+        self.bucket.paid = false;
         let keys = set.keys.len();
-        self.held = Some(Held { set: Rc::new(set), fetched: now, body });
+        self.held = Some(Held { set: Rc::new(set), fetched: now });
         self.failing = None;
         self.used = false;
         Fetched::Set { keys, skipped }
     }
 
     fn fail(&mut self, failure: Failure, now: UnixTime) -> Fetched {
+        self.bucket.paid = false;
         let times = self.failing.map_or(0, |failing| failing.times).saturating_add(1);
         let delay = match times {
             1 => 1,
@@ -214,11 +222,15 @@ impl Bucket {
         }
         let may = self.fetches > 0;
         self.fetches = self.fetches.saturating_sub(1);
+        self.paid = may;
         may
     }
 
+    /// A fetch that changed the set costs nothing.
     fn give_back(&mut self) {
-        self.fetches = self.fetches.saturating_add(1).min(BURST);
+        if self.paid {
+            self.fetches = self.fetches.saturating_add(1).min(BURST);
+        }
     }
 }
 
@@ -305,6 +317,20 @@ mod tests {
         keys.settle(set_of(&["a", "b"]), later(5));
         assert_eq!(find(&mut keys, "b", true, later(5)), "set");
         assert_eq!(find(&mut keys, "d", false, later(5)), "ask", "a fetch that changed the set cost nothing");
+    }
+
+    #[test]
+    fn a_server_that_never_says_the_same_twice_is_not_asked_without_end() {
+        let mut keys = keys();
+        keys.settle(set_of(&["a"]), T);
+        for number in 0..3 {
+            assert_eq!(find(&mut keys, "b", false, T), "ask");
+            let blanks = " ".repeat(number);
+            let Answer::Response(Response { body, .. }) = set_of(&["a"]) else { panic!("an answer") };
+            let body = [blanks.as_bytes(), &body].concat();
+            keys.settle(Answer::Response(Response { status: 200, body }), T);
+        }
+        assert_eq!(find(&mut keys, "b", false, T), "no such key");
     }
 
     #[test]

@@ -239,7 +239,7 @@ impl Loading<'_> {
             allow: compiled,
             issuers,
             introspects: first,
-            audiences: written.audiences.clone(),
+            audiences: written.audiences.clone().map(Audiences::OneOf),
             scopes: written.scopes.clone(),
             binding: effective.binding.unwrap_or(Requirement::Certificate),
             allows_plaintext: effective.danger_allow_plaintext.unwrap_or(false),

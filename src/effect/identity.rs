@@ -3,6 +3,7 @@
 use crate::binding::{ConfirmedSender, Means};
 use crate::facts::Request;
 use crate::facts::peer::PeerCertificate;
+use crate::jose::base64url;
 use crate::jose::json::Value;
 use crate::policy::route::Route;
 use crate::token::{Issuer, VerifiedToken};
@@ -87,7 +88,7 @@ impl Caller<'_> {
             Fact::Subject => token()?.subject().map(visible),
             Fact::Issuer => self.sender.map(|(_, issuer)| visible(&issuer.identifier)),
             Fact::Roles => token().map(|token| list(token.roles().iter().map(String::as_str))),
-            Fact::Scopes => token().map(|token| list(token.scopes().iter().map(String::as_str))),
+            Fact::Scopes => Some(list(token()?.scopes()?.iter().map(String::as_str))),
             Fact::Binding => self.sender.map(|(sender, _)| sender.means().name().to_owned()),
             Fact::Route => Some(self.route.name.clone()),
             Fact::SpiffeId => self.spiffe_id.map(visible),
@@ -110,16 +111,17 @@ pub fn binding_name(means: Option<Means>) -> &'static str {
     means.map_or("none", Means::name)
 }
 
-/// Text, numbers and booleans as text, lists of text joined by commas; nothing else is told.
+/// Text, numbers and booleans as text, lists joined by commas, objects as base64url of their JSON.
 fn text(value: &Value) -> Option<String> {
     match value {
+        Value::Null => None,
         Value::String(text) => Some(visible(text)),
-        Value::Integer(number) => Some(number.to_string()),
-        Value::Bool(truth) => Some(truth.to_string()),
+        Value::Bool(_) | Value::Integer(_) | Value::Float(_) => Some(value.to_string()),
         Value::Array(values) => {
-            values.iter().map(Value::as_str).collect::<Option<Vec<_>>>().map(|texts| list(texts.into_iter()))
+            let members: Vec<String> = values.iter().filter_map(text).collect();
+            Some(members.iter().map(|member| member.replace(',', "%2C")).collect::<Vec<_>>().join(","))
         }
-        Value::Null | Value::Float(_) | Value::Object(_) => None,
+        Value::Object(_) => Some(base64url::encode(value.to_string())),
     }
 }
 
@@ -148,6 +150,23 @@ mod tests {
     fn what_is_told_can_neither_split_a_line_nor_grow_a_member() {
         assert_eq!(visible("ann\r\nx: y%é"), "ann%0D%0Ax:%20y%25%C3%A9");
         assert_eq!(list(["user,admin", "clerk"].into_iter()), "user%2Cadmin,clerk");
+    }
+
+    #[test]
+    fn claims_of_every_type_are_told() {
+        use crate::jose::json::{Limits, parse};
+        for (claim, told) in [
+            ("null", None),
+            (r#""a,b""#, Some("a,b")),
+            ("5", Some("5")),
+            ("1.5", Some("1.5")),
+            ("true", Some("true")),
+            (r#"["a,b", 5, null, "c d"]"#, Some("a%2Cb,5,c%20d")),
+            (r#"{"a": [1, "x\n"]}"#, Some("eyJhIjpbMSwieFxuIl19")),
+        ] {
+            let value = parse(claim.as_bytes(), Limits::TOKEN).unwrap();
+            assert_eq!(text(&value).as_deref(), told, "{claim}");
+        }
     }
 
     #[test]

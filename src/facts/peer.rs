@@ -43,8 +43,6 @@ pub struct Leaf {
     /// Subject alternative names, each as it stands in the certificate.
     pub uris: Vec<String>,
     pub dns: Vec<String>,
-    /// Attributes of the subject: dotted OID, and the value as text.
-    pub subject: Vec<(String, String)>,
     /// Whether it may sign: `cA`, `keyCertSign` or `cRLSign`. Such a certificate is no X.509-SVID.
     pub may_sign: bool,
 }
@@ -134,11 +132,6 @@ impl Leaf {
             not_after: certificate.validity().not_after.timestamp(),
             ..Self::default()
         };
-        for attribute in certificate.subject().iter_attributes() {
-            if let Ok(value) = attribute.as_str() {
-                leaf.subject.push((attribute.attr_type().to_id_string(), value.to_owned()));
-            }
-        }
         for extension in certificate.extensions() {
             leaf.read_extension(extension.parsed_extension())?;
         }
@@ -168,7 +161,7 @@ impl Leaf {
     }
 
     /// Whether `now` lies within its dates, both included.
-    pub fn is_valid_at(&self, now: UnixTime) -> bool {
+    pub fn lasts_at(&self, now: UnixTime) -> bool {
         let now = i64::try_from(now.seconds()).unwrap_or(i64::MAX);
         self.not_before <= now && now <= self.not_after
     }
@@ -270,7 +263,6 @@ bUlJSGQgjwD5vaUaKlLR50Q2DmFfQj1L+SY=
         for pem in [PEM, &encoded, &PEM.replace('\n', "\r\n"), PEM.trim_end()] {
             let leaf = Leaf::from_pem(pem.as_bytes(), digest()).unwrap();
             assert_eq!((leaf.not_before, leaf.not_after), (1_539_866_229, 1_651_495_029));
-            assert_eq!(leaf.subject, [("2.5.4.3".to_owned(), "mtls".to_owned())]);
             assert_eq!((leaf.uris.len(), leaf.dns.len(), leaf.may_sign), (0, 0, false));
         }
     }

@@ -98,11 +98,11 @@ pub fn log(level: Level, message: &str) {
     let _ = unsafe { proxy_log(level as u32, message.as_ptr(), message.len()) };
 }
 
-/// The host's clock; 1970 should it have none, at which no token is good.
+/// The host's clock; the end of time should it have none, at which every token has expired.
 pub fn now() -> UnixTime {
     let mut nanoseconds = 0;
     let status = unsafe { proxy_get_current_time_nanoseconds(&raw mut nanoseconds) };
-    UnixTime::new(if status == OK { nanoseconds / 1_000_000_000 } else { 0 })
+    UnixTime::new(if status == OK { nanoseconds / 1_000_000_000 } else { u64::MAX })
 }
 
 pub fn set_tick_period(milliseconds: u32) -> Result<(), Refused> {

@@ -99,6 +99,14 @@ impl Root {
             abi::log(Level::Warn, &format!("holdfast: configuration: {warning}"));
         }
         Metrics::show_warnings(compiled.warnings.len());
+        // Envoy gives each configuration a root context of its own. Should one be configured again all the same, nobody who
+        // waits under the old configuration is left behind.
+        if let Some(old) = self.shared.take() {
+            loop {
+                let Some(id) = old.borrow_mut().waiting.next_to_send() else { break };
+                settle(&old, &id, Answer::None(NoAnswer::NotSent));
+            }
+        }
         self.shared = Some(Rc::new(RefCell::new(State {
             enforcer: Enforcer::new(compiled.settings),
             waiting: Waiting::new(compiled.waiting),

@@ -33,6 +33,14 @@ impl Stream {
     }
 }
 
+impl Stream {
+    /// Whether the request still waits for an answer.
+    fn is_undecided(&mut self) -> bool {
+        self.waits = self.waits && self.shared.as_ref().is_some_and(|shared| shared.borrow().waiting.holds(&self.id));
+        self.waits
+    }
+}
+
 impl Context for Stream {
     fn on_done(&mut self) -> bool {
         if let (true, Some(shared)) = (self.waits, &self.shared) {
@@ -62,11 +70,23 @@ impl HttpContext for Stream {
         }
     }
 
+    /// No octet of a body goes on before the decision, even where Envoy is told not to hold it back by itself
+    /// (`allow_on_headers_stop_iteration`).
+    fn on_http_request_body(&mut self, _: usize, _: bool) -> Action {
+        if self.is_undecided() { Action::Pause } else { Action::Continue }
+    }
+
     /// Nothing in the trailers was decided on, so nothing of what only we may write goes on in them.
     fn on_http_request_trailers(&mut self, _: usize) -> Action {
-        for (name, value) in read::trailers() {
-            if identity::is_owned(&name) || identity::is_token(&name, &value) {
-                let _ = abi::remove(Map::RequestTrailers, &name);
+        if self.is_undecided() {
+            return Action::Pause;
+        }
+        let forged = read::trailers()
+            .into_iter()
+            .filter(|(name, value)| identity::is_owned(name) || identity::is_token(name, value));
+        for (name, _) in forged {
+            if abi::remove(Map::RequestTrailers, &name).is_err() {
+                return Action::Pause;
             }
         }
         Action::Continue

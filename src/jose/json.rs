@@ -174,6 +174,33 @@ impl Value {
 /// 2^53: below it a double holds every whole number exactly.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
+impl fmt::Display for Value {
+    /// As JSON without blanks.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("null"),
+            Self::Bool(truth) => truth.fmt(f),
+            Self::Integer(number) => number.fmt(f),
+            Self::Float(number) => serde_json::Value::from(*number).fmt(f),
+            Self::String(text) => serde_json::Value::from(text.as_str()).fmt(f),
+            Self::Array(values) => {
+                f.write_str("[")?;
+                for (at, value) in values.iter().enumerate() {
+                    write!(f, "{}{value}", if at > 0 { "," } else { "" })?;
+                }
+                f.write_str("]")
+            }
+            Self::Object(object) => {
+                f.write_str("{")?;
+                for (at, (name, value)) in object.iter().enumerate() {
+                    write!(f, "{}{}:{value}", if at > 0 { "," } else { "" }, serde_json::Value::from(name))?;
+                }
+                f.write_str("}")
+            }
+        }
+    }
+}
+
 impl Object {
     pub fn get(&self, name: &str) -> Option<&Value> {
         let position = self.by_name.get(self.place(name).ok()?)?;

@@ -146,7 +146,8 @@ fn decide_by(rules: &[Rule], route: &Route, facts: Facts<'_>) -> Result<(), Erro
         if !speaks || (has_actor && !rule.names_actor()) || rule.holds_but_for_scopes(facts) != Truth::True {
             continue;
         }
-        if rule.has_scopes(facts.sender) && rule::has_all(facts.sender, &route.scopes) {
+        let scopes = rule::has_all(facts.sender, &rule.scopes).and(rule::has_all(facts.sender, &route.scopes));
+        if scopes == Truth::True {
             return Ok(());
         }
         lacking.get_or_insert(rule);

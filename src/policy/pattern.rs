@@ -223,7 +223,7 @@ impl DnsPattern {
         parse_host(text, false).map(Self)
     }
 
-    /// Whether a DNS name of a certificate matches, which may itself begin with `*` and then is one piece of that text.
+    /// Whether a DNS name of a certificate matches. A wildcard in a certificate is no name of anybody.
     pub fn matches(&self, name: &str) -> bool {
         let name = name.to_ascii_lowercase();
         let pieces: Vec<&str> = name.rsplit('.').collect();

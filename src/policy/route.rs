@@ -5,6 +5,7 @@ use std::rc::Rc;
 use crate::binding::Requirement;
 use crate::callout::IssuerId;
 use crate::facts::Request;
+use crate::token::Audiences;
 
 use super::path::Path;
 use super::pattern::{HostPattern, PathPattern};
@@ -31,7 +32,7 @@ pub struct Route {
     /// Who is asked about opaque tokens.
     pub introspects: Option<IssuerId>,
     /// Instead of the issuer's.
-    pub audiences: Option<Vec<String>>,
+    pub audiences: Option<Audiences>,
     /// What every token needs.
     pub scopes: Vec<String>,
     pub binding: Requirement,

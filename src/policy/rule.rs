@@ -81,22 +81,26 @@ impl Rule {
     }
 
     pub fn holds(&self, facts: Facts<'_>) -> Truth {
-        self.holds_but_for_scopes(facts).and(self.has_scopes(facts.sender).into())
-    }
-
-    pub fn has_scopes(&self, sender: Option<&ConfirmedSender>) -> bool {
-        has_all(sender, &self.scopes)
+        self.holds_but_for_scopes(facts).and(has_all(facts.sender, &self.scopes))
     }
 
     /// Whether it has a condition on the party that acts for the subject (RFC 8693 §4.1).
     pub fn names_actor(&self) -> bool {
-        self.claims.iter().any(|(place, _)| place.as_str() == "/act" || place.as_str().starts_with("/act/"))
+        let is_below = |place: &Pointer| place.as_str() == "/act" || place.as_str().starts_with("/act/");
+        self.claims.iter().any(|(place, _)| is_below(place))
     }
 }
 
-/// Whether the token has all of these scopes.
-pub fn has_all(sender: Option<&ConfirmedSender>, scopes: &[String]) -> bool {
-    scopes.iter().all(|scope| sender.is_some_and(|sender| sender.token().scopes().contains(scope)))
+/// Whether the token has all of these scopes; unknown where its scopes can't be read.
+pub fn has_all(sender: Option<&ConfirmedSender>, scopes: &[String]) -> Truth {
+    match (scopes, sender) {
+        ([], _) => Truth::True,
+        (_, None) => Truth::False,
+        (wanted, Some(sender)) => match sender.token().scopes() {
+            Some(held) => wanted.iter().all(|scope| held.contains(scope)).into(),
+            None => Truth::Unknown,
+        },
+    }
 }
 
 impl ClaimTest {
@@ -131,22 +135,19 @@ fn members(claim: &Value) -> Option<&[Value]> {
     }
 }
 
-/// False as soon as one operand could be compared and none of them is equal; a reference to nothing leaves it unknown.
+/// True if one is equal. Else false, if one could be compared at all: an operand of another type takes nothing away from
+/// that, but a reference that stands for nothing leaves it unknown.
 fn one_of(value: &Value, operands: &[Operand], bindings: Bindings<'_>) -> Truth {
-    let mut compared = Truth::Unknown;
+    let mut otherwise = Truth::Unknown;
+    let mut dangles = false;
     for operand in operands {
         match operand.equals(value, bindings) {
             Truth::True => return Truth::True,
-            Truth::False => compared = Truth::False,
-            Truth::Unknown if operand.reference().is_some() => return one_of_others(value, operands, bindings),
-            Truth::Unknown => {}
+            Truth::False => otherwise = Truth::False,
+            Truth::Unknown => dangles |= operand.reference().is_some(),
         }
     }
-    compared
-}
-
-fn one_of_others(value: &Value, operands: &[Operand], bindings: Bindings<'_>) -> Truth {
-    Truth::any(operands.iter().map(|operand| operand.equals(value, bindings))).or(Truth::Unknown)
+    if dangles { Truth::Unknown } else { otherwise }
 }
 
 impl CertificateTest {

@@ -79,13 +79,18 @@ pub(super) fn claim<'a>(claims: &'a Value, name: &str) -> Option<&'a Value> {
     claims.as_object()?.get(name)
 }
 
-/// A text of at least one character, and of 256 octets at most.
+/// A text of at least one character, and of 256 octets at most when it is told in visible ASCII.
 fn name(value: Option<&Value>, claim: &'static str) -> Result<Option<String>, Error> {
     let Some(value) = value else { return Ok(None) };
     match value.as_str() {
-        Some(text) if !text.is_empty() && text.len() <= MAX_NAME => Ok(Some(text.to_owned())),
+        Some(text) if !text.is_empty() && told_length(text) <= MAX_NAME => Ok(Some(text.to_owned())),
         _ => Err(Error::Claim(claim)),
     }
+}
+
+/// Octets outside visible ASCII, and `%`, are told in three.
+fn told_length(text: &str) -> usize {
+    text.bytes().map(|octet| if octet.is_ascii_graphic() && octet != b'%' { 1 } else { 3 }).sum()
 }
 
 /// A date that is there must be one: a malformed date is refused, never taken as absent.
@@ -103,16 +108,21 @@ fn audiences(value: Option<&Value>) -> Result<Vec<String>, Error> {
     }
 }
 
-/// Scopes as a set. A claim of the other format grants none (checklist C43).
-fn scopes(places: &Places, claims: &Value) -> Result<Vec<String>, Error> {
-    let scopes: Vec<String> = match (places.scope.find(claims), places.scope_format) {
+/// Scopes as a set; none where they can't be read. A claim of the other format grants nothing (checklist C43), and where
+/// a rule refuses by scope it counts against the caller.
+fn scopes(places: &Places, claims: &Value) -> Result<Option<Vec<String>>, Error> {
+    let scopes = match (places.scope.find(claims), places.scope_format) {
         (Some(Value::String(scopes)), ScopeFormat::String) => {
-            scopes.split(' ').filter(|scope| !scope.is_empty()).map(str::to_owned).collect()
+            Some(scopes.split(' ').filter(|scope| !scope.is_empty()).map(str::to_owned).collect::<Vec<_>>())
         }
-        (Some(Value::Array(scopes)), ScopeFormat::Array) => texts(scopes).unwrap_or_default(),
-        _ => Vec::new(),
+        (Some(Value::Array(scopes)), ScopeFormat::Array) => texts(scopes),
+        (None, _) => Some(Vec::new()),
+        (Some(_), _) => None,
     };
-    if scopes.len() > MAX_SCOPES { Err(Error::Claim("scope")) } else { Ok(scopes) }
+    if scopes.as_ref().is_some_and(|scopes| scopes.len() > MAX_SCOPES) {
+        return Err(Error::Claim("scope"));
+    }
+    Ok(scopes)
 }
 
 /// Each place holds one role or a list of roles (checklist 24.7); the issuer may assert only its own (24.5).

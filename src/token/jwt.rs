@@ -42,7 +42,7 @@ impl Form {
 
 /// Told by the braces alone: a header that only nearly parses must not make its token an opaque one.
 fn is_object(part: &str) -> bool {
-    let decoded = base64url::decode_leniently(part).unwrap_or_default();
+    let decoded = base64url::decode_leniently(part);
     let text = decoded.trim_ascii();
     text.starts_with(b"{") && text.ends_with(b"}")
 }
@@ -95,7 +95,7 @@ impl<'a> UnverifiedJwt<'a> {
         token.verify_time(issuer, now)?;
         match issuer.profile {
             Profile::Rfc9068 => token.require_rfc9068(issuer)?,
-            Profile::Legacy => token.refuse_id_token()?,
+            Profile::Legacy => token.refuse_id_token(issuer)?,
         }
         Ok(token)
     }
@@ -127,8 +127,12 @@ impl VerifiedToken {
     }
 
     /// Where `typ` does not tell an access token, an ID token is told by what only it holds, or by its audience (checklist 3.11).
-    fn refuse_id_token(&self) -> Result<(), Error> {
+    fn refuse_id_token(&self, issuer: &Issuer) -> Result<(), Error> {
         if ["nonce", "at_hash", "c_hash", "s_hash"].iter().any(|name| claim(&self.claims, name).is_some()) {
+            return Err(Error::Type);
+        }
+        // Where no audience is looked at either, only a scope tells it (checklist 2-T).
+        if issuer.audiences == Audiences::Any && issuer.places.scope.find(&self.claims).is_none() {
             return Err(Error::Type);
         }
         match (self.audiences(), &self.client_id) {

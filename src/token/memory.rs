@@ -64,8 +64,12 @@ impl Memory {
         said: Vouched,
         (good_until, stale_until): (UnixTime, UnixTime),
         size: usize,
+        now: UnixTime,
     ) {
         self.bad.forget(&id);
+        if stale_until <= now {
+            return;
+        }
         self.good.insert(id, Entry { said: Ok(said), good_until, stale_until, size });
     }
 
@@ -73,6 +77,9 @@ impl Memory {
     pub fn remember_bad(&mut self, id: CalloutId, said: Error, cache: Duration, now: UnixTime) {
         self.good.forget(&id);
         let until = now.plus(cache.min(BAD_FOR));
+        if until <= now {
+            return;
+        }
         self.bad.insert(id, Entry { said: Err(said), good_until: until, stale_until: until, size: 0 });
     }
 }
@@ -166,7 +173,7 @@ mod tests {
     }
 
     fn good(memory: &mut Memory, token: &str) {
-        memory.remember_good(id(token), Vouched::default(), (later(30), later(60)), 100);
+        memory.remember_good(id(token), Vouched::default(), (later(30), later(60)), 100, T);
     }
 
     fn knows(memory: &mut Memory, token: &str) -> bool {
@@ -226,7 +233,7 @@ mod tests {
         }
         let held: usize = memory.good.young.iter().chain(&memory.good.old).map(|(id, entry)| weight(id, entry)).sum();
         assert!(held <= 10 * 1024, "{held}");
-        memory.remember_good(id("vast"), Vouched::default(), (later(30), later(30)), 10 * 1024);
+        memory.remember_good(id("vast"), Vouched::default(), (later(30), later(30)), 10 * 1024, T);
         assert!(!knows(&mut memory, "vast"));
     }
 

@@ -1,5 +1,6 @@
 //! A presented token into one whose issuer vouches for it: by signature (`jwt`) or by introspection.
 
+use core::fmt;
 use core::time::Duration;
 use std::rc::Rc;
 
@@ -75,14 +76,13 @@ pub enum ScopeFormat {
 }
 
 /// A token that its issuer vouches for. Facts, never a verdict: time, audience and binding are judged on every use.
-#[derive(Debug)]
 pub struct VerifiedToken {
     issuer: IssuerId,
     claims: Value,
     confirmation: Confirmation,
     client_id: Option<String>,
     subject: Option<String>,
-    scopes: Vec<String>,
+    scopes: Option<Vec<String>>,
     roles: Vec<String>,
     audiences: Vec<String>,
     not_before: Option<UnixTime>,
@@ -91,6 +91,13 @@ pub struct VerifiedToken {
 
 /// What the issuer vouches for, shared with those who remember it.
 pub type Vouched = Rc<VerifiedToken>;
+
+impl fmt::Debug for VerifiedToken {
+    /// Claims may be personal.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "VerifiedToken(of issuer {}, …)", self.issuer.0)
+    }
+}
 
 impl VerifiedToken {
     pub fn issuer(&self) -> IssuerId {
@@ -105,8 +112,9 @@ impl VerifiedToken {
         self.subject.as_deref()
     }
 
-    pub fn scopes(&self) -> &[String] {
-        &self.scopes
+    /// None where the claim is there and not of the format that the issuer uses.
+    pub fn scopes(&self) -> Option<&[String]> {
+        self.scopes.as_deref()
     }
 
     /// The roles that the token asserts and its issuer may assert; what they include is for the policy to say.
@@ -182,7 +190,7 @@ mod tests {
                 confirmation,
                 client_id: None,
                 subject: None,
-                scopes: vec![],
+                scopes: Some(vec![]),
                 roles: vec![],
                 audiences: vec![],
                 not_before: None,

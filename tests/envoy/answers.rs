@@ -127,7 +127,7 @@ fn every_answer_is_exact() {
         let mut words = line.split(' ');
         assert_eq!(words.next(), Some(status.to_string().as_str()), "{name}: {line}");
         let details = words.next().unwrap_or_default();
-        assert!(*status == 200 || details.contains(reason), "{name}: {line}");
+        assert!(*status == 200 || details == *reason, "{name}: {line}");
         let decision = if *status == 200 { "permit" } else { "deny" };
         assert_eq!((words.next(), words.next()), (Some(decision), Some(*reason)), "{name}: {line}");
         let no_store = matches!(status, 401 | 403).then_some("no-store");
@@ -230,12 +230,13 @@ fn trailers_carry_nothing_that_was_not_decided_on() {
         "POST /api/x HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\ntransfer-encoding: chunked\r\n\r\n",
         stage.token()
     );
+    let trailers =
+        "1\r\nx\r\n0\r\nclient-cert: :x:\r\nClient_Cert: :y:\r\nauthorization: Bearer other\r\nx-sum: 1\r\n\r\n";
     let mut connection = stage.envoy.client(&stage.bank).open().expect("a connection");
-    let trailers = "1\r\nx\r\n0\r\nclient-cert: :x:\r\nauthorization: Bearer other\r\n\r\n";
     connection.write(&[head.as_bytes(), trailers.as_bytes()].concat()).expect("a request");
     assert_eq!(connection.read().expect("an answer").status, 200);
-    let received = &stage.upstream.take()[0];
-    assert!(!format!("{received:?}").contains("Bearer other"));
+    let received = stage.upstream.take().remove(0);
+    assert_eq!(received.trailers, [("x-sum".to_owned(), b"1".to_vec())]);
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn a_certificate_that_ends_on_an_open_connection_binds_no_longer() {
 }
 
 #[test]
-fn a_certificate_that_nobody_verified_binds_and_names_nobody() {
+fn a_certificate_that_nobody_verified_binds_all_the_same() {
     let mut document = document();
     document["routes"][1] = json!({"name": "admin", "path": "/admin/**", "allow": "authenticated"});
     let stage = Stage::with(&document, |options| options.tls(Tls::Untrusted)).warm();

@@ -37,10 +37,16 @@ fn a_start_fetches_keys_twice_200_requests_add_none_and_an_unknown_kid_adds_one(
 
 #[test]
 fn requests_that_come_before_the_keys_wait_for_one_fetch() {
-    let stage = Stage::set(&document());
-    stage.server.fail("/jwks", Fault::Slow(Duration::from_millis(300)));
+    let stage = Stage::set(&document()).warm();
+    stage.server.fail("/jwks", Fault::Slow(Duration::from_millis(1500)));
+    // A new configuration starts with nothing.
+    let mut patient = document();
+    patient["issuers"][0]["jwks"]["timeout"] = json!("5s");
+    stage.envoy.configure(&patient).expect("a good configuration");
     assert_eq!(statuses(&at_once(&stage, 50, &stage.token())), [(200, 50)]);
-    assert_eq!(stage.server.count("/jwks"), 2);
+    assert_eq!(stage.server.count("/jwks"), 2 + 2);
+    let log = stage.envoy.log();
+    assert!(stage.reached() == 50, "{log}");
 }
 
 #[test]

@@ -95,7 +95,7 @@ fn a_certificate_known_by_its_digest_alone_needs_the_operators_word() {
         "issuers": [bank()], "peer_certificate": {"danger_unchecked_validity": true},
         "routes": [{"name": "all", "path": "/**", "allow": "authenticated"}]
     }));
-    assert_eq!(trusting.verdict(&asked), PASSES);
+    assert_eq!(trusting.verdict(&asked), (0, "granted.unchecked_validity"));
     assert_eq!(trusting.verdict(&asked.digest_only(&certificate())), (401, "binding.other_certificate"));
 }
 

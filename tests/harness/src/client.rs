@@ -160,12 +160,12 @@ impl Connection {
         let head = read_head(&mut self.stream, std::mem::take(&mut self.rest))?.ok_or_else(gone)?;
         let status = head.line[1].parse().map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "no status"))?;
         let has_body = !matches!(status, 204 | 304);
-        let (body, rest) = if has_body {
-            read_body(&mut self.stream, &head.headers, head.rest, false)?
-        } else {
-            (Vec::new(), head.rest)
-        };
-        self.rest = rest;
-        Ok(Response { status, headers: head.headers, body })
+        if !has_body {
+            self.rest = head.rest;
+            return Ok(Response { status, headers: head.headers, body: Vec::new() });
+        }
+        let read = read_body(&mut self.stream, &head.headers, head.rest)?;
+        self.rest = read.rest;
+        Ok(Response { status, headers: head.headers, body: read.body })
     }
 }

@@ -383,7 +383,12 @@ fn bootstrap(directory: &Directory, options: &Options) -> Value {
 fn compile_cluster(directory: &Directory, cluster: &Cluster) -> Value {
     let endpoint =
         json!({"address": {"socket_address": {"address": "127.0.0.1", "port_value": cluster.address.port()}}});
+    let options = json!({
+        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": {"http_protocol_options": {"enable_trailers": true}}
+    });
     let mut compiled = json!({
+        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options},
         "name": cluster.name, "type": "STATIC", "connect_timeout": "1s",
         "load_assignment": {"cluster_name": cluster.name, "endpoints": [{"lb_endpoints": [{"endpoint": endpoint}]}]}
     });
@@ -411,6 +416,7 @@ fn listeners(directory: &Directory, options: &Options, version: u32) -> Value {
     let manager = json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "test", "stream_idle_timeout": "30s", "http_filters": filters,
+        "http_protocol_options": {"enable_trailers": true},
         "route_config": {"virtual_hosts": [{
             "name": "all", "domains": ["*"], "routes": options.routes.clone().unwrap_or(everything)}]},
         "access_log": [{"name": "stdout", "typed_config": {

@@ -72,13 +72,16 @@ fn parse_head(head: &[u8], rest: Vec<u8>) -> io::Result<Head> {
     Ok(Head { line, headers, rest })
 }
 
-/// Reads the body that the fields announce; returns it and what was read beyond it.
-pub fn read_body(
-    stream: &mut impl Read,
-    headers: &Fields,
-    mut buffer: Vec<u8>,
-    to_the_end: bool,
-) -> io::Result<(Vec<u8>, Vec<u8>)> {
+/// What follows the head of a message.
+pub struct Body {
+    pub body: Vec<u8>,
+    pub trailers: Fields,
+    /// What was read beyond it.
+    pub rest: Vec<u8>,
+}
+
+/// Reads the body that the fields announce.
+pub fn read_body(stream: &mut impl Read, headers: &Fields, mut buffer: Vec<u8>) -> io::Result<Body> {
     if values(headers, "transfer-encoding").iter().any(|value| value.contains("chunked")) {
         return read_chunks(stream, buffer);
     }
@@ -86,13 +89,9 @@ pub fn read_body(
         Some(length) => {
             fill(stream, &mut buffer, length)?;
             let rest = buffer.split_off(length);
-            Ok((buffer, rest))
+            Ok(Body { body: buffer, trailers: Fields::new(), rest })
         }
-        None if to_the_end => {
-            stream.read_to_end(&mut buffer)?;
-            Ok((buffer, Vec::new()))
-        }
-        None => Ok((Vec::new(), buffer)),
+        None => Ok(Body { body: Vec::new(), trailers: Fields::new(), rest: buffer }),
     }
 }
 
@@ -107,7 +106,7 @@ fn fill(stream: &mut impl Read, buffer: &mut Vec<u8>, length: usize) -> io::Resu
     Ok(())
 }
 
-fn read_chunks(stream: &mut impl Read, mut buffer: Vec<u8>) -> io::Result<(Vec<u8>, Vec<u8>)> {
+fn read_chunks(stream: &mut impl Read, mut buffer: Vec<u8>) -> io::Result<Body> {
     let mut body = Vec::new();
     loop {
         let end = loop {
@@ -120,11 +119,14 @@ fn read_chunks(stream: &mut impl Read, mut buffer: Vec<u8>) -> io::Result<(Vec<u
         let size = String::from_utf8_lossy(&buffer[..end]).into_owned();
         let size = usize::from_str_radix(size.split(';').next().unwrap_or_default().trim(), 16);
         let size = size.map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "a chunk without a size"))?;
+        if size == 0 {
+            // The last chunk, behind which come trailers as in a head.
+            let head = read_head(stream, [b"x x x\r\n", &buffer[end + 2..]].concat())?;
+            let head = head.ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, "the trailers are cut off"))?;
+            return Ok(Body { body, trailers: head.headers, rest: head.rest });
+        }
         fill(stream, &mut buffer, end + 2 + size + 2)?;
         body.extend_from_slice(&buffer[end + 2..end + 2 + size]);
         buffer.drain(..end + 2 + size + 2);
-        if size == 0 {
-            return Ok((body, buffer));
-        }
     }
 }

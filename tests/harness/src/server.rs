@@ -15,6 +15,7 @@ pub struct Received {
     pub path: String,
     pub headers: Fields,
     pub body: Vec<u8>,
+    pub trailers: Fields,
     pub at: Instant,
 }
 
@@ -82,10 +83,17 @@ fn serve(mut stream: TcpStream, handler: &(impl Fn(Received) -> Reaction + ?Size
     let _ = stream.set_nodelay(true);
     let mut rest = Vec::new();
     while let Ok(Some(head)) = read_head(&mut stream, rest) {
-        let Ok((body, beyond)) = read_body(&mut stream, &head.headers, head.rest, false) else { return };
-        rest = beyond;
+        let Ok(read) = read_body(&mut stream, &head.headers, head.rest) else { return };
+        rest = read.rest;
         let [method, path, _] = head.line;
-        let reaction = handler(Received { method, path, headers: head.headers, body, at: Instant::now() });
+        let reaction = handler(Received {
+            method,
+            path,
+            headers: head.headers,
+            body: read.body,
+            trailers: read.trailers,
+            at: Instant::now(),
+        });
         if stopped.load(Ordering::Relaxed) || !react(&mut stream, reaction, stopped) {
             return;
         }
