@@ -233,8 +233,8 @@ impl DnsPattern {
 
 fn parse_host(text: &str, named: bool) -> Result<Pieces, Error> {
     // An IPv6 address is one piece: it has no dots that part it.
-    if text.starts_with('[') && text.ends_with(']') {
-        return Ok(Pieces { pieces: vec![Piece::Text(text.to_ascii_lowercase())], open: false });
+    if let Some(address) = ip_address(text) {
+        return Ok(Pieces { pieces: vec![Piece::Text(address)], open: false });
     }
     let allowed = |octet: char| octet.is_ascii_alphanumeric() || matches!(octet, '-' | '.' | '_' | '*' | '{' | '}');
     if let Some(octet) = text.chars().find(|octet| !allowed(*octet)) {
@@ -247,6 +247,12 @@ fn parse_host(text: &str, named: bool) -> Result<Pieces, Error> {
         }
     }
     Ok(pieces)
+}
+
+/// An IPv6 address in brackets, in its one spelling (RFC 5952).
+pub fn ip_address(text: &str) -> Option<String> {
+    let inside = text.strip_prefix('[')?.strip_suffix(']')?;
+    inside.parse::<core::net::Ipv6Addr>().ok().map(|address| format!("[{address}]"))
 }
 
 impl SpiffePattern {
