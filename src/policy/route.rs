@@ -7,7 +7,7 @@ use crate::callout::IssuerId;
 use crate::facts::Request;
 
 use super::path::Path;
-use super::pattern::{HostPattern, PathPattern, ip_address};
+use super::pattern::{HostPattern, PathPattern, ip_address, is_label};
 use super::rule::Rule;
 
 /// A route, by its place in the configuration.
@@ -108,10 +108,7 @@ fn host(authority: &[u8]) -> Option<Vec<String>> {
         return None;
     }
     let name = name.strip_suffix('.').unwrap_or(name);
-    let sound = |piece: &str| {
-        !piece.is_empty() && piece.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-    };
-    name.split('.').all(sound).then(|| name.rsplit('.').map(str::to_owned).collect())
+    name.split('.').all(is_label).then(|| name.rsplit('.').map(str::to_owned).collect())
 }
 
 fn is_port(text: &str) -> bool {
