@@ -206,6 +206,13 @@ impl PathPattern {
     }
 }
 
+impl PathPattern {
+    /// Whether it is `/**`.
+    pub fn takes_all(&self) -> bool {
+        self.0.open && self.0.pieces.is_empty()
+    }
+}
+
 impl HostPattern {
     pub fn parse(text: &str) -> Result<Self, Error> {
         parse_host(text, true).map(Self)

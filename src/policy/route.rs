@@ -201,7 +201,7 @@ impl Route {
                 && later.hosts.iter().all(|theirs| self.hosts.iter().any(|ours| ours.covers(theirs))),
         );
         let paths = every(
-            self.paths.is_empty(),
+            self.paths.is_empty() || self.paths.iter().any(PathPattern::takes_all),
             !later.paths.is_empty()
                 && later.paths.iter().all(|theirs| self.paths.iter().any(|ours| ours.covers(theirs))),
         );
@@ -421,6 +421,21 @@ mod tests {
         ] {
             let route = Route { allow, ..route("r", "", &[], &[]) };
             assert_eq!((route.reads_token(), route.needs_token()), (reads, needs), "{:?}", route.allow);
+        }
+    }
+
+    #[test]
+    fn any_path_and_two_stars_are_the_same() {
+        let (any, stars, some) =
+            (route("any", "", &[], &[]), route("stars", "", &[], &["/**"]), route("some", "", &[], &["/a/**"]));
+        for (earlier, later, expected) in [
+            (&any, &stars, true),
+            (&stars, &any, true),
+            (&stars, &some, true),
+            (&some, &any, false),
+            (&some, &stars, false),
+        ] {
+            assert_eq!(earlier.takes_all_of(later), expected, "{} before {}", earlier.name, later.name);
         }
     }
 }
