@@ -53,7 +53,7 @@ pub struct Caller<'a> {
 /// Why a request does not pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// A target that proxy and service may read in different ways.
+    /// A target, or a host where routes ask for one, that proxy and service may read in different ways.
     AmbiguousPath,
     /// No route takes it.
     NoRoute,
@@ -101,6 +101,9 @@ impl Policy {
     pub fn route(&self, request: &Request) -> Result<Matched, Error> {
         let path = Path::read(request.path()).map_err(|path::Ambiguous| Error::AmbiguousPath)?;
         let line = Line::new(request, path);
+        if !line.tells_host() && self.routes.iter().any(|route| !route.hosts.is_empty()) {
+            return Err(Error::AmbiguousPath);
+        }
         let knows = |policy: &[u8]| {
             self.routes.iter().flat_map(|route| &route.envoy_routes).any(|name| name.as_bytes() == policy)
         };

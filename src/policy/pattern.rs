@@ -7,6 +7,8 @@ use core::fmt;
 
 use crate::jose::json::{self, Pointer};
 
+use super::truth::Truth;
+
 /// What one piece stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
@@ -204,6 +206,13 @@ impl PathPattern {
     }
 }
 
+impl PathPattern {
+    /// Whether it is `/**`.
+    pub fn takes_all(&self) -> bool {
+        self.0.open && self.0.pieces.is_empty()
+    }
+}
+
 impl HostPattern {
     pub fn parse(text: &str) -> Result<Self, Error> {
         parse_host(text, true).map(Self)
@@ -223,18 +232,23 @@ impl DnsPattern {
         parse_host(text, false).map(Self)
     }
 
-    /// Whether a DNS name of a certificate matches. A wildcard in a certificate is no name of anybody.
-    pub fn matches(&self, name: &str) -> bool {
-        let name = name.to_ascii_lowercase();
-        let pieces: Vec<&str> = name.rsplit('.').collect();
-        !pieces.contains(&"*") && !pieces.contains(&"") && self.0.take(&pieces, |_, _| ())
+    /// Whether a DNS name of a certificate matches. One with `*` in it names many hosts and none, so it never permits; one
+    /// that is no name can't be compared.
+    pub fn matches(&self, name: &str) -> Truth {
+        let lower = name.to_ascii_lowercase();
+        let pieces: Vec<&str> = lower.strip_suffix('.').unwrap_or(&lower).rsplit('.').collect();
+        if !pieces.iter().all(|piece| *piece == "*" || is_label(piece)) {
+            return Truth::Unknown;
+        }
+        let matches = Truth::from(self.0.take(&pieces, |_, _| ()));
+        if pieces.contains(&"*") { matches.never_true() } else { matches }
     }
 }
 
 fn parse_host(text: &str, named: bool) -> Result<Pieces, Error> {
     // An IPv6 address is one piece: it has no dots that part it.
-    if text.starts_with('[') && text.ends_with(']') {
-        return Ok(Pieces { pieces: vec![Piece::Text(text.to_ascii_lowercase())], open: false });
+    if let Some(address) = ip_address(text) {
+        return Ok(Pieces { pieces: vec![Piece::Text(address)], open: false });
     }
     let allowed = |octet: char| octet.is_ascii_alphanumeric() || matches!(octet, '-' | '.' | '_' | '*' | '{' | '}');
     if let Some(octet) = text.chars().find(|octet| !allowed(*octet)) {
@@ -247,6 +261,17 @@ fn parse_host(text: &str, named: bool) -> Result<Pieces, Error> {
         }
     }
     Ok(pieces)
+}
+
+/// A label of a host name as it is found in practice: letters, digits, `-` and `_`.
+pub fn is_label(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
+/// An IPv6 address in brackets, in its one spelling (RFC 5952).
+pub fn ip_address(text: &str) -> Option<String> {
+    let inside = text.strip_prefix('[')?.strip_suffix(']')?;
+    inside.parse::<core::net::Ipv6Addr>().ok().map(|address| format!("[{address}]"))
 }
 
 impl SpiffePattern {
@@ -298,6 +323,11 @@ fn split_spiffe(path: &str) -> impl Iterator<Item = &str> {
         }
         octet == '/' && !inside
     })
+}
+
+/// Whether a URI means to be a SPIFFE ID.
+pub fn is_spiffe(uri: &str) -> bool {
+    uri.split_once(':').is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("spiffe"))
 }
 
 /// The two parts of a SPIFFE ID (checklist 22.6), none where the text is not one.
@@ -393,19 +423,22 @@ mod tests {
     #[test]
     fn a_dns_name_is_compared_from_the_right_without_case_and_itself_never_a_pattern() {
         for (pattern, name, expected) in [
-            ("api.example", "api.example", true),
-            ("API.example", "Api.Example", true),
-            ("*.example", "api.example", true),
-            ("*.example", "example", false),
-            ("*.example", "a.b.example", false),
-            ("**.example", "a.b.example", true),
-            ("**.example", "example", true),
-            ("**.example", "badexample", false),
-            ("api.example", "api.example.evil", false),
-            ("*.example", "*.example", false),
-            ("**", "*.example", false),
-            ("*.example", ".example", false),
-            ("api.example", "api.example.", false),
+            ("api.example", "api.example", Truth::True),
+            ("API.example", "Api.Example", Truth::True),
+            ("*.example", "api.example", Truth::True),
+            ("*.example", "example", Truth::False),
+            ("*.example", "a.b.example", Truth::False),
+            ("**.example", "a.b.example", Truth::True),
+            ("**.example", "example", Truth::True),
+            ("**.example", "badexample", Truth::False),
+            ("api.example", "api.example.evil", Truth::False),
+            ("*.example", "*.example", Truth::Unknown),
+            ("**", "*.example", Truth::Unknown),
+            ("a.example", "*.example", Truth::False),
+            ("*.example", ".example", Truth::Unknown),
+            ("*.example", "a\0b.example", Truth::Unknown),
+            ("*.example", "a..example", Truth::Unknown),
+            ("api.example", "api.example.", Truth::True),
         ] {
             assert_eq!(DnsPattern::parse(pattern).unwrap().matches(name), expected, "{pattern} {name}");
         }

@@ -8,7 +8,7 @@ use crate::facts::Request;
 use crate::token::Audiences;
 
 use super::path::Path;
-use super::pattern::{HostPattern, PathPattern};
+use super::pattern::{HostPattern, PathPattern, ip_address, is_label};
 use super::rule::Rule;
 
 /// A route, by its place in the configuration.
@@ -85,6 +85,11 @@ impl<'a> Line<'a> {
         }
     }
 
+    /// Whether the authority names one host. One that does not could be the host of a stricter route to the service behind.
+    pub fn tells_host(&self) -> bool {
+        self.host.is_some()
+    }
+
     /// The policy that the Envoy route asks for by metadata.
     pub fn policy(&self) -> Option<&[u8]> {
         self.envoy_route.filter(|_| self.named)
@@ -97,17 +102,14 @@ fn host(authority: &[u8]) -> Option<Vec<String>> {
     if text.starts_with('[') {
         let (address, rest) = text.split_at_checked(text.find(']')? + 1)?;
         let port = if rest.is_empty() { "" } else { rest.strip_prefix(':')? };
-        return is_port(port).then(|| vec![address.to_owned()]);
+        return ip_address(address).filter(|_| is_port(port)).map(|address| vec![address]);
     }
     let (name, port) = text.split_once(':').unwrap_or((&text, ""));
     if name.is_empty() || !is_port(port) {
         return None;
     }
     let name = name.strip_suffix('.').unwrap_or(name);
-    let sound = |piece: &str| {
-        !piece.is_empty() && piece.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-    };
-    name.split('.').all(sound).then(|| name.rsplit('.').map(str::to_owned).collect())
+    name.split('.').all(is_label).then(|| name.rsplit('.').map(str::to_owned).collect())
 }
 
 fn is_port(text: &str) -> bool {
@@ -200,7 +202,7 @@ impl Route {
                 && later.hosts.iter().all(|theirs| self.hosts.iter().any(|ours| ours.covers(theirs))),
         );
         let paths = every(
-            self.paths.is_empty(),
+            self.paths.is_empty() || self.paths.iter().any(PathPattern::takes_all),
             !later.paths.is_empty()
                 && later.paths.iter().all(|theirs| self.paths.iter().any(|ours| ours.covers(theirs))),
         );
@@ -261,33 +263,37 @@ mod tests {
     #[test]
     fn a_host_is_compared_without_case_port_and_final_dot() {
         for (pattern, authority, expected) in [
-            ("api.example", "api.example", true),
-            ("api.example", "API.Example", true),
-            ("api.example", "api.example:8443", true),
-            ("api.example", "api.example.", true),
-            ("api.example", "api.example.:443", true),
-            ("api.example", "api.example..", false),
-            ("api.example", "api.example.evil", false),
-            ("api.example", "evil-api.example", false),
-            ("*.example", "api.example", true),
-            ("*.example", "a.api.example", false),
-            ("**.example", "a.api.example", true),
-            ("[::1]", "[::1]", true),
-            ("[::1]", "[::1]:8443", true),
-            ("[2001:db8::A]", "[2001:DB8::a]:1", true),
-            ("[::1]", "[::1]api.example", false),
-            ("[::1]", "[::1]:x", false),
-            ("[::1]", "[::1", false),
-            ("127.0.0.1", "127.0.0.1:80", true),
+            ("api.example", "api.example", Ok(())),
+            ("api.example", "API.Example", Ok(())),
+            ("api.example", "api.example:8443", Ok(())),
+            ("api.example", "api.example.", Ok(())),
+            ("api.example", "api.example.:443", Ok(())),
+            ("api.example", "api.example..", Err(Error::AmbiguousPath)),
+            ("api.example", "api.example.evil", Err(Error::NoRoute)),
+            ("api.example", "evil-api.example", Err(Error::NoRoute)),
+            ("*.example", "api.example", Ok(())),
+            ("*.example", "a.api.example", Err(Error::NoRoute)),
+            ("**.example", "a.api.example", Ok(())),
+            ("[::1]", "[::1]", Ok(())),
+            ("[::1]", "[::1]:8443", Ok(())),
+            ("[::1]", "[0:0::0001]:443", Ok(())),
+            ("[0:0::1]", "[::1]", Ok(())),
+            ("[2001:db8::A]", "[2001:DB8::a]:1", Ok(())),
+            ("[::1]", "[::1]api.example", Err(Error::AmbiguousPath)),
+            ("[::1]", "[::1]:x", Err(Error::AmbiguousPath)),
+            ("[::1]", "[::1", Err(Error::AmbiguousPath)),
+            ("127.0.0.1", "127.0.0.1:80", Ok(())),
         ] {
             let policy = policy(vec![route("r", pattern, &[], &[])]);
-            let expected = if expected { Ok("r".to_owned()) } else { Err(Error::NoRoute) };
+            let expected = expected.map(|()| "r".to_owned());
             assert_eq!(named(&policy, &request("GET", authority, "/")), expected, "{pattern} {authority}");
         }
     }
 
     #[test]
-    fn no_pattern_of_a_host_takes_what_is_no_host_name() {
+    fn what_is_no_host_name_is_refused_where_a_route_asks_for_a_host() {
+        let admin_first = || policy(vec![route("admin", "api.example", &[], &[]), route("rest", "", &[], &[])]);
+        assert_eq!(named(&admin_first(), &request("GET", "other.example", "/")), Ok("rest".to_owned()));
         for authority in [
             "",
             "u@api.example",
@@ -303,7 +309,7 @@ mod tests {
             "u@[::1]",
         ] {
             let request = request("GET", authority, "/");
-            assert_eq!(named(&policy(vec![route("r", "**", &[], &[])]), &request), Err(Error::NoRoute), "{authority}");
+            assert_eq!(named(&admin_first(), &request), Err(Error::AmbiguousPath), "{authority}");
             assert_eq!(named(&policy(vec![route("r", "", &[], &[])]), &request), Ok("r".to_owned()), "{authority}");
         }
     }
@@ -416,6 +422,21 @@ mod tests {
         ] {
             let route = Route { allow, ..route("r", "", &[], &[]) };
             assert_eq!((route.reads_token(), route.needs_token()), (reads, needs), "{:?}", route.allow);
+        }
+    }
+
+    #[test]
+    fn any_path_and_two_stars_are_the_same() {
+        let (any, stars, some) =
+            (route("any", "", &[], &[]), route("stars", "", &[], &["/**"]), route("some", "", &[], &["/a/**"]));
+        for (earlier, later, expected) in [
+            (&any, &stars, true),
+            (&stars, &any, true),
+            (&stars, &some, true),
+            (&some, &any, false),
+            (&some, &stars, false),
+        ] {
+            assert_eq!(earlier.takes_all_of(later), expected, "{} before {}", earlier.name, later.name);
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::jose::json::{Pointer, Value};
 
 use super::Trust;
 use super::operand::{Bindings, Operand, Reference};
-use super::pattern::{DnsPattern, Piece, SpiffePattern};
+use super::pattern::{DnsPattern, Piece, SpiffePattern, is_spiffe, split_id};
 use super::role::Roles;
 use super::truth::Truth;
 
@@ -169,18 +169,37 @@ impl CertificateTest {
 
     fn names_hold(&self, leaf: &Leaf, facts: Facts<'_>) -> Truth {
         let spiffe = if self.spiffe_id.is_empty() { Truth::True } else { self.spiffe_holds(leaf, facts) };
-        let matches = |name: &String| self.san_dns.iter().any(|pattern| pattern.matches(name));
-        let dns = self.san_dns.is_empty() || leaf.dns.iter().any(matches);
-        let equals =
-            |uri: &String| Truth::any(self.san_uri.iter().map(|operand| operand.equals_text(uri, facts.bindings)));
-        let uri = if self.san_uri.is_empty() { Truth::True } else { Truth::any(leaf.uris.iter().map(equals)) };
-        spiffe.and(dns.into()).and(uri)
+        let matches = |name: &String| Truth::any(self.san_dns.iter().map(|pattern| pattern.matches(name)));
+        let dns = if self.san_dns.is_empty() { Truth::True } else { Truth::any(leaf.dns.iter().map(matches)) };
+        let uri = if self.san_uri.is_empty() { Truth::True } else { self.uri_holds(leaf, facts) };
+        spiffe.and(dns).and(uri)
     }
 
+    /// A SPIFFE ID that is not proven does not permit as plain text either.
+    fn uri_holds(&self, leaf: &Leaf, facts: Facts<'_>) -> Truth {
+        let is_proven = facts.trust.spiffe_id(leaf).is_some();
+        Truth::any(leaf.uris.iter().map(|uri| {
+            let equals = Truth::any(self.san_uri.iter().map(|operand| operand.equals_text(uri, facts.bindings)));
+            if is_spiffe(uri) && !is_proven { equals.never_true() } else { equals }
+        }))
+    }
+
+    /// What a certificate that is no X.509-SVID says of workloads can't be believed, and can't be passed over.
     fn spiffe_holds(&self, leaf: &Leaf, facts: Facts<'_>) -> Truth {
-        let Some((_, trust_domain, segments)) = facts.trust.spiffe_id(leaf) else { return Truth::False };
+        match facts.trust.spiffe_id(leaf) {
+            Some((_, trust_domain, segments)) => self.takes_id(&trust_domain, &segments, facts),
+            None => Truth::any(leaf.uris.iter().map(|uri| match split_id(uri) {
+                Some((trust_domain, segments)) if facts.trust.trust_domains.contains(&trust_domain) => {
+                    self.takes_id(&trust_domain, &segments, facts).never_true()
+                }
+                _ => Truth::False,
+            })),
+        }
+    }
+
+    fn takes_id(&self, trust_domain: &str, segments: &[&str], facts: Facts<'_>) -> Truth {
         let ours = self.spiffe_id.iter().filter(|pattern| pattern.trust_domain() == trust_domain);
-        Truth::any(ours.map(|pattern| spiffe_path(pattern, &segments, facts.bindings)))
+        Truth::any(ours.map(|pattern| spiffe_path(pattern, segments, facts.bindings)))
     }
 }
 
@@ -243,9 +262,11 @@ mod tests {
             (&["spiffe://bank.example/ns/treasury/sa/"], DOES_NOT),
             (&["https://bank.example/ns/treasury/sa/ledger"], DOES_NOT),
             (&[], DOES_NOT),
-            (&[id, "urn:x"], DOES_NOT),
-            (&["urn:x", id], DOES_NOT),
-            (&[id, id], DOES_NOT),
+            (&[id, "urn:x"], UNKNOWN),
+            (&["urn:x", id], UNKNOWN),
+            (&[id, id], UNKNOWN),
+            (&["spiffe://bank.example/x", "urn:x"], DOES_NOT),
+            (&["spiffe://shop.example/ns/treasury/sa/ledger", "urn:x"], DOES_NOT),
         ] {
             let pattern = "spiffe://bank.example/ns/treasury/sa/*";
             assert_eq!(of(spiffe(pattern), Some(leaf(uris, &["any.example", "other.example"]))), expected, "{uris:?}");
@@ -257,7 +278,8 @@ mod tests {
     #[test]
     fn a_certificate_that_may_sign_others_has_no_spiffe_id() {
         let signing = Leaf { may_sign: true, ..leaf(&["spiffe://bank.example/x"], &["a.example"]) };
-        assert_eq!(of(spiffe("spiffe://bank.example/x"), Some(signing.clone())), DOES_NOT);
+        assert_eq!(of(spiffe("spiffe://bank.example/x"), Some(signing.clone())), UNKNOWN);
+        assert_eq!(of(spiffe("spiffe://bank.example/y"), Some(signing.clone())), DOES_NOT);
         let dns =
             CertificateTest { san_dns: vec![DnsPattern::parse("a.example").unwrap()], ..CertificateTest::default() };
         assert_eq!(of(dns, Some(signing)), HOLDS);
@@ -283,6 +305,21 @@ mod tests {
             assert_eq!(of(test.clone(), Some(leaf(&["urn:x"], &["b.c", "a.example"]))), read, "{test:?}");
             let nobody = three_places(&rule(test), &sender_of(0, r#"{"client_id": "n26"}"#), None);
             assert_eq!(nobody, DOES_NOT, "no certificate");
+        }
+    }
+
+    #[test]
+    fn a_spiffe_id_that_is_not_proven_does_not_permit_as_a_uri() {
+        let uri =
+            |text: &str| CertificateTest { san_uri: vec![Operand::parse(text).unwrap()], ..CertificateTest::default() };
+        for (text, uris, expected) in [
+            ("spiffe://bank.example/x", ["spiffe://bank.example/x"].as_slice(), HOLDS),
+            ("spiffe://shop.example/x", &["spiffe://shop.example/x"], UNKNOWN),
+            ("SPIFFE://shop.example/x", &["SPIFFE://shop.example/x"], UNKNOWN),
+            ("spiffe://bank.example/x", &["spiffe://bank.example/x", "urn:x"], UNKNOWN),
+            ("urn:x", &["spiffe://bank.example/x", "urn:x"], HOLDS),
+        ] {
+            assert_eq!(of(uri(text), Some(leaf(uris, &[]))), expected, "{text} {uris:?}");
         }
     }
 

@@ -36,6 +36,11 @@ impl Truth {
         self.negated().and(other.negated()).negated()
     }
 
+    /// The same, but never enough to permit.
+    pub fn never_true(self) -> Self {
+        if self == Self::True { Self::Unknown } else { self }
+    }
+
     /// All of them.
     pub fn all(truths: impl Iterator<Item = Self>) -> Self {
         truths.fold(Self::True, Self::and)

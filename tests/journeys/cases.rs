@@ -317,7 +317,7 @@ fn a_host_binds_its_tenant() {
         ("acme.saas.example", (403, "policy.no_rule")),
         ("a.globex.saas.example", (403, "policy.no_route")),
         ("saas.example", (403, "policy.no_route")),
-        ("globex.saas.example@evil.example", (403, "policy.no_route")),
+        ("globex.saas.example@evil.example", (400, "path.ambiguous")),
     ] {
         assert_eq!(world.verdict(&ask(host)), expected, "{host}");
     }
