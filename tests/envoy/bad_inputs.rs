@@ -204,7 +204,7 @@ fn octets_of_the_token() {
 /// The same octets with stray bits behind them, if there is room for some.
 fn stray_bits(text: &str) -> String {
     let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    if text.len() % 4 == 0 {
+    if text.len().is_multiple_of(4) {
         return text.to_owned();
     }
     let (rest, last) = text.split_at(text.len() - 1);
