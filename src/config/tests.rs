@@ -1,6 +1,13 @@
+//! The language of `configuration.md` through `load`: what it means, and the words of every refusal.
+
+use core::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::*;
+use crate::callout::{IssuerId, Question, Service};
+use crate::client::ClientSecretBasic;
+use crate::keys;
 
 const SECRET: &str = "s3cr3t-of-the-vm";
 
@@ -1648,4 +1655,38 @@ fn what_istio_makes_of_a_document_means_the_same() {
     };
     assert_eq!(policy(&tier("2.0")), policy(&tier("2")));
     assert_ne!(policy(&tier("3.0")), policy(&tier("2")));
+}
+
+#[test]
+fn keys_and_introspection_are_asked_for_as_their_standards_say() {
+    let compiled = load_text(REFERENCE).map_err(|mistakes| mistakes.to_string()).unwrap();
+    let [issuer] = compiled.settings.issuers.as_slice() else { panic!() };
+    let Some(keys::Settings::Fetched { service, refresh, max_stale }) = &issuer.keys else { panic!() };
+    let expected = Service {
+        issuer: IssuerId(0),
+        question: Question::KeySet,
+        cluster: "login".into(),
+        method: "GET",
+        authority: "login.bank.example".into(),
+        path: "/jwks".into(),
+        headers: vec![("accept", "application/json".into())],
+        timeout: Duration::from_secs(1),
+    };
+    assert!(**service == expected, "{service:?}");
+    assert_eq!((*refresh, *max_stale), (Duration::from_secs(300), Duration::from_secs(3600)));
+    let us = ClientSecretBasic { client_id: "api".into(), client_secret: SECRET.into() };
+    let expected = Service {
+        question: Question::Introspection,
+        method: "POST",
+        path: "/token/introspection".into(),
+        headers: vec![
+            ("accept", "application/json".into()),
+            ("authorization", us.authorization()),
+            ("content-type", "application/x-www-form-urlencoded".into()),
+        ],
+        ..expected
+    };
+    let introspection = issuer.introspection.as_ref().unwrap();
+    assert!(*introspection.service == expected, "{:?}", introspection.service);
+    assert_eq!((introspection.cache, introspection.stale_if_error), (Duration::from_secs(30), Duration::ZERO));
 }
