@@ -11,7 +11,7 @@ use crate::flow;
 use crate::jose::json::Pointer;
 use crate::keys;
 use crate::policy::operand::Reference;
-use crate::policy::pattern::Piece;
+use crate::policy::pattern::{PathPattern, Piece};
 use crate::policy::role::{Circle, Roles};
 use crate::policy::route::{Allow, Route};
 use crate::policy::rule::{CertificateTest, Rule};
@@ -19,7 +19,7 @@ use crate::policy::{Policy, Trust};
 use crate::token::{self, Audiences, Places, introspection, memory};
 
 use super::Compiled;
-use super::read::Found;
+use super::read::{Found, is_told};
 use super::written::{self, Document};
 
 /// What requests that wait may take in memory.
@@ -87,6 +87,11 @@ impl Loading<'_> {
 
     fn warn(&mut self, at: &str, what: impl Display) {
         self.warnings.push(format!("{at}: {what}"));
+    }
+
+    /// Whether a mistake is told of this field already, so that what follows from it need not be.
+    fn is_told(&self, at: &str, field: &str) -> bool {
+        is_told(self.found, &format!("{at}.{field}"))
     }
 
     fn names(&self) -> Vec<&str> {
@@ -279,6 +284,7 @@ impl Loading<'_> {
                 Vec::new()
             }
             (true, 1) if written.issuers.is_empty() => vec![IssuerId(0)],
+            (true, _) if written.issuers.is_empty() && self.is_told(&written.at, "issuer") => Vec::new(),
             (true, _) if written.issuers.is_empty() => {
                 let names = self.names();
                 let first = names.first().copied().unwrap_or_default();
@@ -295,7 +301,13 @@ impl Loading<'_> {
 
     fn known_issuer(&self, at: &str, name: &str) -> Option<IssuerId> {
         let known = self.issuer(name);
-        if known.is_none() {
+        let any_unreadable = || {
+            self.document
+                .issuers
+                .iter()
+                .any(|issuer| self.is_told(&issuer.at, "name") || self.is_told(&issuer.at, "issuer"))
+        };
+        if known.is_none() && !any_unreadable() {
             self.wrong(
                 &format!("{at}.issuer"),
                 format_args!("there is no issuer {name}; there are {}", self.names().join(", ")),
@@ -347,13 +359,17 @@ impl Loading<'_> {
                 continue;
             }
             let narrower = || before().filter(|(earlier, _)| later.takes_place_of(earlier));
-            let with_methods = narrower().find(|(earlier, _)| later.methods.is_empty() && !earlier.methods.is_empty());
-            if let Some((earlier, theirs)) = with_methods {
+            let left_over = before().find_map(|(earlier, theirs)| Some((earlier, left_over(later, earlier, theirs)?)));
+            let taken = before().find_map(|(earlier, _)| Some((earlier, taken_of(later, earlier)?)));
+            if let Some((earlier, place)) = left_over {
                 let what = format!(
-                    "would take the methods that routes[{}] leaves of {}; say which: methods: [...]",
-                    earlier.name, theirs.path_text
+                    "would take the methods that routes[{}] leaves of {place}; say which: methods: [...]",
+                    earlier.name
                 );
                 self.wrong(&own.at, what);
+            } else if let Some((earlier, method)) = taken {
+                let what = format!("never sees {method}: routes[{}] stands before it and takes that", earlier.name);
+                self.warn(&own.at, what);
             } else if let Some((earlier, _)) = narrower().next()
                 && later.paths.iter().any(|path| path.0.open)
             {
@@ -384,7 +400,8 @@ impl Loading<'_> {
 
     /// A SPIFFE ID is known only where some trust domain is.
     fn told_ids_are_proven(&self) {
-        if !self.document.peer_certificate.trust_domains.is_empty() {
+        let certificate = &self.document.peer_certificate;
+        if !certificate.trust_domains.is_empty() || certificate.is_unreadable {
             return;
         }
         for forward in self.forwards() {
@@ -428,6 +445,29 @@ impl Loading<'_> {
             }
         }
     }
+}
+
+/// A path of which `later`, for any method, would take what `earlier` does not name.
+fn left_over<'a>(later: &Route, earlier: &Route, written: &'a written::Route) -> Option<&'a str> {
+    let hosts =
+        later.hosts.is_empty() || earlier.hosts.iter().any(|theirs| later.hosts.iter().any(|ours| ours.covers(theirs)));
+    let envoy_routes = later.envoy_routes.is_empty() == earlier.envoy_routes.is_empty()
+        && earlier.envoy_routes.iter().all(|name| later.envoy_routes.contains(name));
+    if !later.methods.is_empty() || earlier.methods.is_empty() || !hosts || !envoy_routes {
+        return None;
+    }
+    if later.paths.is_empty() {
+        return Some(written.path_texts.first().map_or("/**", String::as_str));
+    }
+    let is_covered = |theirs: &PathPattern| later.paths.iter().any(|ours| ours.covers(theirs));
+    let mut paths = earlier.paths.iter().zip(&written.path_texts);
+    paths.find(|(theirs, _)| is_covered(theirs)).map(|(_, text)| text.as_str())
+}
+
+/// A method of `later` that `earlier` takes from it everywhere.
+fn taken_of<'a>(later: &Route, earlier: &'a Route) -> Option<&'a str> {
+    let wanted = |method: &&String| later.methods.is_empty() || later.methods.contains(*method);
+    earlier.methods.iter().find(wanted).filter(|_| earlier.takes_place_of(later)).map(String::as_str)
 }
 
 fn effects(effective: &written::Defaults, scopes: &[String]) -> effect::Settings {
@@ -543,6 +583,10 @@ impl Loading<'_> {
             (Some(only), Some(hierarchy)) if !only.is_empty() => hierarchy.includes(only, role),
             _ => true,
         };
+        let unreadable = || issuers.iter().any(|issuer| self.is_told(&issuer.at, "roles"));
+        if every().count() == 0 && unreadable() {
+            return;
+        }
         if every().count() == 0 {
             self.wrong(at, "no issuer brings roles; say where they stand: issuers: [{roles: {at: [/roles]}, …}]");
         } else if !every().any(may) {

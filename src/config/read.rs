@@ -108,7 +108,12 @@ impl<'a> Node<'a> {
     }
 
     fn not_a(&self, wanted: &str) {
-        self.wrong(format_args!("is {}; write {wanted}", self.value.kind()));
+        match self.value {
+            Value::Integer(number) => self.wrong(format_args!("is the number {number}; write {wanted}")),
+            Value::Float(number) => self.wrong(format_args!("is the number {number}; write {wanted}")),
+            Value::Bool(truth) => self.wrong(format_args!("is the boolean {truth}; write {wanted}")),
+            _ => self.wrong(format_args!("is {}; write {wanted}", self.value.kind())),
+        }
     }
 
     pub fn map(&self) -> Option<Map<'a>> {
@@ -194,7 +199,10 @@ impl<'a> Node<'a> {
         let found = words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
         if found.is_none() {
             let list: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-            self.wrong(format_args!("{text:?} is none of {}", list.join(", ")));
+            match list.as_slice() {
+                [word] => self.wrong(format_args!("{text:?} is not a word here; write {word}, or leave it out")),
+                list => self.wrong(format_args!("{text:?} is none of {}", list.join(", "))),
+            }
         }
         found
     }
@@ -208,7 +216,10 @@ impl<'a> Node<'a> {
             ));
             return None;
         }
-        let text = self.text()?;
+        let Some(text) = self.value.as_str() else {
+            self.not_a("a duration with its unit: 500ms, 30s, 5m or 24h");
+            return None;
+        };
         let Some(duration) = parse_duration(text) else {
             self.wrong(format_args!(
                 "{text:?} is no duration; write a whole number and its unit: 500ms, 30s, 5m or 24h"
@@ -257,7 +268,7 @@ impl<'a> Node<'a> {
                 None
             }
             None => {
-                self.not_a("a whole number");
+                self.not_a(&format!("a whole number, {least} to {most}"));
                 None
             }
         }
@@ -413,6 +424,12 @@ fn meant(name: &str, known: &[&'static str]) -> Option<String> {
     let habit = HABITS.iter().find(|(habit, field, _)| *habit == name && known.contains(field));
     let near = || known.iter().find(|other| is_near(name, other)).map(|other| format!("did you mean {other}?"));
     habit.map(|(_, _, instead)| (*instead).to_owned()).or_else(near)
+}
+
+/// Whether a mistake stands at this place or inside it.
+pub fn is_told(found: &Found, at: &str) -> bool {
+    let inside = |mistake: &String| mistake.strip_prefix(at).is_some_and(|rest| rest.starts_with([':', '.', '[']));
+    found.borrow().iter().any(inside)
 }
 
 /// Plain names stand after a dot; what could break a log line is quoted.

@@ -358,3 +358,110 @@ fn nothing_of_another_type_and_nothing_empty_stands_anywhere_in_the_reference() 
         }
     }
 }
+
+/// Routes with a name, methods (none for any) and a path each.
+fn with_routes(routes: &[(&str, &[&str], Value)]) -> Value {
+    let route = |(name, methods, path): &(&str, &[&str], Value)| {
+        let mut route = json!({"name": name, "path": path, "allow": "authenticated"});
+        if !methods.is_empty() {
+            route["methods"] = json!(methods);
+        }
+        route
+    };
+    document(|document| document["routes"] = routes.iter().map(route).collect())
+}
+
+#[test]
+fn what_a_route_with_methods_leaves_over_is_wanted_by_name() {
+    let one = json!("/accounts/**");
+    let several = json!(["/cards", "/accounts/**"]);
+    let told =
+        "routes[all]: would take the methods that routes[read] leaves of /accounts/**; say which: methods: [...]";
+    for (read, all) in [
+        (&one, &one),
+        (&one, &json!("/**")),
+        (&several, &json!("/accounts/**")),
+        (&several, &json!(["/loans", "/accounts/**"])),
+    ] {
+        assert_eq!(mistakes(&with_routes(&[("read", &["GET"], read.clone()), ("all", &[], all.clone())])), [told]);
+        assert_eq!(mistakes(&with_routes(&[("read", &["GET"], read.clone()), ("all", &["PUT"], all.clone())])), NONE);
+    }
+    let beside = with_routes(&[("read", &["GET"], several), ("all", &[], json!("/loans/**"))]);
+    assert_eq!(mistakes(&beside), NONE);
+    let behind =
+        with_routes(&[("any", &[], json!("/a/b")), ("read", &["GET"], one.clone()), ("all", &[], json!("/**"))]);
+    assert_eq!(mistakes(&behind), [told], "whatever else stands before it");
+}
+
+#[test]
+fn a_route_that_never_sees_one_of_its_methods_is_warned_of() {
+    let warnings = |document: &Value| match load(document.to_string().as_bytes(), &environment) {
+        Ok(compiled) => compiled.warnings,
+        Err(mistakes) => panic!("{mistakes}"),
+    };
+    let behind = |methods: &[&str], path: &str| {
+        warnings(&with_routes(&[("wide", &["GET"], json!("/accounts/**")), ("strict", methods, json!(path))]))
+    };
+    let told = ["routes[strict]: never sees GET: routes[wide] stands before it and takes that"];
+    assert_eq!(behind(&[], "/accounts/{account}"), told);
+    assert_eq!(behind(&["PUT", "GET"], "/accounts/{account}"), told);
+    assert_eq!(behind(&["PUT"], "/accounts/{account}"), NONE);
+    assert_eq!(behind(&[], "/cards"), NONE);
+}
+
+#[test]
+fn what_follows_from_a_mistake_is_not_told() {
+    let alone = |document: Value, at: &str| {
+        let told = mistakes(&document);
+        assert!(told.len() == 1 && told[0].starts_with(&format!("{at}: ")), "{told:?}");
+    };
+    alone(
+        document(|document| {
+            document["issuers"][0]["name"] = json!("Bank");
+            document["routes"][0]["issuer"] = json!("Bank");
+        }),
+        "issuers[https://bank.example].name",
+    );
+    alone(two_issuers(|document| document["routes"][0]["issuer"] = json!(5)), "routes[accounts].issuer");
+    let by_role = |roles: Value| {
+        document(|document| {
+            document["issuers"][0]["roles"] = roles.clone();
+            document["routes"][0]["allow"] = json!([{"role": "clerk"}]);
+        })
+    };
+    alone(by_role(json!(null)), "issuers[bank].roles");
+    alone(by_role(json!("clerk")), "issuers[bank].roles");
+    alone(by_role(json!({"at": "/roles", "only": [5]})), "issuers[bank].roles.only[0]");
+    alone(
+        document(|document| {
+            document["peer_certificate"]["trust_domains"] = json!("bank.example");
+            document["forward"] = json!({"filter_state": {"workload": "spiffe_id"}});
+        }),
+        "peer_certificate.trust_domains",
+    );
+}
+
+#[test]
+fn numbers_and_digests_are_told_with_what_to_write() {
+    let digest = |text: &str| mistakes(&with_rule(json!({"client": "n26", "certificate": {"sha256": text}})));
+    let at = "routes[accounts].allow[0].certificate.sha256";
+    assert_eq!(
+        digest(&["BB"; 32].join(":")),
+        [format!("{at}: is not written in 64 lower-case hexadecimal digits; write {}", "bb".repeat(32))]
+    );
+    assert_eq!(digest(&"bb".repeat(32)), NONE);
+    let claim = |number: Value| mistakes(&with_rule(json!({"claims": {"/tier": number}})));
+    let told = r#"routes[accounts].allow[0].claims["/tier"]: is not a whole number below 2^53; write it as text"#;
+    for number in [json!(9_007_199_254_740_992_i64), json!(-9_007_199_254_740_992_i64), json!(u64::MAX), json!(0.5)] {
+        assert_eq!(claim(number.clone()), [told], "{number}");
+    }
+    for number in [json!(9_007_199_254_740_991_i64), json!(-1), json!(2.0)] {
+        assert_eq!(claim(number.clone()), NONE, "{number}");
+    }
+    let refresh =
+        |value: Value| mistakes(&document(|document| document["issuers"][0]["jwks"]["refresh"] = value.clone()));
+    assert_eq!(
+        refresh(json!(60.5)),
+        ["issuers[bank].jwks.refresh: is the number 60.5; write a duration with its unit: 500ms, 30s, 5m or 24h"]
+    );
+}

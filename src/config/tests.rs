@@ -1,6 +1,13 @@
+//! The language of `configuration.md` through `load`: what it means, and the words of every refusal.
+
+use core::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::*;
+use crate::callout::{IssuerId, Question, Service};
+use crate::client::ClientSecretBasic;
+use crate::keys;
 
 const SECRET: &str = "s3cr3t-of-the-vm";
 
@@ -623,7 +630,7 @@ fn types_words_and_ranges_are_strict() {
             (
                 "/issuers/0/issuer",
                 json!(7),
-                "issuers[bank].issuer: is a number; write text",
+                "issuers[bank].issuer: is the number 7; write text",
                 json!("https://login.bank.example"),
             ),
             (
@@ -632,7 +639,12 @@ fn types_words_and_ranges_are_strict() {
                 "issuers[bank].audiences: is a string; write a list",
                 json!(["api"]),
             ),
-            ("/issuers/0/audiences", json!([1]), "issuers[bank].audiences[0]: is a number; write text", json!(["1"])),
+            (
+                "/issuers/0/audiences",
+                json!([1]),
+                "issuers[bank].audiences[0]: is the number 1; write text",
+                json!(["1"]),
+            ),
             (
                 "/issuers/0/algorithms",
                 json!(["none"]),
@@ -781,11 +793,11 @@ fn types_words_and_ranges_are_strict() {
             (
                 "/roles/includes/treasurer",
                 json!([1]),
-                r#"roles.includes["treasurer"][0]: is a number; write text"#,
+                r#"roles.includes["treasurer"][0]: is the number 1; write text"#,
                 json!("accountant"),
             ),
             ("/binding", json!("none"), r#"binding: "none" is none of certificate, when_bound"#, json!("certificate")),
-            ("/binding", json!(true), "binding: is a boolean; write text", json!("certificate")),
+            ("/binding", json!(true), "binding: is the boolean true; write text", json!("certificate")),
             ("/cors_preflight", json!("allow"), r#"cors_preflight: "allow" is none of refuse, pass"#, json!("refuse")),
             (
                 "/challenge/realm",
@@ -821,7 +833,7 @@ fn types_words_and_ranges_are_strict() {
             (
                 "/routes/2/name",
                 json!("Balance"),
-                r#"routes[Balance].name: "Balance" is not a name; write at most 64 lower-case letters, digits, '.', '_' and '-'"#,
+                r#"routes[2].name: "Balance" is not a name; write at most 64 lower-case letters, digits, '.', '_' and '-'"#,
                 json!("balance-2.a_b"),
             ),
             (
@@ -858,29 +870,39 @@ fn types_words_and_ranges_are_strict() {
             (
                 "/routes/3/allow",
                 json!("everybody"),
-                "routes[statements].allow: is no list of rules, and neither public nor authenticated",
+                "routes[statements].allow: is no list of rules, and neither public nor authenticated; write [{...}], or one of these words",
                 json!("authenticated"),
             ),
             (
                 "/routes/3/allow",
                 json!({"scopes": ["a"]}),
-                "routes[statements].allow: is no list of rules, and neither public nor authenticated",
+                "routes[statements].allow: is no list of rules, and neither public nor authenticated; write [{...}], or one of these words",
                 json!([{"scopes": ["a"]}]),
             ),
             (
                 "/routes/2/allow/0/role",
                 json!(7),
-                "routes[balance].allow[0].role: is a number; write text",
+                "routes[balance].allow[0].role: is the number 7; write text",
                 json!("clerk"),
             ),
             (
                 "/routes/2/allow/0/token",
                 json!("optional"),
-                r#"routes[balance].allow[0].token: "optional" is none of none"#,
+                r#"routes[balance].allow[0].token: "optional" is not a word here; write none, or leave it out"#,
                 json!(null),
             ),
-            ("/limits/tokens", json!(-1), "limits.tokens: is a number; write a whole number", json!(0)),
-            ("/limits/tokens", json!(1.5), "limits.tokens: is a number; write a whole number", json!(10000.0)),
+            (
+                "/limits/tokens",
+                json!(-1),
+                "limits.tokens: is the number -1; write a whole number, 0 to 1000000",
+                json!(0),
+            ),
+            (
+                "/limits/tokens",
+                json!(1.5),
+                "limits.tokens: is the number 1.5; write a whole number, 0 to 1000000",
+                json!(10000.0),
+            ),
             ("/limits/callouts", json!(3), "limits.callouts: 3 is out of range; write 4 to 4096", json!(4)),
             (
                 "/limits/token_bytes",
@@ -1534,7 +1556,8 @@ fn no_document_and_no_json_are_told_as_such() {
     for nothing in ["", " \n", "{}", "null"] {
         assert_eq!(mistakes_of(nothing), [none], "{nothing:?}");
     }
-    for (other, kind) in [("[]", "a list"), ("7", "a number"), (r#""x""#, "a string"), ("true", "a boolean")] {
+    for (other, kind) in [("[]", "a list"), ("7", "the number 7"), (r#""x""#, "a string"), ("true", "the boolean true")]
+    {
         assert_eq!(mistakes_of(other), [format!("is {kind}; write a map")]);
     }
     for broken in ["{", "routes: []", "{\"routes\": [],}", "{} {}", "\u{feff}{}"] {
@@ -1632,4 +1655,38 @@ fn what_istio_makes_of_a_document_means_the_same() {
     };
     assert_eq!(policy(&tier("2.0")), policy(&tier("2")));
     assert_ne!(policy(&tier("3.0")), policy(&tier("2")));
+}
+
+#[test]
+fn keys_and_introspection_are_asked_for_as_their_standards_say() {
+    let compiled = load_text(REFERENCE).map_err(|mistakes| mistakes.to_string()).unwrap();
+    let [issuer] = compiled.settings.issuers.as_slice() else { panic!() };
+    let Some(keys::Settings::Fetched { service, refresh, max_stale }) = &issuer.keys else { panic!() };
+    let expected = Service {
+        issuer: IssuerId(0),
+        question: Question::KeySet,
+        cluster: "login".into(),
+        method: "GET",
+        authority: "login.bank.example".into(),
+        path: "/jwks".into(),
+        headers: vec![("accept", "application/json".into())],
+        timeout: Duration::from_secs(1),
+    };
+    assert!(**service == expected, "{service:?}");
+    assert_eq!((*refresh, *max_stale), (Duration::from_secs(300), Duration::from_secs(3600)));
+    let us = ClientSecretBasic { client_id: "api".into(), client_secret: SECRET.into() };
+    let expected = Service {
+        question: Question::Introspection,
+        method: "POST",
+        path: "/token/introspection".into(),
+        headers: vec![
+            ("accept", "application/json".into()),
+            ("authorization", us.authorization()),
+            ("content-type", "application/x-www-form-urlencoded".into()),
+        ],
+        ..expected
+    };
+    let introspection = issuer.introspection.as_ref().unwrap();
+    assert!(*introspection.service == expected, "{:?}", introspection.service);
+    assert_eq!((introspection.cache, introspection.stale_if_error), (Duration::from_secs(30), Duration::ZERO));
 }

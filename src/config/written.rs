@@ -149,8 +149,8 @@ pub struct Route {
     pub hosts: Vec<HostPattern>,
     pub methods: Vec<String>,
     pub paths: Vec<PathPattern>,
-    /// The first path as written, for mistakes.
-    pub path_text: String,
+    /// The paths as written, for mistakes.
+    pub path_texts: Vec<String>,
     pub envoy_routes: Vec<String>,
     pub allow: Option<Allow>,
     /// Names of issuers.
@@ -215,7 +215,7 @@ impl Document {
         let Some(map) = root.map() else { return Self::default() };
         let mut document = Self::default();
         if let Some(issuers) = map.get("issuers") {
-            let issuers = issuers.named_list(|value| name_of(value, "name").or_else(|| name_of(value, "issuer")));
+            let issuers = issuers.named_list(|value| name_of(value).or_else(|| text_of(value, "issuer")));
             document.issuers = issuers.iter().filter_map(|node| Issuer::read(node, environment)).collect();
         }
         if let Some(node) = map.get("peer_certificate") {
@@ -230,7 +230,7 @@ impl Document {
         }
         document.defaults = Defaults::read(&map);
         if let Some(node) = map.require("routes") {
-            let routes = node.named_list(|value| name_of(value, "name"));
+            let routes = node.named_list(name_of);
             document.routes = routes.iter().filter_map(Route::read).collect();
         }
         if let Some(node) = map.get("limits") {
@@ -243,15 +243,24 @@ impl Document {
     }
 }
 
-fn name_of<'a>(value: &'a Value, member: &str) -> Option<&'a str> {
+fn text_of<'a>(value: &'a Value, member: &str) -> Option<&'a str> {
     value.as_object()?.get(member)?.as_str()
+}
+
+/// What an item is told by, if it is a good name.
+fn name_of(value: &Value) -> Option<&str> {
+    text_of(value, "name").filter(|text| is_name(text))
+}
+
+fn is_name(text: &str) -> bool {
+    let sound = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_' | b'-');
+    (1..=64).contains(&text.len()) && text.bytes().all(sound)
 }
 
 /// Lower-case letters, digits, `.`, `_` and `-`.
 fn name(node: &Node<'_>) -> Option<String> {
     let text = node.text()?;
-    let sound = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_' | b'-');
-    if text.len() <= 64 && text.bytes().all(sound) {
+    if is_name(text) {
         return Some(text.to_owned());
     }
     node.wrong(format_args!("{text:?} is not a name; write at most 64 lower-case letters, digits, '.', '_' and '-'"));
@@ -712,7 +721,7 @@ impl Route {
         let mistakes = || node.found.borrow().len();
         let before = mistakes();
         let own_name = map.require("name").and_then(|node| name(&node));
-        let path_text = map.get("path").and_then(|node| first_text(node.value));
+        let path_texts = map.get("path").map(|node| texts_in(node.value)).unwrap_or_default();
         let hosts = patterns(&map, "host", HostPattern::parse);
         let methods = map.get("methods").map(|node| node.list().iter().filter_map(read_method).collect());
         let paths = patterns(&map, "path", PathPattern::parse);
@@ -724,7 +733,7 @@ impl Route {
             hosts,
             methods: methods.unwrap_or_default(),
             paths,
-            path_text: path_text.unwrap_or("/**").to_owned(),
+            path_texts,
             envoy_routes,
             allow: Allow::read(&map),
             issuers: texts_of(&map, "issuer"),
@@ -755,11 +764,10 @@ impl Route {
     }
 }
 
-fn first_text(value: &Value) -> Option<&str> {
-    match value {
-        Value::Array(items) => items.first()?.as_str(),
-        _ => value.as_str(),
-    }
+/// The texts of one or a list, and nothing said of what is no text.
+fn texts_in(value: &Value) -> Vec<String> {
+    let items = value.as_array().unwrap_or(core::slice::from_ref(value));
+    items.iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 fn patterns<T, E: core::fmt::Display>(map: &Map<'_>, name: &'static str, parse: fn(&str) -> Result<T, E>) -> Vec<T> {
@@ -820,7 +828,9 @@ impl Allow {
             Value::String(text) if text == "authenticated" => Some(Self::Authenticated),
             Value::Array(_) => Some(Self::Rules(node.list().iter().map(Rule::read).collect())),
             _ => {
-                node.wrong("is no list of rules, and neither public nor authenticated");
+                node.wrong(
+                    "is no list of rules, and neither public nor authenticated; write [{...}], or one of these words",
+                );
                 None
             }
         }
@@ -960,8 +970,8 @@ fn operand(node: &Node<'_>, references: &mut Vec<(String, Reference)>) -> Option
         Value::String(_) => told(node, Operand::parse(node.text()?))?,
         Value::Bool(truth) => Operand::Bool(*truth),
         Value::Integer(_) | Value::Float(_) => match node.value.integer() {
-            Some(number) => Operand::Integer(number),
-            None => {
+            Some(number) if number.unsigned_abs() < 1 << 53 => Operand::Integer(number),
+            _ => {
                 node.wrong("is not a whole number below 2^53; write it as text");
                 return None;
             }
@@ -1018,8 +1028,16 @@ fn read_uris(node: &Node<'_>, references: &mut Vec<(String, Reference)>) -> Vec<
 fn read_digest(node: &Node<'_>) -> Option<CertificateDigest> {
     let text = node.text()?;
     let digest = CertificateDigest::from_hex(text.as_bytes());
-    if digest.is_none() {
-        node.wrong("is not the SHA-256 of a certificate's DER; write 64 lower-case hexadecimal digits");
+    // As openssl prints it.
+    let plain = text.replace(':', "").to_ascii_lowercase();
+    match (digest, CertificateDigest::from_hex(plain.as_bytes())) {
+        (Some(_), _) => {}
+        (None, Some(_)) => {
+            node.wrong(format_args!("is not written in 64 lower-case hexadecimal digits; write {plain}"))
+        }
+        (None, None) => {
+            node.wrong("is not the SHA-256 of a certificate's DER; write 64 lower-case hexadecimal digits");
+        }
     }
     digest
 }
