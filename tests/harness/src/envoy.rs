@@ -214,7 +214,7 @@ impl Envoy {
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(log);
-        let mut process = Process::start(&mut command);
+        let mut process = Process::start(&mut command, directory.path());
         let mut admin = None;
         let ready = wait_until(PATIENCE, || {
             admin = std::fs::read_to_string(path("admin")).ok().and_then(|text| text.trim().parse().ok());

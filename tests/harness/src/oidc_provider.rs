@@ -101,7 +101,7 @@ fn listen(directory: &Directory, modules: &Path, rs_secret: &str) -> Option<(Pro
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(File::create(file("log")).expect("a log file"));
-    let mut process = Process::start(&mut command);
+    let mut process = Process::start(&mut command, directory.path());
     let output = process.child().stdout.take().expect("its output");
     let mut lines = BufReader::new(output).lines().map_while(Result::ok);
     let listens = lines.any(|line| line.starts_with("listening"));

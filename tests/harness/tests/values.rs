@@ -248,6 +248,36 @@ fn a_real_server_binds_its_tokens_to_the_certificate_that_asked() {
 }
 
 #[test]
+fn envoy_does_not_outlive_a_process_that_is_killed() {
+    // The process to be killed is this test once more: it says what it has started, and waits.
+    if let Ok(file) = std::env::var("STARTED") {
+        let envoy = Envoy::start(Authority::new("test CA"), plain(&Upstream::start()));
+        std::fs::write(file, envoy.pid().to_string()).expect("a file");
+        std::thread::sleep(Duration::from_secs(60));
+        return;
+    }
+    let directory = harness::Directory::new();
+    let started = directory.path().join("started");
+    let mut command = Command::new(std::env::current_exe().expect("this test"));
+    command.args(["--exact", "envoy_does_not_outlive_a_process_that_is_killed"]).env("STARTED", &started);
+    let mut child = command.env("TMPDIR", directory.path()).stdout(Stdio::null()).spawn().expect("this test");
+    let mut pid = String::new();
+    assert!(harness::wait_until(Duration::from_secs(60), || {
+        pid = std::fs::read_to_string(&started).unwrap_or_default();
+        !pid.is_empty()
+    }));
+    let runs = || std::fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains("envoy"));
+    assert!(runs());
+    child.kill().expect("a signal");
+    child.wait().expect("its end");
+    assert!(harness::wait_until(Duration::from_secs(10), || !runs()));
+    // Nor do its files, among them a key.
+    let left =
+        || std::fs::read_dir(directory.path()).expect("a folder").flatten().filter(|entry| entry.path().is_dir());
+    assert!(harness::wait_until(Duration::from_secs(10), || left().count() == 0));
+}
+
+#[test]
 fn a_second_set_up_finds_what_the_first_one_left() {
     set_up("envoy");
     let started = std::time::Instant::now();

@@ -171,7 +171,7 @@ impl Stage {
         std::fs::write(folder.join("ca.crt"), &self.envoy.authority().certificate.cert_pem).expect("a certificate");
         let port = self.envoy.address().port();
         let login = self.provider.issuer();
-        println!("\nEverything stays up. Try it, and press Enter to stop:\n");
+        println!("\nEverything stays up until you press Enter, or say: kill {}\n", std::process::id());
         println!("  cd {}", folder.display());
         println!("  bank() {{ curl --cacert ca.crt --cert bank.crt --key bank.key \"$@\"; }}");
         println!("  thief() {{ curl --cacert ca.crt --cert thief.crt --key thief.key \"$@\"; }}");
@@ -181,8 +181,12 @@ impl Stage {
         println!("    -d resource={API} | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')");
         println!("  bank -i https://localhost:{port}/prices/DE0007100000 -H \"Authorization: Bearer $TOKEN\"");
         println!("  thief -i https://localhost:{port}/prices/DE0007100000 -H \"Authorization: Bearer $TOKEN\"");
+        println!("  tail -f ../access.log ../envoy.log");
         let _ = std::io::stdout().flush();
-        let _ = std::io::stdin().read_line(&mut String::new());
+        // Where nobody can press a key, it is the signal that ends this.
+        while std::io::stdin().read_line(&mut String::new()).is_ok_and(|size| size == 0) {
+            std::thread::park();
+        }
     }
 }
 
