@@ -106,10 +106,10 @@ impl Hash for CalloutId {
     }
 }
 
-/// How much may wait at once, on one worker.
+/// How much may wait at once, on one worker. One peer holds at most a quarter of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Callouts under way for one issuer. One peer holds at most a quarter of them.
+    /// Callouts under way for one issuer.
     pub callouts: usize,
     /// Requests that wait.
     pub waiters: usize,
@@ -123,18 +123,47 @@ pub struct Waiting<W, S> {
     limits: Limits,
     flights: HashMap<CalloutId, Flight<W, S>>,
     unsent: VecDeque<CalloutId>,
-    waiters: usize,
-    bytes: usize,
+    all: Held,
+    of_peers: HashMap<Peer, Held>,
 }
 
 #[derive(Debug)]
 struct Flight<W, S> {
     /// Who caused the callout, where a request did.
     peer: Option<Peer>,
-    waiters: Vec<(W, S, usize)>,
+    waiters: Vec<Waiter<W, S>>,
 }
 
-/// What callouts are counted by: a peer's certificate or, without one, its address.
+#[derive(Debug)]
+struct Waiter<W, S> {
+    name: W,
+    state: S,
+    size: usize,
+    peer: Peer,
+}
+
+/// Places that are taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Held {
+    waiters: usize,
+    bytes: usize,
+}
+
+impl Held {
+    fn and(self, size: usize) -> Self {
+        Self { waiters: self.waiters.saturating_add(1), bytes: self.bytes.saturating_add(size) }
+    }
+
+    fn without(self, size: usize) -> Self {
+        Self { waiters: self.waiters.saturating_sub(1), bytes: self.bytes.saturating_sub(size) }
+    }
+
+    fn fits(self, waiters: usize, bytes: usize) -> bool {
+        self.waiters <= waiters && self.bytes <= bytes
+    }
+}
+
+/// What callouts and waiters are counted by: a peer's certificate or, without one, its address.
 pub type Peer = Vec<u8>;
 
 /// A request that found no place; its state comes back, so that it can be refused.
@@ -143,7 +172,13 @@ pub struct Crowded<S>(pub S);
 
 impl<W: PartialEq, S> Waiting<W, S> {
     pub fn new(limits: Limits) -> Self {
-        Self { limits, flights: HashMap::new(), unsent: VecDeque::new(), waiters: 0, bytes: 0 }
+        Self {
+            limits,
+            flights: HashMap::new(),
+            unsent: VecDeque::new(),
+            all: Held::default(),
+            of_peers: HashMap::new(),
+        }
     }
 
     /// Lets a request of `size` bytes wait for the answer to `callout`, which is sent unless it is under way.
@@ -155,20 +190,35 @@ impl<W: PartialEq, S> Waiting<W, S> {
             self.send(callout.clone());
         }
         let new = !self.flights.contains_key(&callout.id);
-        if self.waiters >= self.limits.waiters
-            || self.bytes.saturating_add(size) > self.limits.bytes
-            || (new && !self.admits(&callout.id, &peer))
-        {
+        if !self.has_place(size, &peer) || (new && !self.admits(&callout.id, &peer)) {
             return Err(Crowded(state));
         }
-        self.waiters += 1;
-        self.bytes += size;
+        self.all = self.all.and(size);
+        let held = self.of_peers.entry(peer.clone()).or_default();
+        *held = held.and(size);
         if new {
             self.unsent.push_back(callout.id.clone());
         }
-        let flight = self.flights.entry(callout.id).or_insert_with(|| Flight { peer: Some(peer), waiters: Vec::new() });
-        flight.waiters.push((waiter, state, size));
+        let flight = self.flights.entry(callout.id);
+        let flight = flight.or_insert_with(|| Flight { peer: Some(peer.clone()), waiters: Vec::new() });
+        flight.waiters.push(Waiter { name: waiter, state, size, peer });
         Ok(())
+    }
+
+    fn has_place(&self, size: usize, peer: &Peer) -> bool {
+        let Limits { waiters, bytes, .. } = self.limits;
+        let own = self.of_peers.get(peer).copied().unwrap_or_default();
+        self.all.and(size).fits(waiters, bytes) && own.and(size).fits(waiters.div_ceil(4), bytes.div_ceil(4))
+    }
+
+    /// Frees the place of one waiter.
+    fn free(&mut self, peer: &Peer, size: usize) {
+        self.all = self.all.without(size);
+        let Some(held) = self.of_peers.get_mut(peer) else { return };
+        *held = held.without(size);
+        if held.waiters == 0 {
+            self.of_peers.remove(peer);
+        }
     }
 
     /// Sends `callout` unless it is under way; no request waits for it.
@@ -187,24 +237,27 @@ impl<W: PartialEq, S> Waiting<W, S> {
     /// Everybody who waits for this answer; the callout is over.
     pub fn settle(&mut self, id: &CalloutId) -> Vec<(W, S)> {
         let Some(flight) = self.flights.remove(id) else { return Vec::new() };
-        self.waiters = self.waiters.saturating_sub(flight.waiters.len());
-        self.bytes = self.bytes.saturating_sub(flight.waiters.iter().map(|(_, _, size)| size).sum());
-        flight.waiters.into_iter().map(|(waiter, state, _)| (waiter, state)).collect()
+        let mut settled = Vec::with_capacity(flight.waiters.len());
+        for waiter in flight.waiters {
+            self.free(&waiter.peer, waiter.size);
+            settled.push((waiter.name, waiter.state));
+        }
+        settled
     }
 
     /// Whether a request waits for something.
     pub fn holds(&self, waiter: &W) -> bool {
-        self.flights.values().any(|flight| flight.waiters.iter().any(|(other, _, _)| other == waiter))
+        self.flights.values().any(|flight| flight.waiters.iter().any(|other| other.name == *waiter))
     }
 
     /// Forgets a request that has gone. Its callout goes on: others may wait, and the answer is remembered.
     pub fn forget(&mut self, waiter: &W) {
-        for flight in self.flights.values_mut() {
-            let Some(at) = flight.waiters.iter().position(|(other, _, _)| other == waiter) else { continue };
-            let (_, _, size) = flight.waiters.swap_remove(at);
-            self.waiters = self.waiters.saturating_sub(1);
-            self.bytes = self.bytes.saturating_sub(size);
-            return;
+        let found = self.flights.values_mut().find_map(|flight| {
+            let at = flight.waiters.iter().position(|other| other.name == *waiter)?;
+            Some(flight.waiters.swap_remove(at))
+        });
+        if let Some(gone) = found {
+            self.free(&gone.peer, gone.size);
         }
     }
 
@@ -242,7 +295,7 @@ mod tests {
     }
 
     fn waiting() -> Waiting<u32, &'static str> {
-        Waiting::new(Limits { callouts: 8, waiters: 4, bytes: 100 })
+        Waiting::new(Limits { callouts: 8, waiters: 16, bytes: 400 })
     }
 
     fn sent(waiting: &mut Waiting<u32, &'static str>) -> usize {
@@ -277,15 +330,32 @@ mod tests {
     }
 
     #[test]
-    fn waiters_and_their_octets_are_bounded() {
+    fn one_peer_has_a_quarter_of_the_places_and_of_the_octets() {
         let mut waiting = waiting();
         assert_eq!(waiting.wait(about("a"), 1, "large", 101, ANN.into()), Err(Crowded("large")));
         for waiter in 1..=4 {
             waiting.wait(about("a"), waiter, "state", 25, ANN.into()).unwrap();
         }
         assert_eq!(waiting.wait(about("a"), 5, "fifth", 0, ANN.into()), Err(Crowded("fifth")));
+        assert_eq!(waiting.wait(about("a"), 6, "another's", 100, b"bob".into()), Ok(()));
         waiting.settle(&about("a").id);
         assert_eq!(waiting.wait(about("a"), 5, "fifth", 100, ANN.into()), Ok(()));
+    }
+
+    #[test]
+    fn all_together_are_bounded_too() {
+        let mut waiting = waiting();
+        for peer in 0..16_u8 {
+            waiting.wait(about("a"), u32::from(peer), "state", 1, vec![peer / 4]).unwrap();
+        }
+        assert_eq!(waiting.wait(about("a"), 99, "late", 1, b"new".into()), Err(Crowded("late")));
+        waiting.forget(&3);
+        assert_eq!(waiting.wait(about("a"), 99, "late", 1, b"new".into()), Ok(()));
+        let mut few = Waiting::new(Limits { callouts: 8, waiters: 100, bytes: 400 });
+        for peer in 0..4_u8 {
+            few.wait(about("a"), u32::from(peer), (), 100, vec![peer]).unwrap();
+        }
+        assert_eq!(few.wait(about("a"), 9, (), 1, vec![9]), Err(Crowded(())));
     }
 
     #[test]

@@ -216,6 +216,58 @@ fn forged_fields_and_unverified_tokens_do_not_reach_the_service() {
 }
 
 #[test]
+fn no_spelling_of_a_token_reaches_the_service_unverified() {
+    let stage = Stage::set(&document()).warm();
+    let health = || Request::get("/healthz");
+    let odd = [
+        health().field("authorization", "Basic y").field("authorization", "Bearer x"),
+        health().field("authorization", "Basic y, Bearer x"),
+        health().field("authorization", ", Bearer x"),
+        health().field("authorization", b"\xa0Bearer\xa0x"),
+        health().field("authorization", "Bearer=x"),
+        health().field("authorization", "DPoP:x"),
+    ];
+    for request in odd {
+        assert_eq!(stage.anonymously(&request).status, 200);
+        let received = stage.upstream.take().remove(0);
+        assert_eq!(received.values("authorization"), Vec::<String>::new(), "{:?}", request.fields);
+    }
+    stage.anonymously(&health().field("authorization", "Basic bearer"));
+    assert_eq!(stage.upstream.take()[0].values("authorization"), ["Basic bearer"]);
+}
+
+#[test]
+fn a_strange_host_is_not_every_host() {
+    let mut document = document();
+    let strict = json!({"name": "strict", "host": "admin.example", "path": "/**", "allow": [{"scopes": ["admin"]}]});
+    let weak = json!({"name": "weak", "methods": ["GET"], "path": "/**", "allow": "public"});
+    document["routes"] = json!([strict, weak]);
+    let stage = Stage::set(&document).warm();
+    let with = |hosts: &[&str]| {
+        let mut request = Request::get("/x");
+        request.fields.clear();
+        hosts.iter().fold(request, |request, host| request.field("host", host))
+    };
+    for host in ["admin.example", "ADMIN.EXAMPLE.", "admin.example:443"] {
+        assert_eq!(stage.anonymously(&with(&[host])).status, 401, "{host}");
+    }
+    for hosts in [
+        &["admin.example", "other.example"][..],
+        &["other.example", "admin.example"],
+        &["u@admin.example"],
+        &["admin.example:x"],
+        &["admin.example.."],
+        &[".admin.example"],
+        &["admin%2eexample"],
+        &["[::1]x"],
+    ] {
+        assert_eq!(stage.anonymously(&with(hosts)).status, 400, "{hosts:?}");
+    }
+    assert_eq!(stage.reached(), 0);
+    assert_eq!(stage.anonymously(&with(&["other.example"])).status, 200);
+}
+
+#[test]
 fn the_token_goes_on_where_the_route_keeps_it() {
     let stage = Stage::set(&document()).warm();
     let good = stage.token();

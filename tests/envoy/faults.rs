@@ -103,6 +103,28 @@ fn keys_that_were_fetched_serve_while_the_server_is_away() {
 }
 
 #[test]
+fn one_caller_who_waits_in_every_place_leaves_room_for_others() {
+    let mut document = document();
+    document["limits"] = json!({"waiting": 20});
+    document["issuers"][0]["introspection"]["timeout"] = json!("5s");
+    let stage = Stage::set(&document).warm();
+    stage.server.know("opaque", stage.active());
+    stage.server.fail("/introspect", Fault::Slow(Duration::from_millis(1500)));
+    let (thief, bank) = (stage.envoy.client(&stage.thief), stage.envoy.client(&stage.bank));
+    std::thread::scope(|scope| {
+        let flood: Vec<_> = (0..20).map(|_| scope.spawn(|| thief.send(&api("flood")).status)).collect();
+        std::thread::sleep(Duration::from_millis(500));
+        assert_eq!(bank.send(&api("opaque")).status, 200, "{:?}", stage.envoy.access_log());
+        let statuses: Vec<u16> = flood.into_iter().map(|sender| sender.join().expect("an answer")).collect();
+        assert_eq!(
+            statuses.iter().filter(|status| **status == 503).count(),
+            15,
+            "a quarter of the places: {statuses:?}"
+        );
+    });
+}
+
+#[test]
 fn a_cluster_that_is_not_there_refuses_at_once() {
     let mut document = document();
     document["issuers"][0]["introspection"]["cluster"] = json!("nowhere");
