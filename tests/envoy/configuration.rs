@@ -19,7 +19,7 @@ fn a_refused_configuration_leaves_the_good_one_serving_and_says_why() {
                 "issuers[bank].introspection.client_secret: a secret written inline",
             ],
         ),
-        (json!({}), vec!["is empty"]),
+        (json!({}), vec!["there is none; give the plugin a configuration"]),
         (json!([]), vec!["is a list; write a map"]),
         (json!({"issuers": [issuer()], "routes": [{"name": "x", "path": "/x"}]}), vec!["routes[x]: has no allow"]),
         (

@@ -464,7 +464,7 @@ fn downstream_tls(directory: &Directory, tls: Tls) -> Value {
     }
     json!({"name": "tls", "typed_config": {
         "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
-        "common_tls_context": common,
+        "common_tls_context": common, "require_client_certificate": false,
         "disable_stateless_session_resumption": true, "disable_stateful_session_resumption": true
     }})
 }
