@@ -35,6 +35,8 @@ demo: set-up wasm ## send real requests through Envoy and show what became of th
 	@$(with_module) exec cargo run --quiet --locked --package harness --bin demo
 
 lint: ## check format, clippy and the documentation, for this machine and for wasm
+	@cargo fmt --version >/dev/null || { echo "make: rustfmt is missing; install it with: rustup component add rustfmt"; exit 1; }
+	@cargo clippy --version >/dev/null || { echo "make: clippy is missing; install it with: rustup component add clippy"; exit 1; }
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	@if compgen -G "$$(rustc --print target-libdir --target wasm32-wasip1)/libstd-*.rlib" >/dev/null; then \

@@ -3,34 +3,30 @@
 use std::collections::HashMap;
 
 use super::abi::{self, Metric};
+use super::root::Shared;
 
-/// The counters of one configuration on one worker; each is defined when it first counts, and once.
-#[derive(Default)]
-pub struct Metrics {
-    decisions: HashMap<(&'static str, &'static str), u32>,
-}
+/// The counters of one configuration on one worker, by decision and reason; each is defined when it first counts, and once.
+pub type Counters = HashMap<(&'static str, &'static str), u32>;
 
-impl Metrics {
-    /// Counts a decision as `holdfast.decision.<decision>.reason.<reason>.requests`, dots in the reason written `_`.
-    pub fn count(&mut self, decision: &'static str, reason: &'static str) {
-        let id = match self.decisions.get(&(decision, reason)) {
-            Some(id) => *id,
-            None => {
-                let name = format!("holdfast.decision.{decision}.reason.{}.requests", reason.replace('.', "_"));
-                let Ok(id) = abi::define_metric(Metric::Counter, &name) else { return };
-                self.decisions.insert((decision, reason), id);
-                id
-            }
-        };
-        // A counter that the host does not find is no reason to refuse.
+/// Counts a decision as `holdfast.decision.<decision>.reason.<reason>.requests`, dots in the reason written `_`. A counter
+/// that the host does not have is no reason to refuse.
+pub fn count(shared: &Shared, decision: &'static str, reason: &'static str) {
+    let known = shared.borrow().counters.get(&(decision, reason)).copied();
+    let id = known.or_else(|| {
+        let name = format!("holdfast.decision.{decision}.reason.{}.requests", reason.replace('.', "_"));
+        let id = abi::define_metric(Metric::Counter, &name).ok()?;
+        shared.borrow_mut().counters.insert((decision, reason), id);
+        Some(id)
+    });
+    if let Some(id) = id {
         let _ = abi::increment_metric(id);
     }
+}
 
-    /// Shows how many things in the configuration go below what a standard asks.
-    pub fn show_warnings(count: usize) {
-        let id = abi::define_metric(Metric::Gauge, "holdfast.configuration.warnings");
-        if let (Ok(id), Ok(count)) = (id, u64::try_from(count)) {
-            let _ = abi::record_metric(id, count);
-        }
+/// Shows how many things the newest configuration was warned of.
+pub fn show_warnings(count: usize) {
+    let id = abi::define_metric(Metric::Gauge, "holdfast.configuration.warnings");
+    if let (Ok(id), Ok(count)) = (id, u64::try_from(count)) {
+        let _ = abi::record_metric(id, count);
     }
 }

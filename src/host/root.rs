@@ -13,15 +13,15 @@ use crate::flow::{Enforcer, Settled, Suspended};
 use crate::keys::Fetched;
 
 use super::abi::{self, Buffer, Level};
-use super::metrics::Metrics;
+use super::metrics::{self, Counters};
 use super::read;
 use super::stream::{Progress, Stream, advance};
 
-/// What the requests of one configuration share. Never borrowed across a host call that could come back to us.
+/// What the requests of one configuration share. Never borrowed across a host call.
 pub struct State {
     pub enforcer: Enforcer,
     pub waiting: Waiting<u32, Suspended>,
-    pub metrics: Metrics,
+    pub counters: Counters,
     pub log_permits: bool,
 }
 
@@ -98,7 +98,7 @@ impl Root {
         for warning in &compiled.warnings {
             abi::log(Level::Warn, &format!("holdfast: configuration: {warning}"));
         }
-        Metrics::show_warnings(compiled.warnings.len());
+        metrics::show_warnings(compiled.warnings.len());
         // Envoy gives each configuration a root context of its own. Should one be configured again all the same, nobody who
         // waits under the old configuration is left behind.
         if let Some(old) = self.shared.take() {
@@ -110,7 +110,7 @@ impl Root {
         self.shared = Some(Rc::new(RefCell::new(State {
             enforcer: Enforcer::new(compiled.settings),
             waiting: Waiting::new(compiled.waiting),
-            metrics: Metrics::default(),
+            counters: Counters::new(),
             log_permits: compiled.log_permits,
         })));
         wake();

@@ -8,6 +8,7 @@ use crate::effect::{Reply, identity};
 use crate::flow::{Decision, Permit, Refusal, Report, Settled, Step};
 
 use super::abi::{self, Level, Map};
+use super::metrics;
 use super::read;
 use super::root::{Shared, wake};
 
@@ -57,7 +58,10 @@ impl HttpContext for Stream {
             return Action::Pause;
         };
         let step = match read::request(shared) {
-            Ok(request) => shared.borrow_mut().enforcer.begin(request, abi::now()),
+            Ok(request) => {
+                let now = abi::now();
+                shared.borrow_mut().enforcer.begin(request, now)
+            }
             Err(_) => Step::Done(shared.borrow().enforcer.refuse_unreadable()),
         };
         match advance(shared, self.id, step) {
@@ -103,7 +107,8 @@ pub fn advance(shared: &Shared, id: u32, step: Step) -> Progress {
             let waits = shared.borrow_mut().waiting.wait(callout, id, suspended, size, peer);
             wake();
             let Err(Crowded(suspended)) = waits else { return Progress::Waits };
-            let step = shared.borrow_mut().enforcer.resume(suspended, &Settled::Crowded, abi::now());
+            let now = abi::now();
+            let step = shared.borrow_mut().enforcer.resume(suspended, &Settled::Crowded, now);
             let decision = match step {
                 Step::Done(decision) => decision,
                 // A journey that finds no place asks nothing more; should it, it is refused.
@@ -149,12 +154,8 @@ fn report(shared: &Shared, report: &Report) {
         // Logs and later filters find one fact less.
         let _ = abi::set_filter_state(&format!("holdfast.{name}"), value);
     }
-    let log_permits = {
-        let mut shared = shared.borrow_mut();
-        // No host call but this one, which can't come back to us, is made while the state is borrowed.
-        shared.metrics.count(report.decision, report.reason);
-        shared.log_permits
-    };
+    metrics::count(shared, report.decision, report.reason);
+    let log_permits = shared.borrow().log_permits;
     if report.decision == "deny" {
         abi::log(Level::Warn, &report.line());
     } else if log_permits {
