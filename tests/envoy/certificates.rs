@@ -21,6 +21,25 @@ fn a_certificate_that_ends_on_an_open_connection_binds_no_longer() {
 }
 
 #[test]
+fn a_resumed_session_binds_until_its_certificate_ends() {
+    let stage = Stage::with(&document(), |options| options.tls(Tls::Resuming)).warm();
+    let short = stage.envoy.authority().issue(Leaf::client("short").valid(-60, 4));
+    let token = stage.key.mint(json!({}), &claims(&short));
+    let client = stage.envoy.client(&short).resuming();
+    let send = || {
+        let mut connection = client.open().expect("a connection");
+        let answer = connection.send(&api(&token)).expect("an answer");
+        (answer.status, connection.is_resumed())
+    };
+    assert_eq!(send(), (200, false));
+    assert_eq!(send(), (200, true), "the session descends from a handshake that proved the key");
+    std::thread::sleep(Duration::from_millis(5500));
+    assert_eq!(send(), (401, true), "Envoy lets it in, and the filter does not");
+    assert_eq!(stage.reason(3), "binding.expired_certificate");
+    assert_eq!(stage.reached(), 2);
+}
+
+#[test]
 fn a_certificate_that_nobody_verified_binds_all_the_same() {
     let mut document = document();
     document["routes"][1] = json!({"name": "admin", "path": "/admin/**", "allow": "authenticated"});

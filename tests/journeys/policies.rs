@@ -1,9 +1,9 @@
 //! The policies of the configuration guide that this version can enforce, each with the requests that stand beside it.
 
-use harness::{Authority, Certificate};
+use harness::{Algorithm, Authority, Certificate, SigningKey};
 use serde_json::{Value, json};
 
-use super::world::{Ask, Key, NOW, PASSES, World, bank, certificate, get, leaf, request, token};
+use super::world::{Ask, NOW, PASSES, World, bank, certificate, get, leaf, ok, request, token};
 
 fn with_id(ids: &[&str]) -> Certificate {
     Authority::new("test CA").issue(ids.iter().fold(leaf(), |leaf, id| leaf.uri(id)))
@@ -18,24 +18,24 @@ fn each(world: &mut World, table: Vec<(&str, Ask, (u16, &'static str))>) {
 
 #[test]
 fn policy_1_banks_read_prices_with_the_token_of_their_certificate() {
-    // Keycloak signs RS256 by default; here ES256 serves, for the policy is the same.
     let mut world = World::new(json!({
         "issuers": [{
             "issuer": "https://login.data.example/realms/customers", "name": "keycloak", "audiences": ["market-data"],
-            "algorithms": ["RS256", "ES256"], "profile": "legacy", "claims": {"client_id": "/azp"},
-            "jwks": {"cluster": "login", "path": "/realms/customers/protocol/openid-connect/certs"}
+            "algorithms": ["RS256"], "profile": "legacy", "claims": {"client_id": "/azp"},
+            "jwks": {"cluster": "keycloak", "path": "/realms/customers/protocol/openid-connect/certs"}
         }],
         "routes": [{"name": "prices", "methods": ["GET"], "path": "/instruments/{isin}/prices",
                     "allow": [{"scopes": ["prices.read"]}]}]
     }));
+    let key = SigningKey::new(Algorithm::Rs256, "k1");
+    world.keys.insert("keycloak".into(), ok(json!({"keys": [key.jwk()]})));
     let (ours, theirs) = (certificate(), certificate());
     let token = |scope: &str| {
         let claims = json!({
             "iss": "https://login.data.example/realms/customers", "aud": "market-data", "azp": "n26", "typ": "Bearer",
             "iat": NOW, "exp": NOW + 60, "scope": scope, "cnf": {"x5t#S256": ours.x5t_s256()}
         });
-        let key = Key::named("k1");
-        key.sign(&json!({"alg": "ES256", "typ": "JWT", "kid": "k1"}).to_string(), &claims.to_string())
+        key.mint(json!({"typ": "JWT"}), &claims)
     };
     let good = get("/instruments/DE0001/prices").bearer(&token("email prices.read"));
     let table = vec![

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned};
 
 use crate::certificate::Certificate;
 use crate::http::{Response, read_body, read_head};
@@ -36,8 +36,21 @@ pub struct Connection {
     rest: Vec<u8>,
 }
 
-trait Stream: Read + Write + Send {}
-impl<S: Read + Write + Send> Stream for S {}
+trait Stream: Read + Write + Send {
+    fn is_resumed(&self) -> bool;
+}
+
+impl Stream for TcpStream {
+    fn is_resumed(&self) -> bool {
+        false
+    }
+}
+
+impl Stream for StreamOwned<ClientConnection, TcpStream> {
+    fn is_resumed(&self) -> bool {
+        self.conn.handshake_kind() == Some(HandshakeKind::Resumed)
+    }
+}
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -111,6 +124,14 @@ impl Client {
         Self { address, tls: Some(Arc::new(config)) }
     }
 
+    /// The same client, which takes sessions up again where the server lets it.
+    pub fn resuming(mut self) -> Self {
+        if let Some(config) = &mut self.tls {
+            Arc::make_mut(config).resumption = Resumption::in_memory_sessions(16);
+        }
+        self
+    }
+
     pub fn open(&self) -> io::Result<Connection> {
         let stream = TcpStream::connect(self.address)?;
         stream.set_nodelay(true)?;
@@ -142,6 +163,11 @@ impl Connection {
     pub fn send(&mut self, request: &Request) -> io::Result<Response> {
         self.write(&request.octets())?;
         self.read()
+    }
+
+    /// Whether its session was taken up again, without the certificate being shown anew.
+    pub fn is_resumed(&self) -> bool {
+        self.stream.is_resumed()
     }
 
     /// Writes octets that need not be a request.

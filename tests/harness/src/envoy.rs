@@ -28,6 +28,8 @@ pub enum Tls {
     None,
     /// No TLS.
     Plaintext,
+    /// As `Optional`, and sessions may be resumed.
+    Resuming,
 }
 
 /// A cluster that the filter or the router may reach.
@@ -251,7 +253,7 @@ impl Envoy {
     pub fn anonymous(&self) -> Client {
         match self.options().tls {
             Tls::Plaintext => Client::plaintext(self.address()),
-            Tls::Optional | Tls::Untrusted | Tls::None => {
+            Tls::Optional | Tls::Untrusted | Tls::None | Tls::Resuming => {
                 Client::anonymous(self.address(), &self.authority.certificate)
             }
         }
@@ -456,7 +458,7 @@ fn downstream_tls(directory: &Directory, tls: Tls) -> Value {
         json!({"tls_certificates": [{"certificate_chain": file("server.crt"), "private_key": file("server.key")}]});
     match tls {
         Tls::None | Tls::Plaintext => {}
-        Tls::Optional => common["validation_context"] = json!({"trusted_ca": file("client-ca.crt")}),
+        Tls::Optional | Tls::Resuming => common["validation_context"] = json!({"trusted_ca": file("client-ca.crt")}),
         Tls::Untrusted => {
             common["validation_context"] =
                 json!({"trusted_ca": file("client-ca.crt"), "trust_chain_verification": "ACCEPT_UNTRUSTED"});
@@ -465,6 +467,7 @@ fn downstream_tls(directory: &Directory, tls: Tls) -> Value {
     json!({"name": "tls", "typed_config": {
         "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
         "common_tls_context": common, "require_client_certificate": false,
-        "disable_stateless_session_resumption": true, "disable_stateful_session_resumption": true
+        "disable_stateless_session_resumption": tls != Tls::Resuming,
+        "disable_stateful_session_resumption": tls != Tls::Resuming
     }})
 }
