@@ -277,21 +277,28 @@ impl<W: PartialEq, S> Waiting<W, S> {
 mod tests {
     use super::*;
 
-    fn service(question: Question) -> Rc<Service> {
-        Rc::new(Service {
-            issuer: IssuerId(0),
-            question,
-            cluster: "login".into(),
-            method: "POST",
-            authority: "login.bank.example".into(),
-            path: "/introspect".into(),
-            headers: vec![],
-            timeout: Duration::from_secs(1),
-        })
+    impl Service {
+        /// A service of the first issuer.
+        pub fn about(question: Question) -> Rc<Self> {
+            let (method, path) = match question {
+                Question::KeySet => ("GET", "/jwks"),
+                Question::Introspection => ("POST", "/introspect"),
+            };
+            Rc::new(Self {
+                issuer: IssuerId(0),
+                question,
+                cluster: "login".into(),
+                method,
+                authority: "login.bank.example".into(),
+                path: path.into(),
+                headers: vec![],
+                timeout: Duration::from_secs(1),
+            })
+        }
     }
 
     fn about(token: &str) -> Callout {
-        Callout { id: CalloutId { service: service(Question::Introspection), body: token.into() } }
+        Callout { id: CalloutId { service: Service::about(Question::Introspection), body: token.into() } }
     }
 
     fn waiting() -> Waiting<u32, &'static str> {
@@ -384,14 +391,14 @@ mod tests {
             waiting.wait(about(token), u32::try_from(waiter).unwrap(), "state", 50, ANN.into()).unwrap();
         }
         assert_eq!(sent(&mut waiting), 2);
-        let keys = Callout { id: CalloutId { service: service(Question::KeySet), body: vec![] } };
+        let keys = Callout { id: CalloutId { service: Service::about(Question::KeySet), body: vec![] } };
         assert_eq!(waiting.wait(keys.clone(), 9, "late", 1, ANN.into()), Err(Crowded("late")));
         assert_eq!(waiting.next_to_send(), Some(keys.id));
     }
 
     #[test]
     fn neither_token_nor_credential_prints_itself() {
-        let mut service = service(Question::Introspection).as_ref().clone();
+        let mut service = Service::about(Question::Introspection).as_ref().clone();
         service.headers = vec![("authorization", "Basic hidden".into())];
         let id = CalloutId { service: Rc::new(service), body: b"token=hidden".to_vec() };
         assert_eq!(format!("{id:?}"), "Introspection of issuer 0 at login/introspect");

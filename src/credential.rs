@@ -4,7 +4,7 @@ use core::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::facts::Request;
+use crate::facts::{Request, percent};
 
 /// An access token as presented (RFC 6749 §1.4).
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -122,28 +122,8 @@ fn has_query_token(path: &[u8]) -> bool {
     let query = path.get(start + 1..).unwrap_or_default();
     query.split(|byte| *byte == b'&').any(|pair| {
         let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
-        decodes_to(name, b"access_token")
+        percent::decode(name).as_deref() == Some(b"access_token")
     })
-}
-
-fn decodes_to(text: &[u8], plain: &[u8]) -> bool {
-    let mut rest = text;
-    for expected in plain {
-        let (found, tail) = match rest {
-            [b'%', high, low, tail @ ..] => {
-                let digit = |digit: &u8| char::from(*digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
-                let (Some(high), Some(low)) = (digit(high), digit(low)) else { return false };
-                (high << 4 | low, tail)
-            }
-            [found, tail @ ..] => (*found, tail),
-            [] => return false,
-        };
-        if found != *expected {
-            return false;
-        }
-        rest = tail;
-    }
-    rest.is_empty()
 }
 
 #[cfg(test)]

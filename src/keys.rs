@@ -237,26 +237,13 @@ impl Bucket {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::callout::{IssuerId, NoAnswer, Question};
+    use crate::callout::{NoAnswer, Question};
 
     const T: UnixTime = UnixTime::new(1_800_000_000);
 
-    fn service() -> Rc<Service> {
-        Rc::new(Service {
-            issuer: IssuerId(0),
-            question: Question::KeySet,
-            cluster: "login".into(),
-            method: "GET",
-            authority: "login.bank.example".into(),
-            path: "/jwks".into(),
-            headers: vec![],
-            timeout: Duration::from_secs(1),
-        })
-    }
-
     fn keys() -> Keys {
         let (refresh, max_stale) = (Duration::from_secs(300), Duration::from_secs(3600));
-        Keys::new(Settings::Fetched { service: service(), refresh, max_stale })
+        Keys::new(Settings::Fetched { service: Service::about(Question::KeySet), refresh, max_stale })
     }
 
     /// The key of RFC 8037 A.2 under a chosen `kid`.

@@ -6,6 +6,7 @@
 use core::ops::Range;
 
 pub mod peer;
+pub mod percent;
 
 use peer::Peer;
 

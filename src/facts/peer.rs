@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 use x509_parser::prelude::{FromDer as _, GeneralName, ParsedExtension, X509Certificate};
 
+use super::percent::{self, hex_digit};
 use crate::time::UnixTime;
 
 /// The other end of the connection, as the host reports it.
@@ -75,7 +76,7 @@ impl Peer {
 impl CertificateDigest {
     /// Reads the host's form: 64 lower-case hexadecimal digits.
     pub fn from_hex(text: &[u8]) -> Option<Self> {
-        if text.len() != 64 {
+        if text.len() != 64 || text.iter().any(u8::is_ascii_uppercase) {
             return None;
         }
         let mut digest = [0; 32];
@@ -88,14 +89,6 @@ impl CertificateDigest {
 
     pub fn of(der: &[u8]) -> Self {
         Self(Sha256::digest(der).into())
-    }
-}
-
-fn hex_digit(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
     }
 }
 
@@ -169,7 +162,7 @@ impl Leaf {
 
 /// Takes exactly one block, raw or percent-encoded (Envoy documents the one and sends the other).
 fn pem_to_der(pem: &[u8]) -> Result<Vec<u8>, Error> {
-    let decoded = if pem.contains(&b'%') { percent_decode(pem)? } else { pem.to_vec() };
+    let decoded = if pem.contains(&b'%') { percent::decode(pem).ok_or(Error::NotPem)? } else { pem.to_vec() };
     let text = core::str::from_utf8(&decoded).map_err(|_| Error::NotPem)?;
     let body = text.trim_ascii().strip_prefix("-----BEGIN CERTIFICATE-----").ok_or(Error::NotPem)?;
     let body = body.strip_suffix("-----END CERTIFICATE-----").ok_or(Error::NotPem)?;
@@ -178,23 +171,6 @@ fn pem_to_der(pem: &[u8]) -> Result<Vec<u8>, Error> {
         return Err(Error::TooLarge);
     }
     STANDARD.decode(body).map_err(|_| Error::NotPem)
-}
-
-fn percent_decode(text: &[u8]) -> Result<Vec<u8>, Error> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((&first, tail)) = rest.split_first() {
-        rest = tail;
-        if first != b'%' {
-            decoded.push(first);
-            continue;
-        }
-        let [high, low, tail @ ..] = rest else { return Err(Error::NotPem) };
-        let digit = |digit: &u8| hex_digit(digit.to_ascii_lowercase()).ok_or(Error::NotPem);
-        decoded.push(digit(high)? << 4 | digit(low)?);
-        rest = tail;
-    }
-    Ok(decoded)
 }
 
 /// The leaves that this worker has read, by digest: each is parsed once. Full, it starts anew.

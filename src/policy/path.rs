@@ -1,5 +1,7 @@
 //! A request target into segments that mean the same to everybody, or a refusal (checklist 24.8).
 
+use crate::facts::percent;
+
 /// A path in segments, each decoded once. A slash at the end makes no difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Path {
@@ -35,7 +37,7 @@ impl Path {
     }
 
     fn push(&mut self, segment: &[u8]) -> Result<(), Ambiguous> {
-        let decoded = decode(segment)?;
+        let decoded = percent::decode(segment).ok_or(Ambiguous)?;
         if matches!(decoded.as_slice(), b"." | b"..")
             || decoded.iter().any(|byte| *byte == b'\\' || byte.is_ascii_control())
         {
@@ -48,24 +50,6 @@ impl Path {
         }
         Ok(())
     }
-}
-
-fn decode(segment: &[u8]) -> Result<Vec<u8>, Ambiguous> {
-    let mut decoded = Vec::with_capacity(segment.len());
-    let mut rest = segment;
-    while let Some((&first, tail)) = rest.split_first() {
-        rest = tail;
-        if first != b'%' {
-            decoded.push(first);
-            continue;
-        }
-        let [high, low, tail @ ..] = rest else { return Err(Ambiguous) };
-        let digit =
-            |digit: &u8| char::from(*digit).to_digit(16).and_then(|value| u8::try_from(value).ok()).ok_or(Ambiguous);
-        decoded.push(digit(high)? << 4 | digit(low)?);
-        rest = tail;
-    }
-    Ok(decoded)
 }
 
 #[cfg(test)]

@@ -144,24 +144,13 @@ fn weight(id: &CalloutId, entry: &Entry) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::callout::{IssuerId, Question, Service};
-    use std::rc::Rc;
+    use crate::callout::{Question, Service};
 
     const T: UnixTime = UnixTime::new(1_800_000_000);
     const CACHE: Duration = Duration::from_secs(30);
 
     fn id(token: &str) -> CalloutId {
-        let service = Service {
-            issuer: IssuerId(0),
-            question: Question::Introspection,
-            cluster: "login".into(),
-            method: "POST",
-            authority: "login.bank.example".into(),
-            path: "/introspect".into(),
-            headers: vec![],
-            timeout: Duration::from_secs(1),
-        };
-        CalloutId { service: Rc::new(service), body: token.into() }
+        CalloutId { service: Service::about(Question::Introspection), body: token.into() }
     }
 
     fn later(seconds: u64) -> UnixTime {
