@@ -465,3 +465,21 @@ fn numbers_and_digests_are_told_with_what_to_write() {
         ["issuers[bank].jwks.refresh: is the number 60.5; write a duration with its unit: 500ms, 30s, 5m or 24h"]
     );
 }
+
+#[test]
+fn fractions_of_a_second_are_for_timeouts_alone() {
+    let issuer = |leeway: &str, timeout: &str| {
+        json!({
+            "issuers": [{"issuer": "https://login.bank.example", "name": "bank", "audiences": ["a"], "leeway": leeway,
+                         "jwks": {"cluster": "login", "path": "/jwks", "timeout": timeout}}],
+            "routes": [{"name": "all", "allow": "authenticated"}]
+        })
+    };
+    let mistakes = |document: Value| match super::load(document.to_string().as_bytes(), &|_| None) {
+        Ok(_) => String::new(),
+        Err(mistakes) => mistakes.to_string(),
+    };
+    assert_eq!(mistakes(issuer("2000ms", "1500ms")), "");
+    let told = "issuers[bank].leeway: has a fraction of a second; write whole seconds";
+    assert_eq!(mistakes(issuer("1500ms", "1500ms")), told);
+}

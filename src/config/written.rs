@@ -286,9 +286,14 @@ fn names_of(map: &Map<'_>, name: &'static str) -> Vec<String> {
     owned(nodes.iter().filter_map(Node::text).collect())
 }
 
-/// A duration with its default, between two others.
+/// A duration of whole seconds with its default, between two others: the clock that it is compared with has no fractions.
 fn duration(map: &Map<'_>, name: &'static str, default: Duration, least: Duration, most: Duration) -> Duration {
-    map.get(name).and_then(|node| node.duration(least, most)).unwrap_or(default)
+    let Some(node) = map.get(name) else { return default };
+    let read = node.duration(least, most);
+    if read.is_some_and(|read| read.subsec_nanos() > 0) {
+        node.wrong("has a fraction of a second; write whole seconds");
+    }
+    read.unwrap_or(default)
 }
 
 fn flag(map: &Map<'_>, name: &'static str) -> bool {
@@ -475,8 +480,8 @@ impl Endpoint {
         let cluster = map.require("cluster").and_then(|node| read_cluster(&node));
         let path = map.require("path").and_then(|node| read_path(&node));
         let authority = map.get("authority").and_then(|node| read_authority(&node));
-        let timeout = duration(map, "timeout", seconds(1), Duration::from_millis(50), seconds(10));
-        Some(Self { cluster: cluster?, path: path?, authority, timeout })
+        let timeout = map.get("timeout").and_then(|node| node.duration(Duration::from_millis(50), seconds(10)));
+        Some(Self { cluster: cluster?, path: path?, authority, timeout: timeout.unwrap_or(seconds(1)) })
     }
 }
 
