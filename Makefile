@@ -32,6 +32,7 @@ reproducible: ## build HEAD in two folders and compare the modules byte for byte
 	$(call took,reproducible)
 
 demo: set-up wasm ## send real requests through Envoy and show what became of them; KEEP=1 leaves it running
+	@cargo build --locked --package harness --bin demo
 	@$(with_module) exec cargo run --quiet --locked --package harness --bin demo
 
 lint: ## check format, clippy and the documentation, for this machine and for wasm

@@ -10,17 +10,9 @@ use crate::facts::{Request, percent};
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct AccessToken(String);
 
-/// The authentication scheme of a credential (RFC 9110 §11.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scheme {
-    Bearer,
-    Dpop,
-}
-
 /// A credential found and not yet believed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Presented {
-    pub scheme: Scheme,
     pub token: AccessToken,
 }
 
@@ -29,7 +21,7 @@ pub struct Presented {
 pub enum Error {
     /// No `Authorization` field.
     Missing,
-    /// A scheme that carries no access token, `Basic` for example.
+    /// Another scheme than `Bearer`: `Basic`, or `DPoP`, whose proofs can't be verified yet.
     OtherScheme,
     /// Two `Authorization` fields, a list of credentials in one, or a second token in the query.
     SeveralTokens,
@@ -83,7 +75,9 @@ impl Presented {
     fn parse(field: &[u8]) -> Result<Self, Error> {
         let scheme_ends = field.iter().position(|byte| *byte == b' ').unwrap_or(field.len());
         let (scheme, rest) = field.split_at_checked(scheme_ends).unwrap_or((field, b""));
-        let scheme = Scheme::parse(scheme).ok_or(Error::OtherScheme)?;
+        if !scheme.eq_ignore_ascii_case(b"bearer") {
+            return Err(Error::OtherScheme);
+        }
         let blanks = rest.iter().take_while(|byte| **byte == b' ').count();
         let token = rest.get(blanks..).unwrap_or_default();
         if token.is_empty() {
@@ -93,17 +87,7 @@ impl Presented {
             return Err(Error::TooLong);
         }
         let token = core::str::from_utf8(token).ok().filter(|token| is_token68(token)).ok_or(Error::NotToken68)?;
-        Ok(Self { scheme, token: AccessToken::new(token) })
-    }
-}
-
-impl Scheme {
-    fn parse(name: &[u8]) -> Option<Self> {
-        match name {
-            _ if name.eq_ignore_ascii_case(b"bearer") => Some(Self::Bearer),
-            _ if name.eq_ignore_ascii_case(b"dpop") => Some(Self::Dpop),
-            _ => None,
-        }
+        Ok(Self { token: AccessToken::new(token) })
     }
 }
 
@@ -131,22 +115,19 @@ mod tests {
     use super::*;
     use crate::facts::{peer::Peer, write_pairs};
 
-    fn found(path: &str, authorization: &[&str]) -> Result<(Scheme, String), Error> {
+    fn found(path: &str, authorization: &[&str]) -> Result<String, Error> {
         let mut pairs = vec![(":path", path)];
         pairs.extend(authorization.iter().map(|value| ("authorization", *value)));
         let request = Request::from_pairs(write_pairs(&pairs), Peer::Anonymous).unwrap();
-        Presented::find(&request).map(|presented| (presented.scheme, presented.token.as_str().to_owned()))
+        Presented::find(&request).map(|presented| presented.token.as_str().to_owned())
     }
 
     #[test]
     fn the_scheme_is_compared_without_case() {
         for scheme in ["Bearer", "bearer", "BEARER", "bEaReR"] {
-            assert_eq!(
-                found("/", &[&format!("{scheme} mF_9.B5f-4.1JqM")]),
-                Ok((Scheme::Bearer, "mF_9.B5f-4.1JqM".into()))
-            );
+            assert_eq!(found("/", &[&format!("{scheme} mF_9.B5f-4.1JqM")]), Ok("mF_9.B5f-4.1JqM".into()));
         }
-        assert_eq!(found("/", &["DPoP  abc=="]), Ok((Scheme::Dpop, "abc==".into())));
+        assert_eq!(found("/", &["Bearer  abc=="]), Ok("abc==".into()));
     }
 
     #[test]
@@ -156,6 +137,8 @@ mod tests {
             (&[""], Error::OtherScheme),
             (&["Basic Zm9vOmJhcg=="], Error::OtherScheme),
             (&["Bearerx abc"], Error::OtherScheme),
+            (&["DPoP abc"], Error::OtherScheme),
+            (&["dpop"], Error::OtherScheme),
             (&["Bearer\tabc"], Error::OtherScheme),
             (&["Bearer"], Error::NoToken),
             (&["Bearer   "], Error::NoToken),

@@ -10,13 +10,14 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use crate::binding::{self, ConfirmedSender, Requirement};
-use crate::callout::{Answer, Callout, CalloutId, IssuerId, Question};
-use crate::credential::{self, AccessToken, Presented, Scheme};
+use crate::callout::{Answer, Callout, CalloutId, IssuerId, NoAnswer, Question};
+use crate::credential::{self, AccessToken, Presented};
 use crate::denial::{Ambiguous, Denial, Unavailable};
 use crate::effect::identity::{self, Caller};
 use crate::effect::{self, Forward, Reply};
 use crate::facts::Request;
 use crate::facts::peer::{CertificateDigest, Leaves, Peer, PeerCertificate};
+use crate::jose::algorithm::Algorithm;
 use crate::jose::jwk::{Candidates, Jwk};
 use crate::keys::{Fetched, Found, Keys};
 use crate::policy::route::{Allow, Matched, Route};
@@ -189,7 +190,8 @@ impl Enforcer {
     /// Takes an answer: read once, remembered once.
     pub fn settle(&mut self, id: &CalloutId, answer: Answer, now: UnixTime) -> Settled {
         let at = id.service.issuer.0;
-        let (Some(issuer), Some(keys)) = (self.issuers.get(at), self.keys.get_mut(at)) else { return Settled::Crowded };
+        const UNKNOWN: Settled = Settled::Introspection(Err(Unusable::NoAnswer(NoAnswer::NotSent)));
+        let (Some(issuer), Some(keys)) = (self.issuers.get(at), self.keys.get_mut(at)) else { return UNKNOWN };
         match (id.service.question, keys, &issuer.introspection) {
             (Question::KeySet, Some(keys), _) => Settled::Keys(keys.settle(answer, now)),
             (Question::Introspection, _, Some(settings)) => {
@@ -210,7 +212,7 @@ impl Enforcer {
                 }
                 Settled::Introspection(read)
             }
-            _ => Settled::Crowded,
+            _ => UNKNOWN,
         }
     }
 
@@ -281,7 +283,6 @@ fn present(request: &Request, route: &Route) -> Result<Option<Presented>, creden
         return Ok(None);
     }
     match Presented::find(request) {
-        Ok(Presented { scheme: Scheme::Dpop, .. }) => Err(credential::Error::OtherScheme),
         Ok(presented) => Ok(Some(presented)),
         Err(credential::Error::Missing | credential::Error::OtherScheme) if !route.needs_token() => Ok(None),
         Err(error) => Err(error),
@@ -323,6 +324,11 @@ impl Enforcer {
         let wanted = route.audiences.as_ref().unwrap_or(&issuer.audiences);
         let good = token.verify_time(issuer, now).and_then(|()| token.verify_audience(wanted));
         good.map_err(|error| (Denial::from(error), of_token.clone()))?;
+        if let Some(certificate) = &waiting.certificate {
+            // It may have ended while the request waited.
+            let dates = binding::verify_dates(certificate, self.unchecked_validity, now);
+            dates.map_err(|error| (Denial::from(error), of_token.clone()))?;
+        }
         binding::confirm(token, waiting.certificate.as_ref(), route.binding).map_err(|error| (error.into(), of_token))
     }
 }
@@ -378,10 +384,14 @@ impl Enforcer {
             Found::NoSuchKey => return Err(TokenError::Key.into()),
             Found::Unavailable => return Err(Unavailable::Keys.into()),
         };
-        let candidates: Vec<&Jwk> = match set.candidates(kid.as_deref(), algorithm) {
+        let mut candidates: Vec<&Jwk> = match set.candidates(kid.as_deref(), algorithm) {
             Candidates::Keys(keys) => keys,
             Candidates::UnknownKid | Candidates::NoneFits | Candidates::Ambiguous => return Err(TokenError::Key.into()),
         };
+        candidates.retain(|key| is_for(key, algorithm, &issuer.algorithms));
+        if candidates.is_empty() {
+            return Err(TokenError::Key.into());
+        }
         Ok(Looked::Up(Rc::new(jwt.verify(issuer, &candidates, now)?)))
     }
 
@@ -398,7 +408,8 @@ impl Enforcer {
         let said = match settled {
             Some(Settled::Introspection(Ok(said))) => said.clone(),
             Some(Settled::Introspection(Err(unusable))) => {
-                self.memory.recall_stale(&callout.id, now).ok_or(Unavailable::from(*unusable))?
+                let lately = if unusable.is_away() { self.memory.recall_stale(&callout.id, now) } else { None };
+                lately.ok_or(Unavailable::from(*unusable))?
             }
             Some(Settled::Keys(_) | Settled::Crowded) | None => match self.memory.recall(&callout.id, now) {
                 Some(said) => said,
@@ -409,12 +420,17 @@ impl Enforcer {
     }
 }
 
+/// Each key is for one algorithm (RFC 8725 §3.1): the one that it names, or else the first of the issuer's that fits it.
+fn is_for(key: &Jwk, algorithm: Algorithm, of_issuer: &[Algorithm]) -> bool {
+    key.algorithm.is_some() || of_issuer.iter().find(|own| key.key.fits(**own)) == Some(&algorithm)
+}
+
 impl From<Unusable> for Unavailable {
     fn from(unusable: Unusable) -> Self {
         match unusable {
-            Unusable::NoAnswer | Unusable::Status(500..) => Self::Introspection,
             Unusable::OurCredentials => Self::OurCredentials,
-            Unusable::Status(_) | Unusable::Body => Self::UnusableAnswer,
+            _ if unusable.is_away() => Self::Introspection,
+            Unusable::NoAnswer(_) | Unusable::Status(_) | Unusable::Body => Self::UnusableAnswer,
         }
     }
 }
@@ -530,11 +546,11 @@ impl Report {
         for (name, value) in &self.facts {
             line += &format!("{}:{},", Value::from(name.as_str()), Value::from(value.as_str()));
         }
-        match self.token {
-            Some(prefix) => line += &format!("\"token_sha256\":\"{:016x}\"}}", u64::from_be_bytes(prefix)),
-            None => line += "\"token_sha256\":null}",
+        if let Some(prefix) = self.token {
+            line += &format!("\"token_sha256\":\"{:016x}\",", u64::from_be_bytes(prefix));
         }
-        line
+        line.pop();
+        line + "}"
     }
 
     fn tell(&mut self, name: &str, value: String) {

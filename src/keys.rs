@@ -4,7 +4,7 @@ use core::fmt;
 use core::time::Duration;
 use std::rc::Rc;
 
-use crate::callout::{Answer, Callout, CalloutId, Response, Service};
+use crate::callout::{Answer, Callout, CalloutId, NoAnswer, Response, Service};
 use crate::jose::algorithm::Algorithm;
 use crate::jose::jwk::{Candidates, JwkSet, Skipped};
 use crate::time::UnixTime;
@@ -73,7 +73,7 @@ pub enum Fetched {
 /// Why a fetch brought nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    NoAnswer,
+    NoAnswer(NoAnswer),
     /// Another status than 200.
     Status(u16),
     /// Not a JWK Set of at most 64 KiB and 64 keys.
@@ -96,7 +96,7 @@ pub enum Found {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoAnswer => f.write_str("the server did not answer"),
+            Self::NoAnswer(why) => why.fmt(f),
             Self::Status(status) => write!(f, "the server answered {status}"),
             Self::NotAKeySet => f.write_str("the answer is not a JWK Set"),
         }
@@ -178,7 +178,7 @@ impl Keys {
         let body = match answer {
             Answer::Response(Response { status: 200, body }) => body,
             Answer::Response(Response { status, .. }) => return self.fail(Failure::Status(status), now),
-            Answer::None(_) => return self.fail(Failure::NoAnswer, now),
+            Answer::None(why) => return self.fail(Failure::NoAnswer(why), now),
         };
         let Ok((set, skipped)) = JwkSet::parse(&body) else { return self.fail(Failure::NotAKeySet, now) };
         if self.held.as_ref().is_some_and(|held| *held.set != set) {
@@ -237,7 +237,7 @@ impl Bucket {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::callout::{NoAnswer, Question};
+    use crate::callout::Question;
 
     const T: UnixTime = UnixTime::new(1_800_000_000);
 
@@ -336,7 +336,7 @@ mod tests {
         let mut keys = keys();
         let mut now = T;
         for delay in [1, 2, 4, 5, 5] {
-            assert_eq!(keys.settle(FAILED, now), Fetched::Failed(Failure::NoAnswer));
+            assert_eq!(keys.settle(FAILED, now), Fetched::Failed(Failure::NoAnswer(NoAnswer::Reset)));
             assert_eq!(find(&mut keys, "a", false, now.plus(Duration::from_secs(delay - 1))), "unavailable");
             now = now.plus(Duration::from_secs(delay));
             assert!(keys.due(now).is_some(), "after {delay} s");

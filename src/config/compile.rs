@@ -136,10 +136,7 @@ impl Loading<'_> {
     fn compile_issuer(&mut self, id: IssuerId, written: &written::Issuer) -> Option<token::Issuer> {
         if let Some(written::Jwks::Inline { skipped, .. }) = &written.jwks {
             for key in skipped {
-                self.warn(
-                    &format!("{}.jwks.inline", written.at),
-                    format_args!("key {} is not used: {}", key.index, key.reason),
-                );
+                self.warn(&format!("{}.jwks.inline", written.at), format_args!("{key}"));
             }
         }
         let roles = written.roles.as_ref();

@@ -153,6 +153,11 @@ impl Leaf {
         Ok(())
     }
 
+    fn size(&self) -> usize {
+        let names = self.uris.iter().chain(&self.dns).map(|name| name.len() + size_of::<String>());
+        size_of::<Self>() + names.sum::<usize>()
+    }
+
     /// Whether `now` lies within its dates, both included.
     pub fn lasts_at(&self, now: UnixTime) -> bool {
         let now = i64::try_from(now.seconds()).unwrap_or(i64::MAX);
@@ -177,9 +182,11 @@ fn pem_to_der(pem: &[u8]) -> Result<Vec<u8>, Error> {
 #[derive(Debug, Default)]
 pub struct Leaves {
     known: HashMap<CertificateDigest, Rc<Leaf>>,
+    bytes: usize,
 }
 
 const MAX_LEAVES: usize = 4096;
+const MAX_LEAVES_BYTES: usize = 4 * 1024 * 1024;
 
 impl Leaves {
     pub fn knows(&self, digest: &CertificateDigest) -> bool {
@@ -201,9 +208,11 @@ impl Leaves {
             (None, None) => None,
             (None, Some(pem)) => {
                 let leaf = Rc::new(Leaf::from_pem(pem, digest)?);
-                if self.known.len() >= MAX_LEAVES {
+                if self.known.len() >= MAX_LEAVES || self.bytes >= MAX_LEAVES_BYTES {
                     self.known.clear();
+                    self.bytes = 0;
                 }
+                self.bytes += leaf.size();
                 self.known.insert(digest, Rc::clone(&leaf));
                 Some(leaf)
             }

@@ -125,9 +125,9 @@ pub fn remove(map: Map, name: &[u8]) -> Result<(), Refused> {
 }
 
 /// A property by its path; none where the host has none.
-pub fn property(path: &[&str]) -> Option<Vec<u8>> {
+pub fn property(path: &[&str]) -> Result<Option<Vec<u8>>, Refused> {
     let path = path.join("\0");
-    taking(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) }).ok().flatten()
+    taking(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) })
 }
 
 /// Filter state under `wasm.` and this name, for the time of the request.

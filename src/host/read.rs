@@ -13,28 +13,38 @@ pub fn request(shared: &Shared) -> Result<Request, NotPairs> {
     let mut request = Request::from_pairs(pairs, peer(shared))?;
     if shared.borrow().enforcer.uses_envoy_route() {
         request.envoy_route = Some(EnvoyRoute {
-            name: abi::property(&["xds", "route_name"]),
-            policy: abi::property(&["xds", "route_metadata", "filter_metadata", "holdfast", "policy"]),
+            name: told(&["xds", "route_name"])?,
+            policy: told(&["xds", "route_metadata", "filter_metadata", "holdfast", "policy"])?,
         });
     }
     Ok(request)
 }
 
+/// What can't be told is not taken for absent: the request would be judged by a weaker route.
+fn told(path: &[&str]) -> Result<Option<Vec<u8>>, NotPairs> {
+    abi::property(path).map_err(|_| NotPairs)
+}
+
+/// What can't be told of a connection is taken for absent: without it less is proven.
+fn fact(path: &[&str]) -> Option<Vec<u8>> {
+    abi::property(path).ok().flatten()
+}
+
 /// A digest that is none proves no certificate.
 fn peer(shared: &Shared) -> Peer {
-    let digest = abi::property(&["connection", "sha256_peer_certificate_digest"]);
+    let digest = fact(&["connection", "sha256_peer_certificate_digest"]);
     if let Some(digest) = digest.as_deref().and_then(CertificateDigest::from_hex) {
         let known = shared.borrow().enforcer.knows(&digest);
-        let leaf = if known { None } else { abi::property(&["connection", "peer_certificate"]) };
+        let leaf = if known { None } else { fact(&["connection", "peer_certificate"]) };
         return Peer::Certificate { digest, leaf: leaf.filter(|leaf| !leaf.is_empty()) };
     }
-    let tls = abi::property(&["connection", "tls_version"]);
+    let tls = fact(&["connection", "tls_version"]);
     if tls.is_some_and(|version| !version.is_empty()) { Peer::Anonymous } else { Peer::Plaintext }
 }
 
 /// The address of the peer, for counting where there is no certificate; without its port.
 pub fn address() -> Vec<u8> {
-    let mut address = abi::property(&["source", "address"]).unwrap_or_default();
+    let mut address = fact(&["source", "address"]).unwrap_or_default();
     if let Some(port) = address.iter().rposition(|byte| *byte == b':') {
         address.truncate(port);
     }
@@ -64,9 +74,7 @@ fn status() -> Option<u16> {
     core::str::from_utf8(status).ok()?.parse().ok()
 }
 
-/// Names of the request's trailers, as they are spelt.
-pub fn trailers() -> Vec<(Vec<u8>, Vec<u8>)> {
-    let pairs = abi::pairs(Map::RequestTrailers).ok().flatten();
-    let Some(Ok(fields)) = pairs.map(Fields::from_pairs) else { return Vec::new() };
-    fields.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect()
+/// The request's trailers, names as they are spelt.
+pub fn trailers() -> Result<Fields, NotPairs> {
+    Fields::from_pairs(abi::pairs(Map::RequestTrailers).ok().flatten().ok_or(NotPairs)?)
 }

@@ -15,14 +15,16 @@ use crate::keys::Fetched;
 use super::abi::{self, Buffer, Level};
 use super::metrics::{self, Counters};
 use super::read;
-use super::stream::{Progress, Stream, advance};
+use super::stream::{Progress, Stream, Waiter, advance};
 
 /// What the requests of one configuration share. Never borrowed across a host call.
 pub struct State {
     pub enforcer: Enforcer,
-    pub waiting: Waiting<u32, Suspended>,
+    pub waiting: Waiting<Waiter, Suspended>,
     pub counters: Counters,
     pub log_permits: bool,
+    /// The next tick is to come at once. The host begins to wait anew each time that it is told, so it is told once.
+    pub woken: bool,
 }
 
 pub type Shared = Rc<RefCell<State>>;
@@ -38,9 +40,13 @@ pub struct Root {
 const TICK: u32 = 1000;
 
 /// Makes the root context tick at once, to send what requests have asked for.
-pub fn wake() {
+pub fn wake(shared: &Shared) {
     const AT_ONCE: u32 = 1;
+    if core::mem::replace(&mut shared.borrow_mut().woken, true) {
+        return;
+    }
     if abi::set_tick_period(AT_ONCE).is_err() {
+        shared.borrow_mut().woken = false;
         abi::log(Level::Error, "holdfast: the host sets no tick; what is asked is sent within a second");
     }
 }
@@ -74,14 +80,15 @@ impl RootContext for Root {
 
     fn on_tick(&mut self) {
         let Some(shared) = self.shared.clone() else { return };
+        shared.borrow_mut().woken = false;
+        // First, so that whoever wakes us from now on is heard. Without it the next refresh would come too early, no more.
+        let _ = abi::set_tick_period(TICK);
         let now = abi::now();
         let due = shared.borrow_mut().enforcer.due(now);
         for callout in due {
             shared.borrow_mut().waiting.send(callout);
         }
         self.send_all(&shared);
-        // Without it the next refresh would come too early, and nothing else.
-        let _ = abi::set_tick_period(TICK);
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
@@ -107,13 +114,15 @@ impl Root {
                 settle(&old, &id, Answer::None(NoAnswer::NotSent));
             }
         }
-        self.shared = Some(Rc::new(RefCell::new(State {
+        let shared = Rc::new(RefCell::new(State {
             enforcer: Enforcer::new(compiled.settings),
             waiting: Waiting::new(compiled.waiting),
             counters: Counters::new(),
             log_permits: compiled.log_permits,
-        })));
-        wake();
+            woken: false,
+        }));
+        wake(&shared);
+        self.shared = Some(shared);
     }
 
     fn send_all(&mut self, shared: &Shared) {
@@ -144,13 +153,15 @@ fn settle(shared: &Shared, id: &CalloutId, answer: Answer) {
     let settled = shared.borrow_mut().enforcer.settle(id, answer, now);
     say(shared, id, &settled);
     let waiters = shared.borrow_mut().waiting.settle(id);
-    for (context, suspended) in waiters {
+    for (waiter, suspended) in waiters {
         // One that has gone is left alone: the calls would be about another request.
-        if abi::set_effective_context(context).is_err() {
+        if abi::set_effective_context(waiter.id).is_err() {
             continue;
         }
         let step = shared.borrow_mut().enforcer.resume(suspended, &settled, now);
-        if advance(shared, context, step) == Progress::Goes {
+        let progress = advance(shared, &waiter, step);
+        waiter.progress.set(progress);
+        if progress == Progress::Goes {
             let _ = abi::continue_request();
         }
     }
@@ -163,10 +174,7 @@ fn say(shared: &Shared, id: &CalloutId, settled: &Settled) {
         Settled::Keys(Fetched::Set { keys, skipped }) => {
             abi::log(Level::Info, &format!("holdfast: issuer {name}: {keys} keys"));
             for key in skipped {
-                abi::log(
-                    Level::Warn,
-                    &format!("holdfast: issuer {name}: key {} is not used: {}", key.index, key.reason),
-                );
+                abi::log(Level::Warn, &format!("holdfast: issuer {name}: {key}"));
             }
         }
         Settled::Keys(Fetched::Failed(failure)) => {

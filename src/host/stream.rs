@@ -1,5 +1,8 @@
 //! One HTTP request: its journey begun, its decision applied.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
@@ -14,10 +17,16 @@ use super::root::{Shared, wake};
 
 /// The context of one request.
 pub struct Stream {
-    id: u32,
+    waiter: Waiter,
     /// None where the configuration was refused.
     shared: Option<Shared>,
-    waits: bool,
+}
+
+/// A request by the host's number, and how far it has come; whoever settles its question tells it here.
+#[derive(Clone)]
+pub struct Waiter {
+    pub id: u32,
+    pub progress: Rc<Cell<Progress>>,
 }
 
 /// Whether a request waits, or is decided and applied.
@@ -28,24 +37,31 @@ pub enum Progress {
     Answered,
 }
 
-impl Stream {
-    pub fn new(id: u32, shared: Option<Shared>) -> Self {
-        Self { id, shared, waits: false }
+impl PartialEq for Waiter {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
     }
 }
 
 impl Stream {
-    /// Whether the request still waits for an answer.
-    fn is_undecided(&mut self) -> bool {
-        self.waits = self.waits && self.shared.as_ref().is_some_and(|shared| shared.borrow().waiting.holds(&self.id));
-        self.waits
+    pub fn new(id: u32, shared: Option<Shared>) -> Self {
+        Self { waiter: Waiter { id, progress: Rc::new(Cell::new(Progress::Waits)) }, shared }
+    }
+
+    /// Nothing goes on before the decision, nor after a refusal, whatever Envoy is told to hold back by itself
+    /// (`allow_on_headers_stop_iteration`).
+    fn action(&self) -> Action {
+        match self.waiter.progress.get() {
+            Progress::Goes => Action::Continue,
+            Progress::Waits | Progress::Answered => Action::Pause,
+        }
     }
 }
 
 impl Context for Stream {
     fn on_done(&mut self) -> bool {
-        if let (true, Some(shared)) = (self.waits, &self.shared) {
-            shared.borrow_mut().waiting.forget(&self.id);
+        if let (Progress::Waits, Some(shared)) = (self.waiter.progress.get(), &self.shared) {
+            shared.borrow_mut().waiting.forget(&self.waiter);
         }
         true
     }
@@ -54,6 +70,7 @@ impl Context for Stream {
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
         let Some(shared) = &self.shared else {
+            abi::log(Level::Error, "holdfast: refused: there is no configuration");
             let _ = abi::local_response(500, "not_configured", &[], "");
             return Action::Pause;
         };
@@ -64,48 +81,41 @@ impl HttpContext for Stream {
             }
             Err(_) => Step::Done(shared.borrow().enforcer.refuse_unreadable()),
         };
-        match advance(shared, self.id, step) {
-            Progress::Goes => Action::Continue,
-            Progress::Answered => Action::Pause,
-            Progress::Waits => {
-                self.waits = true;
-                Action::Pause
-            }
-        }
+        self.waiter.progress.set(advance(shared, &self.waiter, step));
+        self.action()
     }
 
-    /// No octet of a body goes on before the decision, even where Envoy is told not to hold it back by itself
-    /// (`allow_on_headers_stop_iteration`).
     fn on_http_request_body(&mut self, _: usize, _: bool) -> Action {
-        if self.is_undecided() { Action::Pause } else { Action::Continue }
+        self.action()
     }
 
-    /// Nothing in the trailers was decided on, so nothing of what only we may write goes on in them.
+    /// Nothing in the trailers is decided on, so nothing of what only we may write goes on in them. Envoy does not show them
+    /// again after a wait.
     fn on_http_request_trailers(&mut self, _: usize) -> Action {
-        if self.is_undecided() {
-            return Action::Pause;
+        if let (false, Some(shared)) = (removes_forged_trailers(), &self.shared) {
+            let decision = shared.borrow().enforcer.refuse_unreadable();
+            self.waiter.progress.set(apply(shared, decision));
         }
-        let forged = read::trailers()
-            .into_iter()
-            .filter(|(name, value)| identity::is_owned(name) || identity::is_token(name, value));
-        for (name, _) in forged {
-            if abi::remove(Map::RequestTrailers, &name).is_err() {
-                return Action::Pause;
-            }
-        }
-        Action::Continue
+        self.action()
     }
 }
 
-/// Applies a step to the effective context, which is that of request `id`.
-pub fn advance(shared: &Shared, id: u32, step: Step) -> Progress {
+fn removes_forged_trailers() -> bool {
+    let Ok(trailers) = read::trailers() else { return false };
+    let is_forged = |name: &[u8], value: &[u8]| identity::is_owned(name) || identity::is_token(name, value);
+    let mut forged = trailers.iter().filter(|(name, value)| is_forged(name, value));
+    forged.all(|(name, _)| abi::remove(Map::RequestTrailers, name).is_ok())
+}
+
+/// Applies a step to the effective context, which is that of this request.
+pub fn advance(shared: &Shared, waiter: &Waiter, step: Step) -> Progress {
     match step {
         Step::Done(decision) => apply(shared, decision),
         Step::Ask(callout, suspended) => {
             let peer = suspended.certificate().map_or_else(read::address, |digest| digest.0.to_vec());
             let size = suspended.size();
-            let waits = shared.borrow_mut().waiting.wait(callout, id, suspended, size, peer);
-            wake();
+            let waits = shared.borrow_mut().waiting.wait(callout, waiter.clone(), suspended, size, peer);
+            wake(shared);
             let Err(Crowded(suspended)) = waits else { return Progress::Waits };
             let now = abi::now();
             let step = shared.borrow_mut().enforcer.resume(suspended, &Settled::Crowded, now);

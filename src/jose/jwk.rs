@@ -60,6 +60,15 @@ pub struct Skipped {
     pub reason: Error,
 }
 
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kid {
+            Some(kid) => write!(f, "key {} ({kid:?}) is not used: {}", self.index, self.reason),
+            None => write!(f, "key {} is not used: {}", self.index, self.reason),
+        }
+    }
+}
+
 /// The keys of a set that may have made a signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Candidates<'a> {

@@ -4,7 +4,7 @@ use core::fmt;
 use core::time::Duration;
 use std::rc::Rc;
 
-use crate::callout::{Answer, Callout, CalloutId, Response, Service};
+use crate::callout::{Answer, Callout, CalloutId, NoAnswer, Response, Service};
 use crate::client::form_encode;
 use crate::credential::AccessToken;
 use crate::jose::json::{self, Limits, Value};
@@ -35,7 +35,7 @@ pub type Introspected = Result<Vouched, Error>;
 /// The server gave no answer that could be used; the token may be good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unusable {
-    NoAnswer,
+    NoAnswer(NoAnswer),
     /// It refused our own credentials (401), or us altogether (403).
     OurCredentials,
     /// Another status than 200.
@@ -44,10 +44,20 @@ pub enum Unusable {
     Body,
 }
 
+impl Unusable {
+    /// Whether the server is away, rather than there and of another mind.
+    pub fn is_away(self) -> bool {
+        match self {
+            Self::NoAnswer(NoAnswer::NotSent | NoAnswer::Reset) | Self::Status(500..) => true,
+            Self::NoAnswer(NoAnswer::TooLarge) | Self::OurCredentials | Self::Status(_) | Self::Body => false,
+        }
+    }
+}
+
 impl fmt::Display for Unusable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoAnswer => f.write_str("the server did not answer"),
+            Self::NoAnswer(why) => why.fmt(f),
             Self::OurCredentials => f.write_str("the server refused our own credentials"),
             Self::Status(status) => write!(f, "the server answered {status}"),
             Self::Body => f.write_str("the answer is not a JSON object with a boolean `active`"),
@@ -65,7 +75,7 @@ impl Settings {
     /// Reads an answer once, for all who wait for it.
     pub fn read(&self, issuer: &Issuer, answer: &Answer, now: UnixTime) -> Result<Introspected, Unusable> {
         let claims = match answer {
-            Answer::None(_) => return Err(Unusable::NoAnswer),
+            Answer::None(why) => return Err(Unusable::NoAnswer(*why)),
             Answer::Response(Response { status: 200, body }) => {
                 json::parse(body, Limits::TOKEN).map_err(|_| Unusable::Body)?
             }

@@ -82,9 +82,9 @@ fn every_policy_in_the_readme_loads_and_a_mistake_in_one_does_not() {
     let policies: Vec<&str> = readme.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert_eq!(policies.len(), 3);
     for policy in policies {
-        assert_eq!(Envoy::validate_policy(&ca, "minimal.yaml", policy), Ok(()), "{policy}");
+        assert_eq!(Envoy::try_policy(&ca, "minimal.yaml", policy), Ok(()), "{policy}");
         let wrong = policy.replacen("allow:", "alow:", 1);
-        let said = Envoy::validate_policy(&ca, "minimal.yaml", &wrong).expect_err("a mistake");
+        let said = Envoy::try_policy(&ca, "minimal.yaml", &wrong).expect_err("a mistake");
         assert!(said.contains("alow: is not a field here; did you mean allow?"), "{said}");
     }
 }

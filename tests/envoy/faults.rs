@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use harness::{Fault, wait_until};
+use harness::{Authority, Envoy, Fault, Leaf, OidcProvider, Options, Request, Upstream, wait_until};
 use serde_json::json;
 
 use super::stage::{Stage, api, document};
@@ -121,6 +121,86 @@ fn one_caller_who_waits_in_every_place_leaves_room_for_others() {
             15,
             "a quarter of the places: {statuses:?}"
         );
+    });
+}
+
+#[test]
+fn a_server_of_another_name_or_authority_is_not_believed() {
+    let ca = Authority::new("login CA");
+    let provider = OidcProvider::start(&ca);
+    let document = json!({
+        "issuers": [{"issuer": provider.issuer(), "name": "login", "audiences": ["https://api.market.example"],
+                     "jwks": {"cluster": "login", "path": "/jwks"}}],
+        "routes": [{"name": "api", "path": "/api/**", "allow": "authenticated"}]
+    });
+    let table = [
+        ("its own", ca.certificate.clone(), "localhost", 200),
+        ("another name", ca.certificate.clone(), "login.bank.example", 503),
+        ("another authority", Authority::new("other CA").certificate, "localhost", 503),
+    ];
+    for (name, trusted, server, status) in table {
+        let upstream = Upstream::start();
+        let options = Options::new(&document, upstream.address());
+        let options = options.verified_cluster("login", provider.address(), &trusted, server);
+        let envoy = Envoy::start(Authority::new("client CA"), options);
+        let bank = ca.issue(Leaf::client("bank"));
+        let token = provider.token("bank", &bank, "prices.read", "https://api.market.example");
+        // The token is bound to a certificate of its own authority, which this listener does not know.
+        let known = envoy.authority().issue(Leaf::client("bank"));
+        let expected = if status == 200 { 401 } else { status };
+        let answer = envoy.client(&known).send(&api(&token));
+        assert_eq!(answer.status, expected, "{name}: {}", envoy.log());
+        let challenge = answer.value("www-authenticate").unwrap_or_default();
+        assert_eq!(
+            challenge.contains("binding mismatch"),
+            status == 200,
+            "{name}: its signature was verified by the keys"
+        );
+        assert_eq!(upstream.received().len(), 0);
+    }
+}
+
+#[test]
+fn a_server_that_is_gone_is_no_verdict() {
+    let Stage { envoy, upstream, server, key, bank, .. } = Stage::set(&document()).warm();
+    let good = key.mint(json!({}), &super::stage::claims(&bank));
+    drop(server);
+    assert_eq!(envoy.client(&bank).send(&api("opaque")).status, 503);
+    assert_eq!(envoy.client(&bank).send(&api(&good)).status, 200, "the keys are there");
+    assert_eq!(upstream.received().len(), 1);
+}
+
+/// Enough requests that wait must not put off the tick that sends what they wait for.
+#[test]
+fn a_steady_stream_of_waiting_requests_holds_up_no_answer() {
+    let mut document = document();
+    document["limits"] = json!({"waiting": 40});
+    let stage = Stage::set(&document).warm();
+    stage.server.know("opaque", stage.active());
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for sender in 0..8 {
+            let (stage, stop) = (&stage, &stop);
+            scope.spawn(move || {
+                let mut connection = stage.envoy.client(&stage.thief).open().expect("a connection");
+                for number in 0..20_000 {
+                    if stop.load(std::sync::atomic::Ordering::Relaxed) {
+                        return;
+                    }
+                    let token = format!("made-up-{sender}-{number}");
+                    connection.send(&Request::get("/unbound").bearer(&token)).expect("an answer");
+                }
+            });
+        }
+        std::thread::sleep(Duration::from_millis(500));
+        for _ in 0..5 {
+            let started = Instant::now();
+            let answer = stage.as_bank(&api("opaque"));
+            assert_eq!(answer.status, 200, "{:?}", stage.envoy.access_log().last());
+            assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
     });
 }
 

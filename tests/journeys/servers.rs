@@ -128,7 +128,7 @@ fn an_answer_that_is_none_is_no_verdict_and_is_not_remembered() {
         (answered(503, ""), "server.introspection"),
         (Answer::None(NoAnswer::Reset), "server.introspection"),
         (Answer::None(NoAnswer::NotSent), "server.introspection"),
-        (Answer::None(NoAnswer::TooLarge), "server.introspection"),
+        (Answer::None(NoAnswer::TooLarge), "server.unusable_answer"),
     ];
     let mut world = introspecting(json!({}), json!({}));
     for (answer, reason) in table {

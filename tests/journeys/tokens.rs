@@ -285,3 +285,26 @@ fn the_examples_of_the_rfcs_are_no_access_tokens_here() {
         assert_eq!(verdict(&mut world, token, &ours), expected, "{token:.40}");
     }
 }
+
+#[test]
+fn a_key_serves_one_algorithm() {
+    let mut issuer = bank();
+    issuer["algorithms"] = json!(["PS256", "RS256"]);
+    let routes = json!([{"name": "all", "path": "/**", "allow": "authenticated"}]);
+    let ours = certificate();
+    let sign = |algorithm: harness::Algorithm| harness::SigningKey::new(algorithm, "k1");
+    let named = sign(harness::Algorithm::Rs256).jwk();
+    let mut nameless = named.clone();
+    nameless.as_object_mut().unwrap().remove("alg");
+    for (jwk, algorithm, expected) in [
+        (&nameless, harness::Algorithm::Ps256, PASSES),
+        (&nameless, harness::Algorithm::Rs256, refused("token.key")),
+        (&named, harness::Algorithm::Rs256, PASSES),
+        (&named, harness::Algorithm::Ps256, refused("token.key")),
+    ] {
+        let mut world = World::new(json!({"issuers": [issuer], "routes": routes}));
+        world.keys.insert("login".into(), super::world::ok(json!({"keys": [jwk]})));
+        let token = sign(algorithm).mint(json!({}), &claims(&ours, json!({})));
+        assert_eq!(verdict(&mut world, &token, &ours), expected, "{algorithm:?} {}", jwk["alg"]);
+    }
+}

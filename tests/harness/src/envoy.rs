@@ -37,8 +37,8 @@ pub enum Tls {
 pub struct Cluster {
     pub name: String,
     pub address: SocketAddr,
-    /// The authority that its server certificate is verified by; none in the clear.
-    pub trusted: Option<Certificate>,
+    /// The authority that its server certificate is verified by, and the name that it must have; none in the clear.
+    pub trusted: Option<(Certificate, String)>,
 }
 
 /// One plug-in: its name, and the document that it is given.
@@ -102,6 +102,12 @@ impl Options {
         self
     }
 
+    /// A cluster over TLS, whose certificate must be of this authority and name.
+    pub fn verified_cluster(mut self, name: &str, address: SocketAddr, trusted: &Certificate, server: &str) -> Self {
+        self.clusters.push(Cluster { name: name.into(), address, trusted: Some((trusted.clone(), server.into())) });
+        self
+    }
+
     pub fn variable(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.into(), value.into()));
         self
@@ -122,7 +128,7 @@ impl Envoy {
         directory.write("server.key", &server.key_pem);
         directory.write("client-ca.crt", &authority.certificate.cert_pem);
         for cluster in &options.clusters {
-            if let Some(trusted) = &cluster.trusted {
+            if let Some((trusted, _)) = &cluster.trusted {
                 directory.write(&format!("{}-ca.crt", cluster.name), &trusted.cert_pem);
             }
         }
@@ -167,7 +173,7 @@ impl Envoy {
     }
 
     /// Whether Envoy would start with one of `envoy/*.yaml` if the filter's configuration in it were this YAML document.
-    pub fn validate_policy(authority: &Authority, name: &str, policy: &str) -> Result<(), String> {
+    pub fn try_policy(authority: &Authority, name: &str, policy: &str) -> Result<(), String> {
         let directory = Directory::new();
         let server = authority.issue(Leaf::server());
         directory.write("server.crt", &server.cert_pem);
@@ -394,8 +400,8 @@ fn compile_cluster(directory: &Directory, cluster: &Cluster) -> Value {
         "name": cluster.name, "type": "STATIC", "connect_timeout": "1s",
         "load_assignment": {"cluster_name": cluster.name, "endpoints": [{"lb_endpoints": [{"endpoint": endpoint}]}]}
     });
-    if cluster.trusted.is_some() {
-        let names = json!([{"san_type": "DNS", "matcher": {"exact": "localhost"}}]);
+    if let Some((_, name)) = &cluster.trusted {
+        let names = json!([{"san_type": "DNS", "matcher": {"exact": name}}]);
         let file = directory.path().join(format!("{}-ca.crt", cluster.name));
         compiled["transport_socket"] = json!({"name": "tls", "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext", "sni": "localhost",
@@ -417,7 +423,7 @@ fn listeners(directory: &Directory, options: &Options, version: u32) -> Value {
     let format = format!("%RESPONSE_CODE% %RESPONSE_CODE_DETAILS% {}\n", told.join(" "));
     let manager = json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": "test", "stream_idle_timeout": "30s", "http_filters": filters,
+        "stat_prefix": "test", "stream_idle_timeout": "30s", "use_remote_address": true, "http_filters": filters,
         "http_protocol_options": {"enable_trailers": true},
         "route_config": {"virtual_hosts": [{
             "name": "all", "domains": ["*"], "routes": options.routes.clone().unwrap_or(everything)}]},
