@@ -174,16 +174,16 @@ fn a_server_that_is_gone_is_no_verdict() {
 #[test]
 fn a_steady_stream_of_waiting_requests_holds_up_no_answer() {
     let mut document = document();
-    document["limits"] = json!({"waiting": 40});
+    document["limits"] = json!({"waiting": 8});
     let stage = Stage::set(&document).warm();
     stage.server.know("opaque", stage.active());
     let stop = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
-        for sender in 0..8 {
+        for sender in 0..32 {
             let (stage, stop) = (&stage, &stop);
             scope.spawn(move || {
                 let mut connection = stage.envoy.client(&stage.thief).open().expect("a connection");
-                for number in 0..20_000 {
+                for number in 0..5_000 {
                     if stop.load(std::sync::atomic::Ordering::Relaxed) {
                         return;
                     }
