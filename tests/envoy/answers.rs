@@ -1,6 +1,8 @@
 //! Each answer of the filter, judged by status, header fields, body, access log, and by what reached the service.
 
-use harness::{Algorithm, Request, Response, SigningKey, Tls};
+use std::time::Duration;
+
+use harness::{Algorithm, Fault, Options, Request, Response, SigningKey, Tls};
 use serde_json::{Value, json};
 
 use super::stage::{Stage, api, document, issuer, secret};
@@ -289,6 +291,27 @@ fn trailers_carry_nothing_that_was_not_decided_on() {
     assert_eq!(connection.read().expect("an answer").status, 200);
     let received = stage.upstream.take().remove(0);
     assert_eq!(received.trailers, [("x-sum".to_owned(), b"1".to_vec())]);
+}
+
+#[test]
+fn a_body_waits_for_the_decision_even_where_envoy_lets_it_run() {
+    let stage = Stage::with(&document(), |options| Options { lets_bodies_run: true, ..options }).warm();
+    stage.server.know("opaque", stage.active());
+    stage.server.fail("/introspect", Fault::Slow(Duration::from_millis(300)));
+    let send = |token: &str| {
+        let head = "POST /api/x HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\nauthorization: Bearer";
+        let rest = "4\r\nbody\r\n0\r\nclient-cert: :x:\r\nx-sum: 1\r\n\r\n";
+        let mut connection = stage.envoy.client(&stage.bank).open().expect("a connection");
+        connection.write(format!("{head} {token}\r\n\r\n").as_bytes()).expect("a head");
+        std::thread::sleep(Duration::from_millis(100));
+        connection.write(rest.as_bytes()).expect("a body");
+        connection.read().expect("an answer").status
+    };
+    assert_eq!(send("unknown"), 401);
+    assert_eq!(stage.reached(), 0);
+    assert_eq!(send("opaque"), 200, "{}", stage.envoy.log());
+    let received = stage.upstream.take().remove(0);
+    assert_eq!((received.text().as_str(), &received.trailers), ("body", &vec![("x-sum".to_owned(), b"1".to_vec())]));
 }
 
 #[test]

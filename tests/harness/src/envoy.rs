@@ -60,6 +60,8 @@ pub struct Options {
     pub plugins: Vec<Configuration>,
     /// Routes instead of the one that takes all to `upstream`.
     pub routes: Option<Value>,
+    /// `allow_on_headers_stop_iteration`: Envoy does not hold back bodies and trailers of requests that wait.
+    pub lets_bodies_run: bool,
 }
 
 pub struct Envoy {
@@ -94,6 +96,7 @@ impl Options {
             environment: Vec::new(),
             plugins: vec![Configuration { name: "holdfast".into(), document: document.to_string() }],
             routes: None,
+            lets_bodies_run: false,
         }
     }
 
@@ -414,7 +417,8 @@ fn compile_cluster(directory: &Directory, cluster: &Cluster) -> Value {
 fn listeners(directory: &Directory, options: &Options, version: u32) -> Value {
     let variables: serde_json::Map<String, Value> =
         options.environment.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
-    let mut filters: Vec<Value> = options.plugins.iter().map(|plugin| wasm(plugin, &variables)).collect();
+    let mut filters: Vec<Value> =
+        options.plugins.iter().map(|plugin| wasm(plugin, &variables, options.lets_bodies_run)).collect();
     filters.push(json!({"name": "router", "typed_config": {
         "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}));
     let everything = json!([{"match": {"prefix": "/"}, "route": {"cluster": "upstream"}}]);
@@ -444,11 +448,12 @@ fn listeners(directory: &Directory, options: &Options, version: u32) -> Value {
     })
 }
 
-fn wasm(plugin: &Configuration, variables: &serde_json::Map<String, Value>) -> Value {
+fn wasm(plugin: &Configuration, variables: &serde_json::Map<String, Value>, lets_bodies_run: bool) -> Value {
     json!({"name": plugin.name, "typed_config": {
         "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
         "config": {
             "name": plugin.name, "root_id": plugin.name, "failure_policy": "FAIL_RELOAD",
+            "allow_on_headers_stop_iteration": lets_bodies_run,
             "configuration": {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": plugin.document},
             "vm_config": {
                 "vm_id": "test", "runtime": "envoy.wasm.runtime.v8", "code": {"local": {"filename": module()}},
