@@ -102,6 +102,7 @@ mod tests {
 
     use super::*;
     use crate::facts::peer::{CertificateDigest, Leaf};
+    use crate::jose::jwk::Thumbprint;
     use crate::token::{Confirmation, VerifiedToken};
 
     fn certificate(octet: u8) -> PeerCertificate {
@@ -149,8 +150,8 @@ mod tests {
     fn a_dpop_bound_token_is_refused_as_bearer_with_the_right_certificate_too() {
         let digest = Some(CertificateDigest([1; 32]));
         for bound in [
-            Confirmation { certificate: None, key: Some([9; 32]) },
-            Confirmation { certificate: digest, key: Some([9; 32]) },
+            Confirmation { certificate: None, key: Some(Thumbprint([9; 32])) },
+            Confirmation { certificate: digest, key: Some(Thumbprint([9; 32])) },
         ] {
             for requirement in [Requirement::Certificate, Requirement::WhenBound] {
                 assert_eq!(confirmed(bound, Some(&certificate(1)), requirement), Err(Error::BearerDowngrade));

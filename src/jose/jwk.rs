@@ -44,6 +44,10 @@ pub struct Jwk {
     pub key: PublicKey,
 }
 
+/// SHA-256 over the required members of a JWK (RFC 7638 §3), the name of a key that its owner can't choose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thumbprint(pub [u8; 32]);
+
 /// The usable keys of a JWK Set, in its order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JwkSet {
@@ -182,9 +186,9 @@ impl PublicKey {
         }
     }
 
-    /// The SHA-256 thumbprint (RFC 7638 §3, RFC 8037 §2).
-    pub fn thumbprint(&self) -> [u8; 32] {
-        Sha256::digest(self.required_members()).into()
+    /// Its thumbprint; also for keys of RFC 8037 §2.
+    pub fn thumbprint(&self) -> Thumbprint {
+        Thumbprint(Sha256::digest(self.required_members()).into())
     }
 
     /// The required members only, in the order of their names, without white space.
@@ -500,7 +504,7 @@ mod tests {
             ),
         ];
         for (key, thumbprint) in table {
-            assert_eq!(base64url::encode(jwk(key).unwrap().key.thumbprint()), thumbprint);
+            assert_eq!(base64url::encode(jwk(key).unwrap().key.thumbprint().0), thumbprint);
         }
     }
 
@@ -511,7 +515,7 @@ mod tests {
         let members =
             format!(r#"{{"crv":"P-384","kty":"EC","x":"{}","y":"{}"}}"#, base64url::encode(x), base64url::encode(y));
         let key = jwk(&with(&ec_jwk("P-384", x, y), r#""kid":"1","use":"sig","alg":"ES384""#)).unwrap().key;
-        assert_eq!(key.thumbprint(), <[u8; 32]>::from(Sha256::digest(members)));
+        assert_eq!(key.thumbprint(), Thumbprint(Sha256::digest(members).into()));
     }
 
     #[test]

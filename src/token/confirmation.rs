@@ -3,14 +3,15 @@
 use crate::facts::peer::CertificateDigest;
 use crate::jose::base64url;
 use crate::jose::json::Value;
+use crate::jose::jwk::Thumbprint;
 
 /// What a token is bound to. Members that are not understood are ignored, as long as one is understood.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Confirmation {
     /// `x5t#S256`
     pub certificate: Option<CertificateDigest>,
-    /// `jkt`, an RFC 7638 thumbprint
-    pub key: Option<[u8; 32]>,
+    /// `jkt`
+    pub key: Option<Thumbprint>,
 }
 
 /// The `cnf` claim binds the token to nothing that this filter could confirm.
@@ -27,7 +28,8 @@ impl Confirmation {
             let text = value.as_str().ok_or(Unsupported)?;
             base64url::decode_32(text).map(Some).map_err(|_| Unsupported)
         };
-        let confirmation = Self { certificate: digest("x5t#S256")?.map(CertificateDigest), key: digest("jkt")? };
+        let confirmation =
+            Self { certificate: digest("x5t#S256")?.map(CertificateDigest), key: digest("jkt")?.map(Thumbprint) };
         if confirmation.is_unbound() { Err(Unsupported) } else { Ok(confirmation) }
     }
 
