@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use harness::{Algorithm, Fault, Response, SigningKey, wait_until};
+use harness::{Algorithm, Fault, Options, Response, SigningKey, wait_until};
 use serde_json::json;
 
 use super::stage::{Stage, api, document};
@@ -122,4 +122,19 @@ fn a_revoked_opaque_token_passes_no_longer_than_the_cache_says() {
     let started = std::time::Instant::now();
     assert!(wait_until(Duration::from_secs(4), || stage.as_bank(&api("opaque")).status == 401));
     assert!(started.elapsed() < Duration::from_millis(3500), "two seconds, and the one that the clock is read by");
+}
+
+#[test]
+fn each_worker_learns_for_itself() {
+    let stage = Stage::with(&document(), |options| Options { concurrency: 3, ..options });
+    assert!(
+        wait_until(Duration::from_secs(5), || stage.server.count("/jwks") >= 4),
+        "three workers and the main thread"
+    );
+    stage.server.know("opaque", stage.active());
+    assert_eq!(statuses(&at_once(&stage, 100, "opaque")), [(200, 100)]);
+    assert_eq!(statuses(&at_once(&stage, 100, &stage.token())), [(200, 100)]);
+    assert_eq!(stage.server.count("/jwks"), 4);
+    let asked = stage.server.count("/introspect");
+    assert!((1..=3).contains(&asked), "{asked} introspections");
 }
