@@ -24,6 +24,7 @@ impl VerifiedToken {
             scopes: scopes(&issuer.places, &claims)?,
             roles: roles(&issuer.places, &claims)?,
             audiences: audiences(claim(&claims, "aud"))?,
+            told_by_audience: false,
             not_before: date(&claims, "nbf")?,
             expires: date(&claims, "exp")?,
             claims,
@@ -59,6 +60,7 @@ impl VerifiedToken {
     /// Whether the token was meant for one of these; judged on every use (RFC 9700 §2.3).
     pub fn verify_audience(&self, wanted: &Audiences) -> Result<(), Error> {
         match wanted {
+            Audiences::Any if self.told_by_audience => Err(Error::Type),
             Audiences::Any => Ok(()),
             Audiences::OneOf(wanted) if wanted.iter().any(|wanted| self.audiences.contains(wanted)) => Ok(()),
             Audiences::OneOf(_) => Err(Error::Audience),

@@ -11,7 +11,7 @@ use crate::jose::json::{self, Limits, Value};
 use crate::time::UnixTime;
 
 use super::claims::claim;
-use super::{Audiences, Error, Issuer, VerifiedToken, Vouched};
+use super::{Error, Issuer, VerifiedToken, Vouched};
 
 /// How an issuer is asked about a token.
 #[derive(Clone, Debug)]
@@ -96,7 +96,9 @@ impl Settings {
             Some(_) => return Err(Error::Issuer),
         }
         let kind = token_type(&claims)?;
-        let token = VerifiedToken::read(issuer, claims, now)?;
+        let mut token = VerifiedToken::read(issuer, claims, now)?;
+        // Without `token_type` it might be a refresh token: the hint in our question is only a hint.
+        token.told_by_audience = kind.is_none();
         token.verify_time(issuer, now)?;
         if token.expires().is_none() && !self.without_exp {
             return Err(Error::ClaimMissing("exp"));
@@ -105,8 +107,6 @@ impl Settings {
         match kind {
             Some(TokenType::Dpop) if !dpop_bound => Err(Error::Type),
             Some(TokenType::Bearer) if dpop_bound => Err(Error::Type),
-            // Without `token_type` only its audience tells an access token from a refresh token (checklist 4.7).
-            None if issuer.audiences == Audiences::Any => Err(Error::Type),
             _ => Ok(token),
         }
     }

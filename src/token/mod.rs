@@ -85,6 +85,8 @@ pub struct VerifiedToken {
     scopes: Option<Vec<String>>,
     roles: Vec<String>,
     audiences: Vec<String>,
+    /// Nothing but its audience tells that it is an access token (checklist 4.7).
+    told_by_audience: bool,
     not_before: Option<UnixTime>,
     expires: Option<UnixTime>,
 }
@@ -193,6 +195,7 @@ mod tests {
                 scopes: Some(vec![]),
                 roles: vec![],
                 audiences: vec![],
+                told_by_audience: false,
                 not_before: None,
                 expires: None,
             }

@@ -12,7 +12,7 @@ fn faults() -> Vec<(&'static str, Fault)> {
         |status: u16, body: &[u8]| Fault::Answer { status, content_type: "application/json", body: body.to_vec() };
     vec![
         ("closes", Fault::Close),
-        ("is slow", Fault::Slow(Duration::from_secs(2))),
+        ("is slow", Fault::Slow(Duration::from_secs(15))),
         ("trickles", Fault::Trickle),
         ("answers nothing", answer(200, b"")),
         ("answers rubbish", answer(200, b"\xff\x00{rubbish")),
@@ -37,7 +37,7 @@ fn without_an_answer_about_a_token_there_is_none_to_the_client_but_503() {
         assert_eq!(answer.status, 503, "{name}");
         assert_eq!(answer.value("retry-after").as_deref(), Some("1"), "{name}");
         assert_eq!(answer.value("www-authenticate"), None, "{name}");
-        assert!(started.elapsed() < Duration::from_millis(1900), "{name} took {:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(8), "{name} took {:?}", started.elapsed());
         stage.assert_alive();
     }
     assert!(
@@ -213,7 +213,7 @@ fn a_cluster_that_is_not_there_refuses_at_once() {
     for token in ["opaque", stage.token().as_str()] {
         let started = Instant::now();
         assert_eq!(stage.as_bank(&api(token)).status, 503);
-        assert!(started.elapsed() < Duration::from_millis(500));
+        assert!(started.elapsed() < Duration::from_secs(5));
     }
     assert_eq!(stage.reached(), 0);
 }

@@ -16,7 +16,10 @@ fn introspecting(changes: Value, issuer: Value) -> World {
     let mut whole = bank();
     whole["introspection"] = introspection;
     for (name, value) in issuer.as_object().unwrap() {
-        whole[name] = value.clone();
+        match value {
+            Value::Null => drop(whole.as_object_mut().unwrap().remove(name)),
+            value => whole[name] = value.clone(),
+        }
     }
     let routes = json!([
         {"name": "all", "path": "/all", "allow": "authenticated"},
@@ -82,25 +85,21 @@ fn without_token_type_the_audience_must_have_told_it() {
     for (issuer, expected) in
         [(json!({}), PASSES), (json!({"audiences": null, "danger_any_audience": true}), (401, "token.type"))]
     {
-        let issuer: Value = issuer.as_object().unwrap().clone().into();
-        let mut world = introspecting_without_nulls(issuer);
+        let mut world = introspecting(json!({}), issuer);
         world.introspect("opaque", said.clone());
         assert_eq!(world.verdict(&get("/all").bearer("opaque").certificate(&ours)), expected);
     }
 }
 
-fn introspecting_without_nulls(issuer: Value) -> World {
-    let mut whole = bank();
-    whole["introspection"] =
-        json!({"cluster": "as", "path": "/i", "client_id": "rs", "client_secret": {"env": "SECRET"}});
-    for (name, value) in issuer.as_object().unwrap() {
-        match value {
-            Value::Null => drop(whole.as_object_mut().unwrap().remove(name)),
-            value => whole[name] = value.clone(),
-        }
-    }
-    let routes = json!([{"name": "all", "path": "/all", "allow": "authenticated"}]);
-    World::with_environment(json!({"issuers": [whole], "routes": routes}), &[("SECRET", "s3cr3t")])
+#[test]
+fn an_audience_of_the_route_tells_it_too() {
+    let ours = certificate();
+    let mut world = introspecting(json!({}), json!({"audiences": null, "danger_any_audience": true}));
+    let mut said = active(&ours, json!({"aud": "https://other.example"}));
+    said.as_object_mut().unwrap().remove("token_type");
+    world.introspect("opaque", said);
+    assert_eq!(world.verdict(&get("/other").bearer("opaque").certificate(&ours)), PASSES);
+    assert_eq!(world.verdict(&get("/all").bearer("opaque").certificate(&ours)), (401, "token.type"));
 }
 
 #[test]
@@ -233,10 +232,10 @@ fn where_nothing_could_bind_it_nobody_is_asked_about_a_token() {
 fn an_issuer_without_keys_is_asked_about_jwts_too() {
     let ours = certificate();
     let jwt = token(&ours, json!({}));
-    let mut world = introspecting_without_nulls(json!({"jwks": null}));
+    let mut world = introspecting(json!({}), json!({"jwks": null}));
     world.introspect(&jwt, active(&ours, json!({})));
     assert_eq!(world.verdict(&get("/all").bearer(&jwt).certificate(&ours)), PASSES);
-    assert_eq!(world.asked, ["as/i"]);
+    assert_eq!(world.asked, ["as/introspect"]);
 }
 
 #[test]
