@@ -1002,8 +1002,8 @@ fn operand(node: &Node<'_>, references: &mut Vec<(String, Reference)>) -> Option
 fn read_certificate(node: &Node<'_>, references: &mut Vec<(String, Reference)>) -> Option<CertificateTest> {
     let map = node.map()?;
     let spiffe_id: Vec<SpiffePattern> = patterns(&map, "spiffe_id", SpiffePattern::parse);
-    for reference in spiffe_id.iter().flat_map(SpiffePattern::references) {
-        references.push((format!("{}.spiffe_id", node.path), reference));
+    for reference in spiffe_id.iter().flat_map(|pattern| &pattern.references) {
+        references.push((format!("{}.spiffe_id", node.path), reference.clone()));
     }
     let san_uri = map.get("san_uri").map(|node| read_uris(&node, references)).unwrap_or_default();
     let sha256 = map.get("sha256").map(|node| node.one_or_more()).unwrap_or_default();

@@ -7,6 +7,7 @@ use core::fmt;
 
 use crate::jose::json::{self, Pointer};
 
+use super::operand::Reference;
 use super::truth::Truth;
 
 /// What one piece stands for.
@@ -43,6 +44,8 @@ pub struct DnsPattern(pub Pieces);
 pub struct SpiffePattern {
     trust_domain: String,
     pub path: Pieces,
+    /// What the named pieces stand for, in their order.
+    pub references: Vec<Reference>,
 }
 
 /// What is wrong with a pattern, and what to write instead.
@@ -281,22 +284,28 @@ impl SpiffePattern {
         if !is_trust_domain(trust_domain) {
             return Err(Error::NotSpiffe);
         }
-        let mut pieces = Vec::new();
+        let (mut pieces, mut references) = (Vec::new(), Vec::new());
         let mut open = false;
         for segment in split_spiffe(path) {
             match segment.strip_prefix("{/").and_then(|rest| rest.strip_suffix('}')) {
                 _ if open => return Err(Error::OpenInside),
                 Some(rest) => {
                     let pointer = format!("/{rest}");
-                    Pointer::parse(&pointer).map_err(Error::Pointer)?;
+                    references.push(Reference::Claim(Pointer::parse(&pointer).map_err(Error::Pointer)?));
                     pieces.push(Piece::Named(pointer));
                 }
                 None if segment == "**" => open = true,
                 None if segment.is_empty() => return Err(Error::EmptyPiece),
-                None => pieces.push(spiffe_piece(segment)?),
+                None => {
+                    let piece = spiffe_piece(segment)?;
+                    if let Piece::Named(name) = &piece {
+                        references.push(Reference::Captured(name.clone()));
+                    }
+                    pieces.push(piece);
+                }
             }
         }
-        Ok(Self { trust_domain: trust_domain.to_owned(), path: Pieces { pieces, open } })
+        Ok(Self { trust_domain: trust_domain.to_owned(), path: Pieces { pieces, open }, references })
     }
 
     pub fn trust_domain(&self) -> &str {

@@ -6,8 +6,8 @@ use crate::facts::peer::{CertificateDigest, Leaf, PeerCertificate};
 use crate::jose::json::{Pointer, Value};
 
 use super::Trust;
-use super::operand::{Bindings, Operand, Reference};
-use super::pattern::{DnsPattern, Piece, SpiffePattern, is_spiffe, split_id};
+use super::operand::{Bindings, Operand};
+use super::pattern::{DnsPattern, SpiffePattern, is_spiffe, split_id};
 use super::role::Roles;
 use super::truth::Truth;
 
@@ -205,23 +205,14 @@ impl CertificateTest {
 
 fn spiffe_path(pattern: &SpiffePattern, segments: &[&str], bindings: Bindings<'_>) -> Truth {
     let mut named = Vec::new();
-    if !pattern.path.take(segments, |name, segment| named.push((name, *segment))) {
+    if !pattern.path.take(segments, |_, segment| named.push(*segment)) {
         return Truth::False;
     }
-    Truth::all(named.into_iter().map(|(name, segment)| match Reference::parse(name) {
-        Ok(reference) => reference.find(bindings).map_or(Truth::Unknown, |found| (found == segment).into()),
-        Err(_) => Truth::Unknown,
-    }))
-}
-
-impl SpiffePattern {
-    /// The references that stand for a segment.
-    pub fn references(&self) -> impl Iterator<Item = Reference> {
-        self.path.pieces.iter().filter_map(|piece| match piece {
-            Piece::Named(name) => Reference::parse(name).ok(),
-            Piece::Text(_) | Piece::Any => None,
-        })
-    }
+    Truth::all(
+        pattern.references.iter().zip(named).map(|(reference, segment)| {
+            reference.find(bindings).map_or(Truth::Unknown, |found| (found == segment).into())
+        }),
+    )
 }
 
 #[cfg(test)]
