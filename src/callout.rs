@@ -257,6 +257,7 @@ impl<W: PartialEq, S> Waiting<W, S> {
     pub fn forget(&mut self, waiter: &W) {
         let found = self.flights.values_mut().find_map(|flight| {
             let at = flight.waiters.iter().position(|other| other.name == *waiter)?;
+            // In bounds: `position` has just found it.
             Some(flight.waiters.swap_remove(at))
         });
         if let Some(gone) = found {

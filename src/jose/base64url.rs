@@ -82,7 +82,6 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Error, decode, decode_32, decode_leniently, encode};
 

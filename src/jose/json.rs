@@ -440,7 +440,6 @@ impl fmt::Display for Problem {
 impl std::error::Error for Error {}
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -212,6 +212,7 @@ impl PublicKey {
 /// `point` is uncompressed (SEC 1 §2.3.3): an octet of 4 and both coordinates in full length.
 fn ec_members(curve: &str, point: &[u8]) -> String {
     let coordinates = point.get(1..).unwrap_or_default();
+    // In bounds: half of its own length.
     let (x, y) = coordinates.split_at(coordinates.len() / 2);
     let (x, y) = (base64url::encode(x), base64url::encode(y));
     format!(r#"{{"crv":"{curve}","kty":"EC","x":"{x}","y":"{y}"}}"#)
@@ -303,6 +304,7 @@ fn refuse_leading_zero(name: &'static str, number: &[u8]) -> Result<(), Error> {
 
 fn exponent(octets: &[u8]) -> Option<u64> {
     let mut number = [0; 8];
+    // As long as each other: the range leaves exactly `octets.len()` of the eight, or is none.
     number.get_mut(8usize.checked_sub(octets.len())?..)?.copy_from_slice(octets);
     let exponent = u64::from_be_bytes(number);
     ((3..=LARGEST_EXPONENT).contains(&exponent) && exponent % 2 == 1).then_some(exponent)
@@ -448,7 +450,6 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
     use p256::ecdsa::signature::Signer as _;
