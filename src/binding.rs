@@ -15,10 +15,24 @@ pub enum Requirement {
     WhenBound,
 }
 
+/// What the configuration says of the certificate that the client of an unbound token has to present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientCertificate {
+    /// It names none for this client.
+    NotNamed,
+    /// It names one, and the caller presents it.
+    Shown,
+    /// It names one, and the caller presents another, or none.
+    NotShown,
+}
+
 /// How the caller showed that the token is theirs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Means {
+    /// The certificate that the token is bound to.
     Certificate,
+    /// The certificate by which the configuration knows the client of an unbound token.
+    ClientCertificate,
     /// Nothing was asked: an unbound token on a route `when_bound`.
     Bearer,
 }
@@ -39,6 +53,8 @@ pub enum Error {
     NoCertificate,
     /// The token is bound to another certificate.
     OtherCertificate,
+    /// The token is not bound, and the caller does not present the certificate by which its client is known.
+    OtherClientCertificate,
     /// The token is bound to a DPoP key and came as a bearer token (RFC 9449 §7.2).
     BearerDowngrade,
     /// The caller's certificate is not valid yet, or no longer.
@@ -57,22 +73,28 @@ impl ConfirmedSender {
     }
 }
 
-/// Confirms that `token` is in the hands of the one it was issued to. `certificate` is the caller's, inside its dates.
+/// Confirms that `token` is in the hands of the one it was issued to. `certificate` is the caller's, inside its dates; what
+/// is known of the token's client counts only where the token itself is bound to nothing.
 pub fn confirm(
     token: Vouched,
     certificate: Option<&PeerCertificate>,
+    of_client: ClientCertificate,
     requirement: Requirement,
 ) -> Result<ConfirmedSender, Error> {
     let bound = *token.confirmation();
     if bound.key.is_some() {
         return Err(Error::BearerDowngrade);
     }
-    let means = match (bound.certificate, certificate, requirement) {
-        (Some(_), None, _) => return Err(Error::NoCertificate),
-        (Some(bound), Some(shown), _) if bool::from(bound.0.ct_eq(&shown.digest.0)) => Means::Certificate,
-        (Some(_), Some(_), _) => return Err(Error::OtherCertificate),
-        (None, _, Requirement::Certificate) => return Err(Error::Unbound),
-        (None, _, Requirement::WhenBound) => Means::Bearer,
+    let means = match (bound.certificate, certificate) {
+        (Some(_), None) => return Err(Error::NoCertificate),
+        (Some(bound), Some(shown)) if bool::from(bound.0.ct_eq(&shown.digest.0)) => Means::Certificate,
+        (Some(_), Some(_)) => return Err(Error::OtherCertificate),
+        (None, _) => match (of_client, requirement) {
+            (ClientCertificate::Shown, _) => Means::ClientCertificate,
+            (ClientCertificate::NotShown, _) => return Err(Error::OtherClientCertificate),
+            (ClientCertificate::NotNamed, Requirement::Certificate) => return Err(Error::Unbound),
+            (ClientCertificate::NotNamed, Requirement::WhenBound) => Means::Bearer,
+        },
     };
     Ok(ConfirmedSender { token, means })
 }
@@ -91,6 +113,7 @@ impl Means {
     pub fn name(self) -> &'static str {
         match self {
             Self::Certificate => "certificate",
+            Self::ClientCertificate => "client_certificate",
             Self::Bearer => "none",
         }
     }
@@ -114,7 +137,37 @@ mod tests {
         shown: Option<&PeerCertificate>,
         requirement: Requirement,
     ) -> Result<Means, Error> {
-        confirm(Rc::new(VerifiedToken::bound_to(confirmation)), shown, requirement).map(|sender| sender.means())
+        known(confirmation, shown, ClientCertificate::NotNamed, requirement)
+    }
+
+    fn known(
+        confirmation: Confirmation,
+        shown: Option<&PeerCertificate>,
+        of_client: ClientCertificate,
+        requirement: Requirement,
+    ) -> Result<Means, Error> {
+        let token = Rc::new(VerifiedToken::bound_to(confirmation));
+        confirm(token, shown, of_client, requirement).map(|sender| sender.means())
+    }
+
+    #[test]
+    fn an_unbound_token_of_a_client_with_a_certificate_is_good_with_that_certificate_only() {
+        let (unbound, shown) = (Confirmation::default(), certificate(1));
+        for requirement in [Requirement::Certificate, Requirement::WhenBound] {
+            let told = |of_client| known(unbound, Some(&shown), of_client, requirement);
+            assert_eq!(told(ClientCertificate::Shown), Ok(Means::ClientCertificate));
+            assert_eq!(told(ClientCertificate::NotShown), Err(Error::OtherClientCertificate));
+        }
+    }
+
+    #[test]
+    fn a_bound_token_is_held_to_its_binding_whatever_is_known_of_its_client() {
+        let bound = Confirmation { certificate: Some(CertificateDigest([1; 32])), key: None };
+        for of_client in [ClientCertificate::NotNamed, ClientCertificate::Shown, ClientCertificate::NotShown] {
+            let told = |shown| known(bound, Some(&shown), of_client, Requirement::Certificate);
+            assert_eq!(told(certificate(1)), Ok(Means::Certificate), "{of_client:?}");
+            assert_eq!(told(certificate(2)), Err(Error::OtherCertificate), "{of_client:?}");
+        }
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! Every reason to refuse a request, and the one list of what each is to the client and to the operator (checklist §0).
 
+use core::time::Duration;
+
 use crate::binding;
 use crate::credential;
 use crate::facts::peer;
 use crate::policy;
+use crate::policy::step_up::Lacking;
 use crate::token;
 
 /// Why a request is refused, in the words of the room that refused it.
@@ -54,6 +57,7 @@ pub enum Code {
     BadRequest,
     Token,
     Scope,
+    StepUp,
     Deny,
     BadHeader,
     Dependency,
@@ -63,18 +67,19 @@ impl Code {
     pub fn status(self) -> u16 {
         match self {
             Self::BadRequest | Self::BadHeader => 400,
-            Self::NoCredential | Self::Token => 401,
+            Self::NoCredential | Self::Token | Self::StepUp => 401,
             Self::Scope | Self::Deny => 403,
             Self::Dependency => 503,
         }
     }
 
-    /// `error` of the challenge (RFC 6750 §3.1), where there is one.
+    /// `error` of the challenge (RFC 6750 §3.1, RFC 9470 §3), where there is one.
     pub fn error(self) -> Option<&'static str> {
         match self {
             Self::BadRequest => Some("invalid_request"),
             Self::Token => Some("invalid_token"),
             Self::Scope => Some("insufficient_scope"),
+            Self::StepUp => Some("insufficient_user_authentication"),
             Self::NoCredential | Self::Deny | Self::BadHeader | Self::Dependency => None,
         }
     }
@@ -101,8 +106,24 @@ impl Denial {
     /// The scopes that would cure it.
     pub fn scopes(&self) -> &[String] {
         match self {
-            Self::Policy(policy::Error::Scope { needed }) => needed,
+            Self::Policy(policy::Error::Scope { needed } | policy::Error::StepUp { needed, .. }) => needed,
             _ => &[],
+        }
+    }
+
+    /// The levels of login that would cure it, in order of preference.
+    pub fn acr_values(&self) -> &[String] {
+        match self {
+            Self::Policy(policy::Error::StepUp { acr_values, .. }) => acr_values,
+            _ => &[],
+        }
+    }
+
+    /// How old the login may be.
+    pub fn max_age(&self) -> Option<Duration> {
+        match self {
+            Self::Policy(policy::Error::StepUp { max_age, .. }) => *max_age,
+            _ => None,
         }
     }
 
@@ -166,15 +187,15 @@ fn of_token(error: token::Error) -> Row {
     Row(Code::Token, reason, description)
 }
 
+const MISMATCH: &str = "Certificate binding mismatch: certificate renewed, or not the one this token was issued to";
+
 fn of_binding(error: binding::Error) -> Row {
     use binding::Error;
     let (reason, description) = match error {
         Error::Unbound => ("binding.unbound", "Sender-constrained token required"),
         Error::NoCertificate => ("binding.no_certificate", "Client certificate required"),
-        Error::OtherCertificate => (
-            "binding.other_certificate",
-            "Certificate binding mismatch: certificate renewed, or not the one this token was issued to",
-        ),
+        Error::OtherCertificate => ("binding.other_certificate", MISMATCH),
+        Error::OtherClientCertificate => ("binding.other_client_certificate", MISMATCH),
         Error::BearerDowngrade => ("binding.bearer_downgrade", "DPoP-bound token requires DPoP scheme"),
         Error::CertificateExpired => ("binding.expired_certificate", "Client certificate expired"),
         Error::UncheckedValidity => ("binding.unchecked_validity", "Client certificate expired"),
@@ -197,9 +218,16 @@ fn of_policy(error: &policy::Error) -> Row {
         Error::NoRoute => Row(Code::Deny, "policy.no_route", ""),
         Error::UnknownPolicy => Row(Code::Deny, "route.unknown_policy", ""),
         Error::AmbiguousPath => Row(Code::BadHeader, "path.ambiguous", ""),
+        Error::ExclusiveRoles => Row(Code::Deny, "policy.exclusive_roles", ""),
         Error::Denied => Row(Code::Deny, "policy.denied", ""),
         Error::NoRule => Row(Code::Deny, "policy.no_rule", ""),
         Error::Scope { .. } => Row(Code::Scope, "token.scope", "Insufficient scope"),
+        Error::StepUp { lacking: Lacking::Level, .. } => {
+            Row(Code::StepUp, "token.step_up", "A different authentication level is required")
+        }
+        Error::StepUp { lacking: Lacking::Recency, .. } => {
+            Row(Code::StepUp, "token.step_up", "More recent authentication is required")
+        }
         Error::CredentialMissing => Row(Code::NoCredential, "credential.missing", ""),
     }
 }

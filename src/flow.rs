@@ -13,14 +13,14 @@ use crate::binding::{self, ConfirmedSender, Requirement};
 use crate::callout::{Answer, Callout, CalloutId, IssuerId, NoAnswer, Question};
 use crate::credential::{self, AccessToken, Presented};
 use crate::denial::{Ambiguous, Denial, Unavailable};
-use crate::effect::identity::{self, Caller};
+use crate::effect::identity::{self, Caller, Owned};
 use crate::effect::{self, Forward, Reply};
 use crate::facts::Request;
 use crate::facts::peer::{CertificateDigest, Leaves, Peer, PeerCertificate};
 use crate::jose::algorithm::Algorithm;
 use crate::jose::jwk::{Candidates, Jwk};
 use crate::keys::{Fetched, Found, Keys};
-use crate::policy::route::{Allow, Matched, Route};
+use crate::policy::route::{Matched, Route};
 use crate::policy::{self, Policy};
 use crate::time::UnixTime;
 use crate::token::introspection::{Introspected, MAX_OPAQUE, Unusable};
@@ -37,6 +37,7 @@ pub struct Enforcer {
     policy: Policy,
     effects: Vec<effect::Settings>,
     without_route: effect::Settings,
+    owned: Owned,
     unchecked_validity: bool,
 }
 
@@ -46,6 +47,8 @@ pub struct Settings {
     pub policy: Policy,
     /// One for each route, in the same order.
     pub effects: Vec<effect::Settings>,
+    /// What no caller may write.
+    pub owned: Owned,
     /// `danger_unchecked_validity`: certificates whose dates can't be read are taken.
     pub unchecked_validity: bool,
     pub memory: memory::Limits,
@@ -135,6 +138,7 @@ impl Enforcer {
             policy: settings.policy,
             effects: settings.effects,
             without_route: effect::Settings::default(),
+            owned: settings.owned,
             unchecked_validity: settings.unchecked_validity,
         }
     }
@@ -147,6 +151,11 @@ impl Enforcer {
     /// Whether some route looks at the Envoy route.
     pub fn uses_envoy_route(&self) -> bool {
         self.policy.uses_envoy_route()
+    }
+
+    /// Whether a field of trailers is what only this filter may hand on, or carries a token that nobody has verified.
+    pub fn forbids_trailer(&self, name: &[u8], value: &[u8]) -> bool {
+        self.owned.holds(name) || identity::is_token(name, value)
     }
 
     pub fn issuer_name(&self, id: IssuerId) -> &str {
@@ -162,7 +171,7 @@ impl Enforcer {
         match self.enter(&request, &matched, now) {
             Ok(Entered::Public) => Step::Done(self.pass_public(&request, &matched)),
             Ok(Entered::WithoutToken(certificate)) => {
-                Step::Done(self.decide(&request, &matched, certificate, None, None))
+                Step::Done(self.decide(&request, &matched, certificate, None, None, now))
             }
             Ok(Entered::Presented(presented, certificate)) => {
                 let waiting = Suspended { request, matched, presented, certificate, asked: 0 };
@@ -241,10 +250,11 @@ impl Enforcer {
         let plain = |denial: Denial| (denial, None);
         let fixed = self.policy.uses_envoy_route();
         let route = matched.route();
-        if fixed && request.fields().any(|(name, value)| is_forged(route, name, value)) {
+        let reads_token = route.reads_token() && !matched.is_preflight();
+        if fixed && request.fields().any(|(name, value)| self.is_forged(route, reads_token, name, value)) {
             return Err(plain(Ambiguous::OwnedHeader.into()));
         }
-        if matches!(route.allow, Allow::Public) {
+        if matched.asks_nobody() {
             return Ok(Entered::Public);
         }
         if request.peer == Peer::Plaintext && !route.allows_plaintext {
@@ -261,20 +271,20 @@ impl Enforcer {
         };
         let Some(presented) = presented else { return Ok(Entered::WithoutToken(certificate)) };
         let certificate = certificate.map_err(|error| (Denial::from(error), token.clone()))?;
-        // Nothing could bind such a token, so nobody is asked about it (checklist 4.13).
-        if certificate.is_none() && route.binding == Requirement::Certificate {
+        // Nothing could bind such a token, so it need not even be verified.
+        if certificate.is_none() && route.binding == Requirement::Certificate && !self.policy.names_clients(route) {
             return Err((binding::Error::NoCertificate.into(), token));
         }
         Ok(Entered::Presented(presented, certificate))
     }
-}
 
-/// On a route that allows no change of fields, what would have to be removed is refused instead.
-fn is_forged(route: &Route, name: &[u8], value: &[u8]) -> bool {
-    let hides = !route.reads_token() && !route.forwards_unverified_token;
-    identity::is_owned(name)
-        || (hides && identity::is_token(name, value))
-        || (route.reads_token() && identity::is_proof(name))
+    /// On a route that allows no change of fields, what would have to be removed is refused instead.
+    fn is_forged(&self, route: &Route, reads_token: bool, name: &[u8], value: &[u8]) -> bool {
+        let hides = !reads_token && !route.forwards_unverified_token;
+        self.owned.holds(name)
+            || (hides && identity::is_token(name, value))
+            || (reads_token && identity::is_proof(name))
+    }
 }
 
 /// The token of a request, if its route reads one. A caller may come without where a certificate can speak instead.
@@ -307,7 +317,7 @@ impl Enforcer {
         };
         let Suspended { request, matched, presented, certificate, .. } = waiting;
         Step::Done(match confirmed {
-            Ok(sender) => self.decide(&request, &matched, Ok(certificate), Some(sender), Some(&presented.token)),
+            Ok(sender) => self.decide(&request, &matched, Ok(certificate), Some(sender), Some(&presented.token), now),
             Err((denial, token)) => Err(self.refuse(denial, Some(&matched), Some(&presented.token), token.as_ref())),
         })
     }
@@ -329,7 +339,9 @@ impl Enforcer {
             let dates = binding::verify_dates(certificate, self.unchecked_validity, now);
             dates.map_err(|error| (Denial::from(error), of_token.clone()))?;
         }
-        binding::confirm(token, waiting.certificate.as_ref(), route.binding).map_err(|error| (error.into(), of_token))
+        let shown = waiting.certificate.as_ref();
+        let of_client = self.policy.client_certificate(&token, shown);
+        binding::confirm(token, shown, of_client, route.binding).map_err(|error| (error.into(), of_token))
     }
 }
 
@@ -359,7 +371,7 @@ impl Enforcer {
         match (Form::of(token), route.introspects) {
             (Form::Jwt, _) if verifies => self.look_up_jwt(waiting, settled, now),
             (Form::Encrypted, _) if verifies => Err(TokenError::Format.into()),
-            (_, Some(issuer)) => self.introspect(issuer, token, settled, now),
+            (_, Some(issuer)) => self.introspect(issuer, waiting, settled, now),
             (_, None) => Err(TokenError::Format.into()),
         }
     }
@@ -373,7 +385,7 @@ impl Enforcer {
             .find(|issuer| jwt.issuer() == Some(issuer.identifier.as_str()))
             .ok_or(TokenError::Issuer)?;
         let Some(Some(keys)) = self.keys.get_mut(issuer.id.0) else {
-            return self.introspect(issuer.id, &waiting.presented.token, settled, now);
+            return self.introspect(issuer.id, waiting, settled, now);
         };
         let algorithm = jwt.algorithm(issuer)?;
         let asked = matches!(settled, Some(Settled::Keys(_)));
@@ -398,13 +410,18 @@ impl Enforcer {
     fn introspect(
         &mut self,
         issuer: IssuerId,
-        token: &AccessToken,
+        waiting: &Suspended,
         settled: Option<&Settled>,
         now: UnixTime,
     ) -> Result<Looked, Denial> {
+        let token = &waiting.presented.token;
         let settings = self.issuers.get(issuer.0).and_then(|issuer| issuer.introspection.as_ref());
         let settings = settings.filter(|_| Form::of(token) != Form::Opaque || token.as_str().len() <= MAX_OPAQUE);
         let callout = settings.ok_or(TokenError::Format)?.ask(token);
+        // Only a certificate can bind here, by digest or by name, so nobody is asked without one (checklist 4.13).
+        if waiting.certificate.is_none() && waiting.matched.route().binding == Requirement::Certificate {
+            return Err(binding::Error::NoCertificate.into());
+        }
         let said = match settled {
             Some(Settled::Introspection(Ok(said))) => said.clone(),
             Some(Settled::Introspection(Err(unusable))) => {
@@ -444,9 +461,10 @@ impl Enforcer {
         certificate: Certificate,
         sender: Option<ConfirmedSender>,
         presented: Option<&AccessToken>,
+        now: UnixTime,
     ) -> Decision {
         let shown = certificate.as_ref().ok().and_then(Option::as_ref);
-        let decided = self.policy.decide(matched, policy::Caller { sender: sender.as_ref(), certificate: shown });
+        let decided = self.policy.decide(matched, policy::Caller { sender: sender.as_ref(), certificate: shown, now });
         let told = decided.map_err(|error| match (error, &certificate) {
             (policy::Error::NoRule, Err(why)) => Denial::CertificateAlone(*why),
             (error, _) => error.into(),
@@ -474,26 +492,31 @@ impl Enforcer {
             Some(binding::Means::Bearer) => "granted.unbound",
             // Only where the operator takes certificates whose dates can't be read.
             _ if certificate.is_some_and(|certificate| certificate.leaf.is_none()) => "granted.unchecked_validity",
-            Some(binding::Means::Certificate) | None => "granted",
+            Some(binding::Means::Certificate | binding::Means::ClientCertificate) | None => "granted",
         };
         let mut report = self.report("permit", reason, Some(matched), presented, sender.map(ConfirmedSender::token));
         report.tell("binding", identity::binding_name(sender.map(ConfirmedSender::means)).to_owned());
         report.facts.extend(caller.told(&effects.filter_state).map_err(|identity::TooLong| Denial::FactTooLong)?);
-        Ok(Told { forward: self.forward(request, route, effects, sender.is_some()), report })
+        let remove = self.removals(request, route, effects, sender.is_some());
+        let add = caller.told(&effects.headers).map_err(|identity::TooLong| Denial::FactTooLong)?;
+        // Nothing is told by an empty value that is not told by none.
+        let add = add.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        Ok(Told { forward: Forward { remove, add }, report })
     }
 
     fn pass_public(&self, request: &Request, matched: &Matched) -> Decision {
-        let route = matched.route();
-        let forward = self.forward(request, route, self.effects_of(matched), false);
-        Ok(Permit::Public(Told { forward, report: self.report("permit", "public", Some(matched), None, None) }))
+        let remove = self.removals(request, matched.route(), self.effects_of(matched), false);
+        let reason = if matched.is_preflight() { "preflight" } else { "public" };
+        let report = self.report("permit", reason, Some(matched), None, None);
+        Ok(Permit::Public(Told { forward: Forward { remove, add: Vec::new() }, report }))
     }
 
     /// Where a change of fields would make the proxy choose the route again, after the decision, none is made.
-    fn forward(&self, request: &Request, route: &Route, effects: &effect::Settings, verified: bool) -> Forward {
+    fn removals(&self, request: &Request, route: &Route, effects: &effect::Settings, verified: bool) -> Vec<Vec<u8>> {
         if self.policy.uses_envoy_route() {
-            return Forward { remove: Vec::new() };
+            return Vec::new();
         }
-        Forward { remove: identity::removals(request, route, effects, verified) }
+        identity::removals(request, route, &self.owned, effects, verified)
     }
 
     fn refuse(

@@ -6,17 +6,20 @@ use std::rc::Rc;
 
 use crate::binding::Requirement;
 use crate::callout::{self, IssuerId, Question, Service};
+use crate::effect::identity::Owned;
 use crate::effect::{self, Fact, TokenForward};
 use crate::flow;
 use crate::jose::json::Pointer;
 use crate::keys;
+use crate::policy::certificate::CertificateTest;
 use crate::policy::operand::Reference;
 use crate::policy::pattern::{PathPattern, Piece};
+use crate::policy::principal::{Client, Principals};
 use crate::policy::role::{Circle, Roles};
 use crate::policy::route::{Allow, Route};
-use crate::policy::rule::{CertificateTest, Rule};
+use crate::policy::rule::Rule;
 use crate::policy::{Policy, Trust};
-use crate::token::{self, Audiences, Places, introspection, memory};
+use crate::token::{self, Audiences, Places, Profile, introspection, memory};
 
 use super::Compiled;
 use super::read::{Found, is_told};
@@ -30,25 +33,30 @@ pub fn compile(document: Document, found: &Found) -> Option<Compiled> {
     loading.issuers_agree();
     loading.hierarchy = loading.roles();
     loading.including_roles_exist();
+    loading.exclusive_roles_fit();
     let every = (0..document.issuers.len()).map(IssuerId).collect();
     let everywhere = Place { route: None, issuers: every, issuer_is_said: false };
+    let principals = (0..document.issuers.len()).map(|at| loading.principals(IssuerId(at))).collect();
     let deny: Vec<Rule> = document.deny.iter().map(|rule| loading.rule(rule, &everywhere)).collect();
     let routes: Vec<(Route, effect::Settings)> =
         document.routes.iter().filter_map(|route| loading.route(route)).collect();
     loading.routes_are_reachable(&routes);
     loading.nothing_moves_the_envoy_route(&routes);
     loading.told_ids_are_proven();
+    loading.who_is_told_has_an_issuer();
     loading.warn_of_dangers();
     let issuers = loading.issuers();
     let Loading { hierarchy, warnings, .. } = loading;
     let trust = trust(&document.peer_certificate);
+    let owned = Owned::new(forwards(&document).flat_map(|forward| &forward.headers).map(|(name, _)| name.as_str()));
     let (routes, effects) = routes.into_iter().unzip();
     let limits = &document.limits;
     Some(Compiled {
         settings: flow::Settings {
             issuers: issuers?,
-            policy: Policy::new(routes, hierarchy?, deny, trust),
+            policy: Policy::new(routes, hierarchy?, deny, principals, trust),
             effects,
+            owned,
             unchecked_validity: document.peer_certificate.danger_unchecked_validity,
             memory: memory::Limits { entries: limits.tokens, bytes: limits.token_bytes },
         },
@@ -125,6 +133,27 @@ impl Loading<'_> {
                 let what = "several issuers bring roles; say which ones this one may assert: only: [...]";
                 self.wrong(&format!("{}.roles", issuer.at), what);
             }
+        }
+    }
+
+    /// What an issuer's tokens tell of those who stand behind them.
+    fn principals(&mut self, id: IssuerId) -> Principals {
+        let Some(issuer) = self.document.issuers.get(id.0) else { return Principals::default() };
+        for (at, reference) in &issuer.references {
+            if let Reference::Captured(name) = reference {
+                self.wrong(at, format_args!("{{{name}}} is bound by no route here; issuers stand above all of them"));
+            }
+        }
+        for client in &issuer.clients {
+            self.names_are_proven(&format!("{}.certificate", client.at), &client.certificate);
+        }
+        let known = |written: &written::Client| Client {
+            client: written.client.clone(),
+            certificate: written.certificate.clone(),
+        };
+        Principals {
+            client_token_when: issuer.client_token_when.clone(),
+            clients: issuer.clients.iter().map(known).collect(),
         }
     }
 
@@ -243,6 +272,9 @@ impl Loading<'_> {
             introspects: first,
             audiences: written.audiences.clone().map(Audiences::OneOf),
             scopes: written.scopes.clone(),
+            step_up: written.step_up.clone(),
+            passes_preflight: effective.cors_preflight.unwrap_or(false),
+            allows: written.danger_allow_path,
             binding: effective.binding.unwrap_or(Requirement::Certificate),
             allows_plaintext: effective.danger_allow_plaintext.unwrap_or(false),
             forwards_unverified_token: written.danger_forward_unverified_token,
@@ -316,16 +348,35 @@ impl Loading<'_> {
     /// Scopes of a route stand in a token, so no rule of it can do without one.
     fn scopes_fit(&self, written: &written::Route, allow: &written::Allow) {
         let written::Allow::Rules(rules) = allow else { return };
-        let asks = [("scopes", !written.scopes.is_empty()), ("audiences", written.audiences.is_some())];
+        let asks = [
+            ("scopes", !written.scopes.is_empty()),
+            ("audiences", written.audiences.is_some()),
+            ("acr_values", !written.step_up.acr_values.is_empty()),
+            ("max_age", written.step_up.max_age.is_some()),
+        ];
+        for rule in rules {
+            self.step_up_is_asked_once(written, rule);
+        }
         let Some((asks, _)) = asks.into_iter().find(|(_, asks)| *asks) else { return };
         for rule in rules.iter().filter(|rule| rule.without_token) {
-            let instead = if asks == "scopes" {
-                "put scopes into the rules that want it"
-            } else {
-                "give that rule a route of its own"
+            let instead = match asks {
+                "audiences" => "give that rule a route of its own".to_owned(),
+                _ => format!("put {asks} into the rules that want it"),
             };
             let what = format!("the route asks every caller for {asks}, which stands in the token; {instead}");
             self.wrong(&format!("{}.token", rule.at), what);
+        }
+    }
+
+    /// A rule adds what its route does not ask.
+    fn step_up_is_asked_once(&self, route: &written::Route, rule: &written::Rule) {
+        let both = [
+            ("acr_values", !route.step_up.acr_values.is_empty() && !rule.step_up.acr_values.is_empty()),
+            ("max_age", route.step_up.max_age.is_some() && rule.step_up.max_age.is_some()),
+        ];
+        for (name, _) in both.into_iter().filter(|(_, both)| *both) {
+            let what = format!("the route says {name} too; say it in one of the two places");
+            self.wrong(&format!("{}.{name}", rule.at), what);
         }
     }
 
@@ -386,13 +437,42 @@ impl Loading<'_> {
                             write keep, or match by host and path";
                 self.wrong(&format!("{}.token", forward.at), what);
             }
+            if !forward.headers.is_empty() {
+                let what = "can't stand beside envoy_route: an added header makes Envoy choose the route again, after the decision; \
+                            use filter_state, or match by host and path";
+                self.wrong(&format!("{}.headers", forward.at), what);
+            }
         }
     }
 
-    /// Every `forward` of the document: the default, and those of routes.
     fn forwards(&self) -> impl Iterator<Item = &written::Forward> {
-        let of_routes = self.document.routes.iter().map(|route| &route.own);
-        of_routes.chain([&self.document.defaults]).filter_map(|own| own.forward.as_ref())
+        forwards(self.document)
+    }
+
+    /// Two issuers may each have an `ann`: an upstream that is told who somebody is has to be told whose.
+    fn who_is_told_has_an_issuer(&self) {
+        if self.document.issuers.len() < 2 {
+            return;
+        }
+        let clients: Vec<&str> = self
+            .document
+            .issuers
+            .iter()
+            .filter_map(|issuer| issuer.claims.client_id.as_ref())
+            .map(Pointer::as_str)
+            .collect();
+        let names_somebody = |fact: &Fact| match fact {
+            Fact::ClientId | Fact::Subject => true,
+            Fact::Claim(place) => matches!(place.as_str(), "/sub" | "/client_id") || clients.contains(&place.as_str()),
+            _ => false,
+        };
+        for forward in self.forwards() {
+            let tells = |wanted: &dyn Fn(&Fact) -> bool| forward.headers.iter().find(|(_, fact)| wanted(fact));
+            if let (Some((name, _)), None) = (tells(&names_somebody), tells(&|fact| *fact == Fact::Issuer)) {
+                let what = "there are several issuers, and each may mean somebody else by it; tell whose it is beside it: x-issuer: issuer";
+                self.wrong(&format!("{}.headers[{name:?}]", forward.at), what);
+            }
+        }
     }
 
     /// A SPIFFE ID is known only where some trust domain is.
@@ -402,11 +482,12 @@ impl Loading<'_> {
             return;
         }
         for forward in self.forwards() {
-            let told = forward.filter_state.iter().filter(|(_, fact)| *fact == Fact::SpiffeId);
-            for (name, _) in told {
+            let of_headers = forward.headers.iter().map(|told| ("headers", told));
+            let of_state = forward.filter_state.iter().map(|told| ("filter_state", told));
+            for (map, (name, _)) in of_headers.chain(of_state).filter(|(_, (_, fact))| *fact == Fact::SpiffeId) {
                 let what = "no certificate can prove a SPIFFE ID; if the proxy checks a trust domain's own CA, say so: \
                             peer_certificate: {chain: verified, trust_domains: [...]}";
-                self.wrong(&format!("{}.filter_state[{name:?}]", forward.at), what);
+                self.wrong(&format!("{}.{map}[{name:?}]", forward.at), what);
             }
         }
     }
@@ -428,6 +509,27 @@ impl Loading<'_> {
             let at = format!("{}.danger_forward_unverified_token", route.at);
             self.warn(&at, "the upstream gets tokens that nobody has verified");
         }
+        for route in &document.routes {
+            let allowed = route.danger_allow_path;
+            for (is_allowed, what) in [
+                (
+                    allowed.encoded_slash,
+                    "encoded_slash takes paths with %2F, which may be a slash to the service behind",
+                ),
+                (
+                    allowed.empty_segment,
+                    "empty_segment takes paths with //, which may be one slash to the service behind",
+                ),
+                (
+                    allowed.semicolon,
+                    "semicolon takes paths with ;, which the service behind may cut off with all that follows",
+                ),
+            ] {
+                if is_allowed {
+                    self.warn(&format!("{}.danger_allow_path", route.at), what);
+                }
+            }
+        }
         if document.peer_certificate.danger_unchecked_validity {
             let what = "certificates whose dates the proxy does not tell are taken, expired ones too";
             self.warn("peer_certificate.danger_unchecked_validity", what);
@@ -442,6 +544,12 @@ impl Loading<'_> {
             }
         }
     }
+}
+
+/// Every `forward` of a document: those of routes, and the default.
+fn forwards(document: &Document) -> impl Iterator<Item = &written::Forward> {
+    let of_routes = document.routes.iter().map(|route| &route.own);
+    of_routes.chain([&document.defaults]).filter_map(|own| own.forward.as_ref())
 }
 
 /// A path of which `later`, for any method, would take what `earlier` does not name.
@@ -476,6 +584,7 @@ fn effects(effective: &written::Defaults, scopes: &[String]) -> effect::Settings
         resource_metadata: challenge.and_then(|challenge| challenge.resource_metadata.as_deref()).map(Rc::from),
         scopes: scopes.to_vec(),
         token: forward.map_or(TokenForward::Keep, |forward| forward.token),
+        headers: forward.map(|forward| forward.headers.clone()).unwrap_or_default(),
         filter_state: forward.map(|forward| forward.filter_state.clone()).unwrap_or_default(),
     }
 }
@@ -497,6 +606,9 @@ impl Loading<'_> {
         for role in &written.roles {
             self.role_exists(&format!("{}.role", written.at), role, whose);
         }
+        if written.principal.is_some() {
+            self.principals_are_told_apart(&written.at, whose);
+        }
         if let Some(certificate) = &written.certificate {
             self.names_are_proven(&format!("{}.certificate", written.at), certificate);
         }
@@ -509,11 +621,28 @@ impl Loading<'_> {
             roles: written.roles.clone(),
             clients: written.clients.clone(),
             issuers,
+            principal: written.principal,
             claims: written.claims.clone(),
             certificate: written.certificate.clone(),
             scopes: written.scopes.clone(),
+            step_up: written.step_up.clone(),
             without_token: written.without_token,
             not: written.not.iter().map(|rule| self.rule(rule, &inside)).collect(),
+        }
+    }
+
+    /// Servers outside RFC 9068 write a `sub` into clients' own tokens too, and not the client's id.
+    fn principals_are_told_apart(&self, at: &str, whose: &[IssuerId]) {
+        let issuers = whose.iter().filter_map(|id| self.document.issuers.get(id.0));
+        let untold =
+            |issuer: &&written::Issuer| issuer.profile == Profile::Legacy && issuer.client_token_when.is_empty();
+        for issuer in issuers.filter(untold).filter(|issuer| !self.is_told(&issuer.at, "client_token_when")) {
+            let what = format!(
+                "{} does not tell users from clients by itself; say at it what only clients' own tokens have: \
+                 client_token_when: {{/claim: {{present: true}}}}",
+                issuer.name
+            );
+            self.wrong(&format!("{at}.principal"), what);
         }
     }
 
@@ -602,6 +731,56 @@ impl Loading<'_> {
         }
     }
 
+    /// Nobody can hold two of them, so no role may include two, and each has to be one that somebody is asked for.
+    fn exclusive_roles_fit(&self) {
+        // What could not be read may be where a role is asked for.
+        let all_read = self.found.borrow().is_empty();
+        let asked = self.asked_roles();
+        for (at, list) in self.document.exclusive.iter().enumerate() {
+            let at = format!("roles.exclusive[{at}]");
+            for role in list {
+                self.role_exists(&at, role, &[]);
+                if all_read && !asked.contains(&role.as_str()) {
+                    self.wrong(
+                        &at,
+                        format_args!("no rule asks for {role}, and no role includes it or is included by it"),
+                    );
+                }
+            }
+            let Some(hierarchy) = &self.hierarchy else { continue };
+            for (role, _) in &self.document.includes {
+                let held = [role.clone()];
+                let both: Vec<&str> =
+                    list.iter().filter(|other| hierarchy.includes(&held, other)).map(String::as_str).collect();
+                if let [one, other, ..] = both.as_slice() {
+                    self.wrong(
+                        &format!("roles.includes[{role:?}]"),
+                        format_args!("has {one} and {other}, of which nobody may hold both; nobody could use it"),
+                    );
+                }
+            }
+        }
+    }
+
+    /// Every role that a rule or the hierarchy speaks of.
+    fn asked_roles(&self) -> Vec<&str> {
+        fn of_rule<'a>(rule: &'a written::Rule, all: &mut Vec<&'a str>) {
+            all.extend(rule.roles.iter().map(String::as_str));
+            rule.not.iter().for_each(|inner| of_rule(inner, all));
+        }
+        let mut all = Vec::new();
+        let of_routes = self.document.routes.iter().flat_map(|route| match &route.allow {
+            Some(written::Allow::Rules(rules)) => rules.as_slice(),
+            _ => &[],
+        });
+        of_routes.chain(&self.document.deny).for_each(|rule| of_rule(rule, &mut all));
+        for (role, included) in &self.document.includes {
+            all.push(role);
+            all.extend(included.iter().map(String::as_str));
+        }
+        all
+    }
+
     fn names_are_proven(&mut self, at: &str, test: &CertificateTest) {
         if self.document.peer_certificate.is_unreadable {
             return;
@@ -627,17 +806,15 @@ impl Loading<'_> {
                 );
             }
         }
-        for (name, is_there) in [("san_dns", !test.san_dns.is_empty()), ("san_uri", !test.san_uri.is_empty())] {
-            if is_there && !verified {
-                let what = "names in certificates count only where the proxy verified the chain; if it does, say so: \
-                            peer_certificate: {chain: verified}";
-                self.wrong(&format!("{at}.{name}"), what);
-            }
+        for name in test.names().filter(|name| *name != "spiffe_id" && !verified) {
+            let what = "names in certificates count only where the proxy verified the chain; if it does, say so: \
+                        peer_certificate: {chain: verified}";
+            self.wrong(&format!("{at}.{name}"), what);
         }
     }
 
     fn roles(&self) -> Option<Roles> {
-        match Roles::new(&self.document.includes) {
+        match Roles::new(&self.document.includes, &self.document.exclusive) {
             Ok(roles) => Some(roles),
             Err(Circle(circle)) => {
                 self.wrong(

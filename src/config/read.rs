@@ -57,7 +57,7 @@ const HABITS: [(&str, &str, &str); 22] = [
 ];
 
 /// Fields of the language, and where each belongs when it stands elsewhere.
-const HOMES: [(&str, &str); 34] = [
+const HOMES: [(&str, &str); 45] = [
     ("jwks", ISSUER),
     ("introspection", ISSUER),
     ("algorithms", ISSUER),
@@ -78,6 +78,17 @@ const HOMES: [(&str, &str); 34] = [
     ("chain", "peer_certificate"),
     ("trust_domains", "peer_certificate"),
     ("includes", "roles at the top: roles: {includes: {...}}"),
+    ("exclusive", "roles at the top: roles: {exclusive: [[...]]}"),
+    ("clients", ISSUER),
+    ("client_token_when", ISSUER),
+    ("headers", "forward"),
+    ("cors_preflight", "a route or the top"),
+    ("acr_values", "a route or a rule of allow"),
+    ("max_age", "a route or a rule of allow"),
+    ("principal", RULE),
+    ("danger_allow_path", ROUTE),
+    ("san_email", "certificate of a rule: certificate: {san_email: ...}"),
+    ("san_ip", "certificate of a rule: certificate: {san_ip: ...}"),
     ("realm", "challenge"),
     ("resource_metadata", "challenge"),
     ("filter_state", "forward"),

@@ -77,7 +77,12 @@ pub const REFERENCE: &str = r#"{
       "leeway": "30s",
       "max_token_lifetime": "24h",
       "claims": {"client_id": "/client_id", "scope": "/scope", "scope_format": "string"},
-      "roles": {"at": ["/realm_access/roles", "/x_role"], "only": ["clerk", "accountant", "treasurer", "payer", "approver"]},
+      "client_token_when": {"/clientHost": {"present": true}},
+      "clients": [
+        {"client": "n26", "certificate": {"san_dns": "api.n26.example"}},
+        {"certificate": {"san_email": "{/client_id}"}}
+      ],
+      "roles": {"at": ["/realm_access/roles", "/x_role"], "only": ["clerk", "accountant", "treasurer", "payer", "approver", "cashier", "head"]},
       "jwks": {
         "cluster": "login", "path": "/jwks", "authority": "login.bank.example", "timeout": "1s", "refresh": "5m", "max_stale": "1h"
       },
@@ -88,7 +93,10 @@ pub const REFERENCE: &str = r#"{
     }
   ],
   "peer_certificate": {"chain": "verified", "trust_domains": ["bank.example"]},
-  "roles": {"includes": {"treasurer": ["accountant"], "accountant": ["clerk"]}},
+  "roles": {
+    "includes": {"treasurer": ["accountant"], "accountant": ["clerk"], "cashier": ["payer"], "head": ["approver"]},
+    "exclusive": [["payer", "approver"]]
+  },
   "deny": [
     {"client": "fintech-9"},
     {"certificate": {"sha256": "0380ed2f626650c840b2f263e6d2b29fae12ab39ae5db32b25ad27efad72e6fd"}}
@@ -98,7 +106,11 @@ pub const REFERENCE: &str = r#"{
   "cors_preflight": "refuse",
   "danger_allow_plaintext": false,
   "challenge": {"realm": "bank", "resource_metadata": "https://api.bank.example/.well-known/oauth-protected-resource"},
-  "forward": {"token": "strip", "filter_state": {"organization": "/x_organization"}},
+  "forward": {
+    "token": "strip",
+    "headers": {"x-client-id": "client_id", "x-organization": "/x_organization"},
+    "filter_state": {"organization": "/x_organization"}
+  },
   "routes": [
     {"name": "health", "methods": ["GET"], "path": "/healthz", "allow": "public"},
     {
@@ -108,11 +120,13 @@ pub const REFERENCE: &str = r#"{
     {
       "name": "balance", "host": ["{tenant}.bank.example"], "methods": ["GET", "HEAD"], "path": "/accounts/{account}/balance",
       "issuer": "bank", "audiences": ["https://api.bank.example/accounts"], "scopes": ["accounts.read"],
+      "acr_values": ["gold", "silver"], "max_age": "10m",
       "allow": [
         {"role": ["clerk", "payer"], "claims": {"/accounts": {"contains": "{account}"}}},
         {
           "client": ["n26", "revolut"],
           "issuer": "bank",
+          "principal": "client",
           "claims": {
             "/tenant": "{tenant}", "/tier": ["gold", 2, true], "/psd2/roles": {"contains": ["AISP", "PISP"]},
             "/amr": {"contains_all": ["pwd", "otp"]}, "/iban": {"present": true}
@@ -121,6 +135,7 @@ pub const REFERENCE: &str = r#"{
         {
           "certificate": {
             "spiffe_id": "spiffe://bank.example/ns/treasury/sa/*", "san_dns": "*.treasury.example", "san_uri": "urn:treasury",
+            "subject": {"O": "Bank", "organizationIdentifier": "{/psd2/id}"},
             "sha256": "0380ed2f626650c840b2f263e6d2b29fae12ab39ae5db32b25ad27efad72e6fd"
           },
           "scopes": ["accounts.all"],
@@ -214,89 +229,6 @@ fn what_the_reference_writes_out_are_the_defaults() {
     assert_eq!(format!("{:?}", short.settings.issuers), format!("{:?}", long.settings.issuers));
     assert_eq!(short.settings.memory.entries, long.settings.memory.entries);
     assert_eq!(short.waiting.waiters, long.waiting.waiters);
-}
-
-#[test]
-fn the_policies_of_this_issue_load_and_warn_only_of_when_bound() {
-    let keycloak = json!([{
-        "issuer": "https://login.data.example/realms/customers", "name": "keycloak", "audiences": ["market-data"],
-        "algorithms": ["RS256"], "profile": "legacy", "claims": {"client_id": "/azp"},
-        "jwks": {"cluster": "keycloak", "path": "/realms/customers/protocol/openid-connect/certs"},
-    }]);
-    let price = json!([{
-        "name": "prices", "methods": ["GET"], "path": "/instruments/{isin}/prices", "allow": [{"scopes": ["prices.read"]}],
-    }]);
-    let one = json!({"issuers": keycloak, "routes": price});
-    let seven = with(
-        &small(json!([{
-            "name": "reports", "methods": ["GET"], "path": "/departments/{department}/reports/**",
-            "allow": [{"role": "report-viewer", "claims": {"/department": "{department}"}}, {"role": "auditor"}],
-        }])),
-        "/issuers/0/roles",
-        json!({"at": ["/roles"]}),
-    );
-    let ten = with(
-        &small(json!([{
-            "name": "api", "path": "/api/**",
-            "allow": [{
-                "client": "web-bff", "certificate": {"spiffe_id": "spiffe://shop.example/ns/web/sa/bff"}, "scopes": ["shop"],
-            }],
-        }])),
-        "/peer_certificate",
-        json!({"chain": "verified", "trust_domains": ["shop.example"]}),
-    );
-    let eighteen = json!({
-        "peer_certificate": {"chain": "verified", "trust_domains": ["bank.example"]},
-        "deny": [{"certificate": {"spiffe_id": "spiffe://bank.example/ns/sandbox/**"}}],
-        "routes": [
-            {"name": "ledger-read", "methods": ["GET"], "path": "/ledger/**", "allow": [
-                {"certificate": {"spiffe_id": "spiffe://bank.example/ns/*/sa/reporting"}, "token": "none"},
-                {"certificate": {"spiffe_id": "spiffe://bank.example/ns/treasury/sa/*"}, "token": "none"},
-            ]},
-            {"name": "ledger-write", "methods": ["POST"], "path": "/ledger/{book}/entries", "allow": [
-                {"certificate": {"spiffe_id": "spiffe://bank.example/ns/{book}/sa/booking"}, "token": "none"},
-            ]},
-        ],
-    });
-    let twenty_one = with(
-        &small(json!([
-            {"name": "ticks", "methods": ["GET"], "path": "/feeds/{exchange}/ticks", "scopes": ["feeds"], "allow": [
-                {"claims": {"/entitlements": {"contains": "{exchange}"}}}, {"claims": {"/plan": "all-exchanges"}},
-            ]},
-            {"name": "subscribe", "methods": ["POST"], "path": "/feed.v1.Quotes/Subscribe", "scopes": ["feeds"],
-             "allow": [{"claims": {"/plan": ["streaming", "all-exchanges"]}}]},
-            {"name": "grpc-health", "methods": ["POST"], "path": "/grpc.health.v1.Health/*", "allow": "public"},
-        ])),
-        "/deny",
-        json!([{"client": "leaky-trading"}]),
-    );
-    let twenty_two = json!({
-        "peer_certificate": {"chain": "verified", "trust_domains": ["cluster.local"]},
-        "routes": [
-            {"name": "health", "methods": ["GET", "HEAD"], "path": ["/healthz", "/readyz"], "allow": "public"},
-            {"name": "metadata", "methods": ["GET"], "path": "/.well-known/oauth-protected-resource/**", "allow": "public"},
-            {"name": "metrics", "methods": ["GET"], "path": "/metrics", "allow": [
-                {"certificate": {"spiffe_id": "spiffe://cluster.local/ns/monitoring/sa/prometheus"}, "token": "none"},
-                {"certificate": {"sha256": "bb".repeat(32)}, "token": "none"},
-            ]},
-        ],
-    });
-    let twenty_four = small(json!([
-        {"name": "quotes", "path": "/quotes/**", "binding": "when_bound", "scopes": ["quotes"], "allow": [
-            {"client": ["n26", "revolut"], "claims": {"/cnf": {"present": true}}}, {"client": ["oldbank", "older-bank"]},
-        ]},
-        {"name": "orders", "path": "/orders/**", "allow": [{"scopes": ["orders"]}]},
-    ]));
-    let none: [&str; 0] = [];
-    for (number, policy) in [(1, one), (7, seven), (10, ten), (18, eighteen), (21, twenty_one), (22, twenty_two)] {
-        assert_eq!(warnings(&policy), none, "policy {number}");
-    }
-    assert_eq!(
-        warnings(&twenty_four),
-        [
-            "routes[quotes].binding: when_bound admits tokens that are good in anybody's hands; those that are bound are still held to it"
-        ]
-    );
 }
 
 #[test]
@@ -414,25 +346,13 @@ fn what_waits_for_its_issue_is_refused_with_not_yet() {
     let in_issuer =
         |name: &str, value: Value| member(&format!("/issuers/0/{name}"), &format!("issuers[bank].{name}"), value);
     let members = [
-        member("/roles/exclusive", "roles.exclusive", json!([["payer", "approver"]])),
-        in_rule("principal", json!("user")),
-        in_rule("acr_values", json!(["gold"])),
-        in_rule("max_age", json!("5m")),
         in_rule("authorization_details", json!({})),
         in_rule("when", json!("true")),
-        in_certificate("subject", json!({"O": "Bank"})),
-        in_certificate("san_email", json!("a@bank.example")),
-        in_certificate("san_ip", json!("10.0.0.1")),
         in_certificate("psd2_role", json!("PSP_AI")),
         in_certificate("extended_key_usage", json!(["clientAuth"])),
-        in_route("acr_values", json!(["gold", "silver"])),
-        in_route("max_age", json!("10m")),
-        in_route("danger_allow_path", json!(["semicolon"])),
         in_route("ask", json!({})),
         in_route("danger_dry_run", json!(true)),
         member("/danger_dry_run", "danger_dry_run", json!(true)),
-        in_issuer("clients", json!([{"client": "n26"}])),
-        in_issuer("client_token_when", json!({"/clientHost": {"present": true}})),
         in_issuer("discovery", json!({"cluster": "login"})),
         member(
             "/issuers/0/introspection/private_key",
@@ -446,7 +366,6 @@ fn what_waits_for_its_issue_is_refused_with_not_yet() {
             json!([{"certificate": {"san_dns": "edge.example"}}]),
         ),
         member("/dpop", "dpop", json!({"origins": ["https://api.bank.example"]})),
-        member("/forward/headers", "forward.headers", json!({"x-client-id": "client_id"})),
         member("/challenge/serve", "challenge.serve", json!(true)),
         member("/limits/proofs", "limits.proofs", json!(65536)),
     ];
@@ -459,15 +378,10 @@ fn what_waits_for_its_issue_is_refused_with_not_yet() {
     };
     let protocol = "supported by this version; write rfc7662, or leave it out";
     let method = "supported by this version; write client_secret_basic, or leave it out";
-    let (none, refuse) = (
-        "enforced by this version; write none, or leave it out",
-        "enforced by this version; write refuse, or leave it out",
-    );
+    let none = "enforced by this version; write none, or leave it out";
     let dpop = "enforced by this version; write certificate or when_bound";
     let introspection = "/issuers/0/introspection";
     let words = [
-        word("/cors_preflight", "cors_preflight", "pass", refuse),
-        word("/routes/2/cors_preflight", "routes[balance].cors_preflight", "pass", refuse),
         word("/revocation", "revocation", "introspection", none),
         word("/routes/2/revocation", "routes[balance].revocation", "introspection", none),
         word("/revocation", "revocation", "status_list", none),
@@ -544,9 +458,9 @@ fn unknown_misplaced_and_doubled_members_are_refused_where_they_stand() {
             "/peer_certificate/trust_domain",
             "peer_certificate.trust_domain: is not a field here; did you mean trust_domains?",
         ),
-        ("/forward/strip", "forward.strip: is not a field here; there are token, filter_state"),
+        ("/forward/strip", "forward.strip: is not a field here; there are token, headers, filter_state"),
         ("/limits/token", "limits.token: is not a field here; did you mean tokens?"),
-        ("/roles/exclude", "roles.exclude: is not a field here; there are includes"),
+        ("/roles/exclude", "roles.exclude: is not a field here; there are includes, exclusive"),
     ];
     assert_eq!(mistakes(&reference()), Vec::<String>::new(), "the good twin");
     for (place, told) in table {
@@ -1475,9 +1389,11 @@ fn an_inline_key_set_is_text_and_stands_alone() {
 fn a_changed_header_never_stands_beside_envoy_route() {
     let told = "can't stand beside envoy_route: a removed header makes Envoy choose the route again, after the decision; write keep, or \
                 match by host and path";
+    let added = "can't stand beside envoy_route: an added header makes Envoy choose the route again, after the decision; use \
+                 filter_state, or match by host and path";
     let document = with(&reference(), "/routes/3/envoy_route", json!("statements"));
-    assert_eq!(mistakes(&document), [format!("forward.token: {told}")]);
-    let kept = with(&document, "/forward/token", json!("keep"));
+    assert_eq!(mistakes(&document), [format!("forward.token: {told}"), format!("forward.headers: {added}")]);
+    let kept = without(&with(&document, "/forward/token", json!("keep")), "/forward/headers");
     assert_eq!(mistakes(&kept), Vec::<String>::new());
     let own = with(&kept, "/routes/2/forward", json!({"token": "strip"}));
     assert_eq!(mistakes(&own), [format!("routes[balance].forward.token: {told}")]);

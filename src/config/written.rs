@@ -1,5 +1,6 @@
 //! The document as operators write it (`configuration.md` §2): every field, its default and its values.
 
+use core::net::IpAddr;
 use core::time::Duration;
 
 use crate::binding::Requirement;
@@ -9,9 +10,13 @@ use crate::facts::peer::CertificateDigest;
 use crate::jose::algorithm::Algorithm;
 use crate::jose::json::{Pointer, Value};
 use crate::jose::jwk::{self, JwkSet, Skipped};
+use crate::policy::certificate::{self, CertificateTest};
 use crate::policy::operand::{Operand, Reference};
+use crate::policy::path::Oddities;
 use crate::policy::pattern::{DnsPattern, HostPattern, PathPattern, SpiffePattern};
-use crate::policy::rule::{CertificateTest, ClaimTest};
+use crate::policy::principal::Principal;
+use crate::policy::rule::ClaimTest;
+use crate::policy::step_up::StepUp;
 use crate::token::{Profile, ScopeFormat};
 
 use super::read::{Map, Node};
@@ -27,6 +32,8 @@ pub struct Document {
     pub peer_certificate: PeerCertificate,
     /// `roles.includes`: a role, and those that it includes.
     pub includes: Vec<(String, Vec<String>)>,
+    /// `roles.exclusive`: lists of which nobody may hold two.
+    pub exclusive: Vec<Vec<String>>,
     /// Rules that refuse first, on every route that is not public.
     pub deny: Vec<Rule>,
     pub defaults: Defaults,
@@ -55,7 +62,13 @@ pub struct Issuer {
     /// = 24h
     pub max_token_lifetime: Duration,
     pub claims: Claims,
+    /// = no `sub`, or the client's id in it
+    pub client_token_when: Vec<(Pointer, ClaimTest)>,
     pub roles: Option<IssuerRoles>,
+    /// For tokens without `cnf`: the certificate that their client presents instead.
+    pub clients: Vec<Client>,
+    /// Every reference in `clients` and `client_token_when`, and where it stands.
+    pub references: Vec<(String, Reference)>,
     pub jwks: Option<Jwks>,
     pub introspection: Option<Introspection>,
 }
@@ -69,6 +82,14 @@ pub struct Claims {
     pub scope: Option<Pointer>,
     /// = string
     pub scope_format: ScopeFormat,
+}
+
+#[derive(Debug)]
+pub struct Client {
+    pub at: String,
+    /// = all others
+    pub client: Option<String>,
+    pub certificate: CertificateTest,
 }
 
 #[derive(Debug)]
@@ -120,6 +141,8 @@ pub struct PeerCertificate {
 #[derive(Clone, Debug, Default)]
 pub struct Defaults {
     pub binding: Option<Requirement>,
+    /// `cors_preflight: pass`
+    pub cors_preflight: Option<bool>,
     pub danger_allow_plaintext: Option<bool>,
     pub challenge: Option<Challenge>,
     pub forward: Option<Forward>,
@@ -137,6 +160,7 @@ pub struct Forward {
     pub at: String,
     /// = keep
     pub token: TokenForward,
+    pub headers: Vec<(String, Fact)>,
     pub filter_state: Vec<(String, Fact)>,
 }
 
@@ -152,11 +176,14 @@ pub struct Route {
     /// The paths as written, for mistakes.
     pub path_texts: Vec<String>,
     pub envoy_routes: Vec<String>,
+    /// = none
+    pub danger_allow_path: Oddities,
     pub allow: Option<Allow>,
     /// Names of issuers.
     pub issuers: Vec<String>,
     pub audiences: Option<Vec<String>>,
     pub scopes: Vec<String>,
+    pub step_up: StepUp,
     pub own: Defaults,
     pub danger_forward_unverified_token: bool,
 }
@@ -175,9 +202,11 @@ pub struct Rule {
     pub clients: Vec<String>,
     /// Names of issuers.
     pub issuers: Vec<String>,
+    pub principal: Option<Principal>,
     pub claims: Vec<(Pointer, ClaimTest)>,
     pub certificate: Option<CertificateTest>,
     pub scopes: Vec<String>,
+    pub step_up: StepUp,
     pub without_token: bool,
     pub not: Vec<Rule>,
     /// Every reference in it, and where it stands.
@@ -223,7 +252,7 @@ impl Document {
         }
         map.not_yet(&["dpop", "danger_dry_run"]);
         if let Some(node) = map.get("roles") {
-            document.includes = read_includes(&node);
+            (document.includes, document.exclusive) = read_roles(&node);
         }
         if let Some(node) = map.get("deny") {
             document.deny = node.list().iter().map(Rule::read_refusing).collect();
@@ -278,12 +307,15 @@ fn texts_of(map: &Map<'_>, name: &'static str) -> Vec<String> {
 /// Names that are compared as they stand: a reference in braces would be the name of nobody.
 fn names_of(map: &Map<'_>, name: &'static str) -> Vec<String> {
     let nodes = map.get(name).map(|node| node.one_or_more()).unwrap_or_default();
-    for node in &nodes {
-        if node.value.as_str().is_some_and(|text| text.contains(['{', '}'])) {
-            node.wrong("holds a brace; references stand in claims and certificate only");
-        }
+    nodes.iter().filter_map(own_name).collect()
+}
+
+fn own_name(node: &Node<'_>) -> Option<String> {
+    let text = node.text()?;
+    if text.contains(['{', '}']) {
+        node.wrong("holds a brace; references stand in claims and certificate only");
     }
-    owned(nodes.iter().filter_map(Node::text).collect())
+    Some(text.to_owned())
 }
 
 /// A duration of whole seconds with its default, between two others: the clock that it is compared with has no fractions.
@@ -307,6 +339,7 @@ impl Issuer {
         let own_name = map.get("name").and_then(|node| name(&node));
         let audiences = map.get("audiences").map(|node| owned(node.list().iter().filter_map(Node::text).collect()));
         let danger_any_audience = flag(&map, "danger_any_audience");
+        let mut references = Vec::new();
         match (&audiences, danger_any_audience) {
             (None, false) => {
                 map.node().wrong("has no audiences; write whom its tokens are for, as it stands in their aud")
@@ -331,12 +364,18 @@ impl Issuer {
                 seconds(366 * 24 * HOUR),
             ),
             claims: Claims::read(&map),
+            client_token_when: map
+                .get("client_token_when")
+                .map(|node| read_claims(&node, &mut references))
+                .unwrap_or_default(),
+            clients: map.get("clients").map(|node| read_clients(&node, &mut references)).unwrap_or_default(),
+            references,
             roles: map.get("roles").and_then(|node| IssuerRoles::read(&node)),
             jwks: map.get("jwks").and_then(|node| Jwks::read(&node)),
             introspection: map.get("introspection").and_then(|node| Introspection::read(&node, environment)),
         };
         read.keys_fit(&map);
-        map.not_yet(&["clients", "client_token_when", "discovery"]);
+        map.not_yet(&["discovery"]);
         map.finish();
         if !map.has("jwks") && !map.has("introspection") && !map.has("discovery") {
             map.node().wrong("can verify no token; write jwks, introspection or both");
@@ -408,6 +447,32 @@ impl Claims {
         };
         map.finish();
         read
+    }
+}
+
+fn read_clients(node: &Node<'_>, references: &mut Vec<(String, Reference)>) -> Vec<Client> {
+    let clients: Vec<Client> = node.list().iter().filter_map(|node| Client::read(node, references)).collect();
+    let mut found = node.found.borrow_mut();
+    for (at, client) in clients.iter().enumerate() {
+        let counts_first = |other: &&Client| other.client.is_none() || other.client == client.client;
+        if let Some(first) = clients.iter().take(at).find(counts_first) {
+            let what = match first.client {
+                None => "an entry without client stands before it and is for everybody; move that one to the end",
+                Some(_) => "another entry for this client stands before it, and the first counts",
+            };
+            found.push(format!("{}: can never count: {what}", client.at));
+        }
+    }
+    clients
+}
+
+impl Client {
+    fn read(node: &Node<'_>, references: &mut Vec<(String, Reference)>) -> Option<Self> {
+        let map = node.map()?;
+        let client = map.get("client").and_then(|node| own_name(&node));
+        let certificate = map.require("certificate").and_then(|node| read_certificate(&node, references));
+        map.finish();
+        Some(Self { at: node.path.clone(), client, certificate: certificate? })
     }
 }
 
@@ -587,13 +652,24 @@ fn read_trust_domain(node: &Node<'_>) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn read_includes(node: &Node<'_>) -> Vec<(String, Vec<String>)> {
-    let Some(map) = node.map() else { return Vec::new() };
+type Hierarchy = (Vec<(String, Vec<String>)>, Vec<Vec<String>>);
+
+fn read_roles(node: &Node<'_>) -> Hierarchy {
+    let Some(map) = node.map() else { return Hierarchy::default() };
     let includes = map.get("includes").and_then(|node| node.map());
-    map.not_yet(&["exclusive"]);
+    let exclusive = map.get("exclusive").map(|node| node.list()).unwrap_or_default();
     map.finish();
     let entries = includes.iter().flat_map(Map::entries);
-    entries.map(|(role, node)| (role.to_owned(), owned(node.texts()))).collect()
+    let includes = entries.map(|(role, node)| (role.to_owned(), owned(node.texts()))).collect();
+    (includes, exclusive.iter().map(read_exclusive).collect())
+}
+
+fn read_exclusive(node: &Node<'_>) -> Vec<String> {
+    let roles = node.list();
+    if roles.len() == 1 {
+        node.wrong("is one role, which excludes nothing; write two or more, of which nobody may hold two");
+    }
+    owned(roles.iter().filter_map(Node::text).collect())
 }
 
 impl Defaults {
@@ -601,11 +677,9 @@ impl Defaults {
         if let Some(node) = map.get("revocation") {
             refuse_later_words(&node, "none", &["introspection", "status_list"]);
         }
-        if let Some(node) = map.get("cors_preflight") {
-            refuse_later_words(&node, "refuse", &["pass"]);
-        }
         Self {
             binding: map.get("binding").and_then(|node| read_binding(&node)),
+            cors_preflight: map.get("cors_preflight").and_then(|node| node.word(&[("refuse", false), ("pass", true)])),
             danger_allow_plaintext: map.get("danger_allow_plaintext").and_then(|node| node.flag()),
             challenge: map.get("challenge").and_then(|node| Challenge::read(&node)),
             forward: map.get("forward").and_then(|node| Forward::read(&node)),
@@ -616,6 +690,7 @@ impl Defaults {
     pub fn under(&self, own: &Self) -> Self {
         Self {
             binding: own.binding.or(self.binding),
+            cors_preflight: own.cors_preflight.or(self.cors_preflight),
             danger_allow_plaintext: own.danger_allow_plaintext.or(self.danger_allow_plaintext),
             challenge: own.challenge.clone().or_else(|| self.challenge.clone()),
             forward: own.forward.clone().or_else(|| self.forward.clone()),
@@ -673,28 +748,82 @@ impl Forward {
         let token = map
             .get("token")
             .and_then(|node| node.word(&[("keep", TokenForward::Keep), ("strip", TokenForward::Strip)]));
-        let filter_state = map.get("filter_state").and_then(|node| node.map());
-        let entries = filter_state.iter().flat_map(Map::entries);
         let read = Self {
             at: node.path.clone(),
             token: token.unwrap_or(TokenForward::Keep),
-            filter_state: entries.filter_map(|(name, node)| Some((name.to_owned(), read_fact(name, &node)?))).collect(),
+            headers: facts_of(&map, "headers", is_header),
+            filter_state: facts_of(&map, "filter_state", is_fact_name),
         };
-        map.not_yet(&["headers"]);
         map.finish();
         Some(read)
     }
 }
 
-fn read_fact(name: &str, node: &Node<'_>) -> Option<Fact> {
+fn facts_of(map: &Map<'_>, name: &'static str, is_good: fn(&str, &Node<'_>) -> bool) -> Vec<(String, Fact)> {
+    let facts = map.get(name).and_then(|node| node.map());
+    let entries = facts.iter().flat_map(Map::entries);
+    let good = entries.filter(|(name, node)| is_good(name, node));
+    good.filter_map(|(name, node)| Some((name.to_owned(), read_fact(&node)?))).collect()
+}
+
+fn is_fact_name(name: &str, node: &Node<'_>) -> bool {
+    let is_name = crate::policy::pattern::is_name(name);
     if ALWAYS_TOLD.contains(&name) {
         node.wrong("always stands in filter state; choose another name");
-        return None;
-    }
-    if !crate::policy::pattern::is_name(name) {
+    } else if !is_name {
         node.wrong(format_args!("{name:?} is not a name; write letters, digits and _"));
-        return None;
     }
+    is_name && !ALWAYS_TOLD.contains(&name)
+}
+
+/// Fields that mean something to HTTP, to proxies or to this filter already, and the beginnings of their names.
+const TAKEN: [&str; 27] = [
+    "authorization",
+    "connection",
+    "cookie",
+    "date",
+    "dpop",
+    "early-data",
+    "expect",
+    "forwarded",
+    "host",
+    "keep-alive",
+    "origin",
+    "range",
+    "referer",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "txn-token",
+    "upgrade",
+    "user-agent",
+    "via",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-request-id",
+    "client-cert",
+    "client-cert-chain",
+    "set-cookie",
+];
+const TAKEN_BEGINNINGS: [&str; 9] =
+    ["accept", "access-control-", "content-", "grpc-", "if-", "proxy-", "sec-", "x-envoy-", "x-forwarded-"];
+
+/// A field that the upstream is to believe, in the one spelling that no service confuses with another.
+fn is_header(name: &str, node: &Node<'_>) -> bool {
+    let sound = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let folded = name.to_ascii_lowercase().replace('_', "-");
+    let is_sound = (1..=64).contains(&name.len()) && name.bytes().all(sound);
+    let is_taken = TAKEN.contains(&folded.as_str()) || TAKEN_BEGINNINGS.iter().any(|begin| folded.starts_with(begin));
+    if is_taken {
+        node.wrong(format_args!("{name} means something else already; choose another name, x-... as a rule"));
+    } else if !is_sound {
+        node.wrong(format_args!("{name:?} is not a field's name; write lower-case letters, digits and -: x-client-id"));
+    }
+    is_sound && !is_taken
+}
+
+fn read_fact(node: &Node<'_>) -> Option<Fact> {
     if node.value.as_str().is_some_and(|text| text.starts_with('/')) {
         return node.pointer().map(Fact::Claim);
     }
@@ -740,14 +869,16 @@ impl Route {
             paths,
             path_texts,
             envoy_routes,
+            danger_allow_path: map.get("danger_allow_path").map(|node| read_oddities(&node)).unwrap_or_default(),
             allow: Allow::read(&map),
             issuers: texts_of(&map, "issuer"),
             audiences: map.get("audiences").map(|node| owned(node.list().iter().filter_map(Node::text).collect())),
             scopes: map.get("scopes").map(|node| read_scopes(&node)).unwrap_or_default(),
+            step_up: read_step_up(&map),
             own: Defaults::read(&map),
             danger_forward_unverified_token: flag(&map, "danger_forward_unverified_token"),
         };
-        map.not_yet(&["danger_allow_path", "acr_values", "max_age", "ask", "danger_dry_run"]);
+        map.not_yet(&["ask", "danger_dry_run"]);
         map.finish();
         read.allow_fits(&map);
         Some(read)
@@ -767,6 +898,37 @@ impl Route {
             }
         }
     }
+}
+
+fn read_oddities(node: &Node<'_>) -> Oddities {
+    const WORDS: [(&str, Oddities); 3] = [
+        ("encoded_slash", Oddities { encoded_slash: true, ..NO_ODDITY }),
+        ("empty_segment", Oddities { empty_segment: true, ..NO_ODDITY }),
+        ("semicolon", Oddities { semicolon: true, ..NO_ODDITY }),
+    ];
+    const NO_ODDITY: Oddities =
+        Oddities { encoded_slash: false, empty_segment: false, semicolon: false, not_text: false };
+    let words = node.list();
+    let named = words.iter().filter_map(|node| node.word(&WORDS));
+    named.fold(NO_ODDITY, |all, one| Oddities {
+        encoded_slash: all.encoded_slash || one.encoded_slash,
+        empty_segment: all.empty_segment || one.empty_segment,
+        semicolon: all.semicolon || one.semicolon,
+        not_text: false,
+    })
+}
+
+/// What is asked of a login: `acr_values` go into a challenge, a blank between two.
+fn read_step_up(map: &Map<'_>) -> StepUp {
+    let acr_values = map.get("acr_values").map(|node| node.list()).unwrap_or_default();
+    let max_age = map.get("max_age").and_then(|node| {
+        let read = node.duration(seconds(1), seconds(366 * 24 * HOUR))?;
+        if read.subsec_nanos() > 0 {
+            node.wrong("has a fraction of a second; write whole seconds");
+        }
+        Some(read)
+    });
+    StepUp { acr_values: owned(acr_values.iter().filter_map(Node::token_text).collect()), max_age }
 }
 
 /// The texts of one or a list, and nothing said of what is no text.
@@ -849,7 +1011,10 @@ impl Rule {
         rule.roles = names_of(&map, "role");
         rule.clients = names_of(&map, "client");
         rule.issuers = texts_of(&map, "issuer");
+        let principals = [("user", Principal::User), ("client", Principal::Client)];
+        rule.principal = map.get("principal").and_then(|node| node.word(&principals));
         rule.scopes = map.get("scopes").map(|node| read_scopes(&node)).unwrap_or_default();
+        rule.step_up = read_step_up(&map);
         rule.without_token = map.get("token").and_then(|node| node.word(&[("none", true)])).unwrap_or(false);
         if let Some(node) = map.get("claims") {
             rule.claims = read_claims(&node, &mut rule.references);
@@ -864,7 +1029,7 @@ impl Rule {
                 node.found.borrow_mut().push(format!("{}.not: {what}", inner.at));
             }
         }
-        map.not_yet(&["principal", "acr_values", "max_age", "authorization_details", "when"]);
+        map.not_yet(&["authorization_details", "when"]);
         map.finish();
         let names = [
             "role",
@@ -874,6 +1039,8 @@ impl Rule {
             "certificate",
             "scopes",
             "principal",
+            "acr_values",
+            "max_age",
             "authorization_details",
             "when",
         ];
@@ -888,6 +1055,12 @@ impl Rule {
         let token = node.value.as_object().and_then(|rule| rule.get("token"));
         if token.is_some() {
             node.wrong("says token, which only a rule of allow can say; take it out");
+        }
+        for asks in ["acr_values", "max_age"] {
+            if node.value.as_object().is_some_and(|rule| rule.get(asks).is_some()) {
+                let what = "asks for another login, which only a rule of allow can do; write claims: {/acr: ...}";
+                node.found.borrow_mut().push(format!("{}.{asks}: {what}", node.path));
+            }
         }
         Self::read(node)
     }
@@ -905,6 +1078,9 @@ impl Rule {
             ("issuer", !self.issuers.is_empty()),
             ("claims", !self.claims.is_empty()),
             ("scopes", !self.scopes.is_empty()),
+            ("principal", self.principal.is_some()),
+            ("acr_values", !self.step_up.acr_values.is_empty()),
+            ("max_age", self.step_up.max_age.is_some()),
             ("a reference to a claim", claims),
             ("not", self.not.iter().any(|rule| rule.asks_token().is_some())),
         ]
@@ -920,6 +1096,10 @@ fn read_claims(node: &Node<'_>, references: &mut Vec<(String, Reference)>) -> Ve
         let pointer = Pointer::parse(key).ok().filter(|_| key.starts_with('/'));
         if pointer.is_none() {
             node.wrong(format_args!("{key:?} is not a JSON pointer; write /{}", key.replace('.', "/")));
+        }
+        // Those who acted before are history and decide nothing (RFC 8693 §4.1).
+        if key == "/act/act" || key.starts_with("/act/act/") {
+            node.wrong("speaks of who acted earlier, which decides nothing (RFC 8693 §4.1); write what the current actor has: /act/sub");
         }
         if let (Some(pointer), Some(test)) = (pointer, read_claim_test(&node, references)) {
             claims.push((pointer, test));
@@ -1005,29 +1185,69 @@ fn read_certificate(node: &Node<'_>, references: &mut Vec<(String, Reference)>) 
     for reference in spiffe_id.iter().flat_map(|pattern| &pattern.references) {
         references.push((format!("{}.spiffe_id", node.path), reference.clone()));
     }
-    let san_uri = map.get("san_uri").map(|node| read_uris(&node, references)).unwrap_or_default();
+    let mut exact = |name, read: fn(&Node<'_>)| {
+        let nodes = map.get(name).map(|node| node.one_or_more()).unwrap_or_default();
+        nodes.iter().for_each(read);
+        nodes.iter().filter_map(|node| operand(node, references)).collect::<Vec<_>>()
+    };
+    let (san_uri, san_email, san_ip) =
+        (exact("san_uri", refuse_spiffe_id), exact("san_email", refuse_no_address), exact("san_ip", refuse_no_ip));
+    let subject = map.get("subject").and_then(|node| node.map());
+    let attributes = subject
+        .iter()
+        .flat_map(Map::entries)
+        .filter_map(|(name, node)| Some((read_attribute(name, &node)?, operands(&node, references))));
+    let subject = attributes.collect();
     let sha256 = map.get("sha256").map(|node| node.one_or_more()).unwrap_or_default();
     let test = CertificateTest {
         spiffe_id,
         san_dns: patterns(&map, "san_dns", DnsPattern::parse),
         san_uri,
+        san_email,
+        san_ip,
+        subject,
         sha256: sha256.iter().filter_map(read_digest).collect(),
     };
-    map.not_yet(&["san_email", "san_ip", "subject", "psd2_role", "extended_key_usage"]);
+    map.not_yet(&["psd2_role", "extended_key_usage"]);
     map.finish();
     Some(test)
 }
 
-/// A SPIFFE ID counts by its trust domain, which an exact URI would pass by.
-fn read_uris(node: &Node<'_>, references: &mut Vec<(String, Reference)>) -> Vec<Operand> {
-    let nodes = node.one_or_more();
-    for node in &nodes {
-        let scheme = node.value.as_str().and_then(|text| text.split_once(':')).map(|(scheme, _)| scheme);
-        if scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("spiffe")) {
-            node.wrong("is a SPIFFE ID, which counts only in a trust domain that is listed; write spiffe_id");
-        }
+/// The object identifier of an attribute of the subject.
+fn read_attribute(name: &str, node: &Node<'_>) -> Option<String> {
+    let found = certificate::attribute(name);
+    if found.is_none() {
+        let known: Vec<&str> = certificate::attribute_names().collect();
+        node.wrong(format_args!(
+            "{name:?} is no attribute of a subject; write its object identifier in dots, or one of {}",
+            known.join(", ")
+        ));
     }
-    nodes.iter().filter_map(|node| operand(node, references)).collect()
+    found
+}
+
+fn refuse_no_address(node: &Node<'_>) {
+    if node.value.as_str().is_some_and(|text| !text.contains(['@', '{'])) {
+        node.wrong("is not an e-mail address; it is compared as it stands in the certificate: api@bank.example");
+    }
+}
+
+/// Addresses are compared in one spelling, that of RFC 5952.
+fn refuse_no_ip(node: &Node<'_>) {
+    let Some(text) = node.value.as_str().filter(|text| !text.contains('{')) else { return };
+    match text.parse::<IpAddr>() {
+        Ok(address) if address.to_string() == text => {}
+        Ok(address) => node.wrong(format_args!("is spelt otherwise than RFC 5952 says; write {address}")),
+        Err(_) => node.wrong(format_args!("{text:?} is not an IP address")),
+    }
+}
+
+/// A SPIFFE ID counts by its trust domain, which an exact URI would pass by.
+fn refuse_spiffe_id(node: &Node<'_>) {
+    let scheme = node.value.as_str().and_then(|text| text.split_once(':')).map(|(scheme, _)| scheme);
+    if scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("spiffe")) {
+        node.wrong("is a SPIFFE ID, which counts only in a trust domain that is listed; write spiffe_id");
+    }
 }
 
 fn read_digest(node: &Node<'_>) -> Option<CertificateDigest> {

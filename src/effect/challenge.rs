@@ -26,13 +26,19 @@ fn challenge(denial: &Denial, settings: &Settings) -> Option<String> {
     let code = denial.code();
     let scopes = match code {
         Code::NoCredential => &settings.scopes,
-        Code::Scope => denial.scopes(),
+        Code::Scope | Code::StepUp => denial.scopes(),
         Code::BadRequest | Code::Token => &[],
         Code::Deny | Code::BadHeader | Code::Dependency => return None,
     };
     let mut challenge = format!("Bearer realm=\"{}\"", settings.realm);
     if let Some(error) = code.error() {
         challenge += &format!(", error=\"{error}\", error_description=\"{}\"", denial.description());
+    }
+    if !denial.acr_values().is_empty() {
+        challenge += &format!(", acr_values=\"{}\"", denial.acr_values().join(" "));
+    }
+    if let Some(max_age) = denial.max_age() {
+        challenge += &format!(", max_age=\"{}\"", max_age.as_secs());
     }
     if !scopes.is_empty() {
         challenge += &format!(", scope=\"{}\"", scopes.join(" "));
@@ -45,8 +51,11 @@ fn challenge(denial: &Denial, settings: &Settings) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use core::time::Duration;
+
     use super::*;
     use crate::denial::{Ambiguous, Unavailable};
+    use crate::policy::step_up::Lacking;
     use crate::{binding, credential, policy, token};
 
     fn settings() -> Settings {
@@ -101,6 +110,31 @@ mod tests {
             r#"Bearer realm="bank", error="insufficient_scope", error_description="Insufficient scope", scope="a b""#;
         let expected = (403, vec![challenge(value), no_store()], "Insufficient scope");
         assert_eq!(answer(policy::Error::Scope { needed }), expected);
+    }
+
+    #[test]
+    fn another_login_is_asked_for_as_rfc_9470_section_3_does() {
+        let step_up = |lacking, acr_values: &[&str], max_age, needed: &[&str]| {
+            let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+            let (acr_values, needed) = (owned(acr_values), owned(needed));
+            policy::Error::StepUp { lacking, acr_values, max_age, needed }
+        };
+        let begin = r#"Bearer realm="bank", error="insufficient_user_authentication", error_description="#;
+        let five = Some(Duration::from_secs(300));
+        let (level, recent) =
+            ("A different authentication level is required", "More recent authentication is required");
+        for (denial, text, rest) in [
+            (step_up(Lacking::Level, &["phr", "phrh"], None, &[]), level, r#", acr_values="phr phrh""#),
+            (step_up(Lacking::Recency, &[], five, &[]), recent, r#", max_age="300""#),
+            (
+                step_up(Lacking::Level, &["phr"], five, &["pay"]),
+                level,
+                r#", acr_values="phr", max_age="300", scope="pay""#,
+            ),
+        ] {
+            let value = format!("{begin}\"{text}\"{rest}");
+            assert_eq!(answer(denial), (401, vec![challenge(&value), no_store()], text));
+        }
     }
 
     #[test]

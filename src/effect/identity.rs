@@ -10,8 +10,15 @@ use crate::token::{Issuer, VerifiedToken};
 
 use super::{Fact, Settings, TokenForward};
 
-/// Fields that only proxies in front of a service may write, and those that ask for another method than the one decided on.
-const OWNED: [&[u8]; 6] = [
+/// Fields that no caller may write: what only proxies in front of a service say, what asks for another method than the one
+/// decided on, and what this configuration tells upstreams.
+#[derive(Clone, Debug, Default)]
+pub struct Owned {
+    /// Of this configuration, in lower case with `-` for `_`.
+    told: Vec<Vec<u8>>,
+}
+
+const ALWAYS: [&[u8]; 6] = [
     b"client-cert",
     b"client-cert-chain",
     b"txn-token",
@@ -27,10 +34,21 @@ const MAX_VALUE: usize = 256;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLong;
 
-/// Whether a field of this name is one that only this filter may hand on. `_` counts as `-`: services often confuse them.
-pub fn is_owned(name: &[u8]) -> bool {
-    let same = |a: &u8, b: &u8| a.to_ascii_lowercase() == *b || (*a == b'_' && *b == b'-');
-    OWNED.iter().any(|owned| owned.len() == name.len() && name.iter().zip(*owned).all(|(a, b)| same(a, b)))
+impl Owned {
+    /// What is owned always, and these names.
+    pub fn new<'a>(names: impl Iterator<Item = &'a str>) -> Self {
+        Self { told: names.map(|name| name.bytes().map(folded).collect()).collect() }
+    }
+
+    /// Whether a field of this name is one that only this filter may hand on. `_` counts as `-`: services often confuse them.
+    pub fn holds(&self, name: &[u8]) -> bool {
+        let is = |owned: &[u8]| owned.len() == name.len() && name.iter().zip(owned).all(|(a, b)| folded(*a) == *b);
+        ALWAYS.iter().any(|owned| is(owned)) || self.told.iter().any(|owned| is(owned))
+    }
+}
+
+fn folded(octet: u8) -> u8 {
+    if octet == b'_' { b'-' } else { octet.to_ascii_lowercase() }
 }
 
 /// Whether a field carries an access token or a proof for one.
@@ -55,10 +73,10 @@ fn is_token_scheme(value: &[u8]) -> bool {
 
 /// The fields that the upstream must not see: forgeries on every route, unverified tokens where none was read, and the
 /// verified one where the route says so.
-pub fn removals(request: &Request, route: &Route, settings: &Settings, verified: bool) -> Vec<Vec<u8>> {
+pub fn removals(request: &Request, route: &Route, owned: &Owned, settings: &Settings, verified: bool) -> Vec<Vec<u8>> {
     let hides_token = if verified { settings.token == TokenForward::Strip } else { !route.forwards_unverified_token };
     let gone = |name: &[u8], value: &[u8]| {
-        is_owned(name) || (hides_token && is_token(name, value)) || (verified && is_proof(name))
+        owned.holds(name) || (hides_token && is_token(name, value)) || (verified && is_proof(name))
     };
     request.fields().filter(|(name, value)| gone(name, value)).map(|(name, _)| name.to_vec()).collect()
 }
@@ -176,12 +194,15 @@ mod tests {
 
     #[test]
     fn owned_names_are_known_in_every_spelling() {
-        for name in ["client-cert", "Client-Cert", "client_cert", "X_HTTP_Method-Override"] {
-            assert!(is_owned(name.as_bytes()), "{name}");
+        let owned = Owned::new(["x-client-id", "x_subject"].into_iter());
+        let ours = ["x-client-id", "X-Client-Id", "x_client_id", "X-CLIENT_ID", "x-subject", "X_Subject"];
+        for name in ["client-cert", "Client-Cert", "client_cert", "X_HTTP_Method-Override"].into_iter().chain(ours) {
+            assert!(owned.holds(name.as_bytes()), "{name}");
         }
-        for name in ["client-certs", "x-client-cert", "content-type"] {
-            assert!(!is_owned(name.as_bytes()), "{name}");
+        for name in ["client-certs", "x-client-cert", "content-type", "x-client-i", "x-client-ids", "xclientid"] {
+            assert!(!owned.holds(name.as_bytes()), "{name}");
         }
+        assert!(!Owned::default().holds(b"x-client-id"));
     }
 
     #[test]

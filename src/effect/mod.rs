@@ -17,6 +17,8 @@ pub struct Settings {
     /// The scopes that every caller of this route needs; told to who comes without a token.
     pub scopes: Vec<String>,
     pub token: TokenForward,
+    /// Facts that the upstream gets, each in a field of its own.
+    pub headers: Vec<(String, Fact)>,
     /// Further facts for access logs and later filters, each a name behind `wasm.holdfast.`.
     pub filter_state: Vec<(String, Fact)>,
 }
@@ -48,6 +50,8 @@ pub enum Fact {
 pub struct Forward {
     /// Fields of the request that the upstream must not see, as they are spelt in it.
     pub remove: Vec<Vec<u8>>,
+    /// Fields that it gets, once those are gone.
+    pub add: Vec<(String, String)>,
 }
 
 /// The request is answered here.
@@ -69,6 +73,7 @@ impl Default for Settings {
             resource_metadata: None,
             scopes: Vec::new(),
             token: TokenForward::Keep,
+            headers: Vec::new(),
             filter_state: Vec::new(),
         }
     }

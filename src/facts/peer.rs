@@ -1,6 +1,7 @@
 //! The downstream peer's leaf certificate: its digest, its names and its dates (RFC 5280, RFC 8705 §3.1).
 
 use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -44,8 +45,21 @@ pub struct Leaf {
     /// Subject alternative names, each as it stands in the certificate.
     pub uris: Vec<String>,
     pub dns: Vec<String>,
+    pub emails: Vec<String>,
+    pub ips: Vec<IpAddr>,
+    /// The attributes of the subject, in their order.
+    pub subject: Vec<Attribute>,
     /// Whether it may sign: `cA`, `keyCertSign` or `cRLSign`. Such a certificate is no X.509-SVID.
     pub may_sign: bool,
+}
+
+/// One attribute of a distinguished name (RFC 5280 §4.1.2.4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attribute {
+    /// Its object identifier, in dots.
+    pub kind: String,
+    /// None where it is of a string type that is not read.
+    pub value: Option<String>,
 }
 
 /// Why a leaf could not be read.
@@ -125,6 +139,13 @@ impl Leaf {
             not_after: certificate.validity().not_after.timestamp(),
             ..Self::default()
         };
+        for attribute in certificate.subject().iter_attributes() {
+            if leaf.subject.len() == MAX_NAMES {
+                return Err(Error::TooLarge);
+            }
+            let value = attribute.as_str().ok().map(str::to_owned);
+            leaf.subject.push(Attribute { kind: attribute.attr_type().to_id_string(), value });
+        }
         for extension in certificate.extensions() {
             leaf.read_extension(extension.parsed_extension())?;
         }
@@ -141,6 +162,8 @@ impl Leaf {
                     match name {
                         GeneralName::URI(uri) => self.uris.push((*uri).to_owned()),
                         GeneralName::DNSName(name) => self.dns.push((*name).to_owned()),
+                        GeneralName::RFC822Name(address) => self.emails.push((*address).to_owned()),
+                        GeneralName::IPAddress(octets) => self.ips.extend(read_ip(octets)),
                         _ => {}
                     }
                 }
@@ -154,8 +177,10 @@ impl Leaf {
     }
 
     fn size(&self) -> usize {
-        let names = self.uris.iter().chain(&self.dns).map(|name| name.len() + size_of::<String>());
-        size_of::<Self>() + names.sum::<usize>()
+        let names = self.uris.iter().chain(&self.dns).chain(&self.emails).map(|name| name.len() + size_of::<String>());
+        let told = |attribute: &Attribute| attribute.kind.len() + attribute.value.as_ref().map_or(0, String::len);
+        let subject = self.subject.iter().map(|attribute| told(attribute) + size_of::<Attribute>());
+        size_of::<Self>() + names.chain(subject).sum::<usize>() + self.ips.len() * size_of::<IpAddr>()
     }
 
     /// Whether `now` lies within its dates, both included.
@@ -163,6 +188,12 @@ impl Leaf {
         let now = i64::try_from(now.seconds()).unwrap_or(i64::MAX);
         self.not_before <= now && now <= self.not_after
     }
+}
+
+/// An address is of four octets or of sixteen (RFC 5280 §4.2.1.6); others name nobody.
+fn read_ip(octets: &[u8]) -> Option<IpAddr> {
+    let v4 = || <[u8; 4]>::try_from(octets).ok().map(|octets| Ipv4Addr::from(octets).into());
+    v4().or_else(|| <[u8; 16]>::try_from(octets).ok().map(|octets| Ipv6Addr::from(octets).into()))
 }
 
 /// Takes exactly one block, raw or percent-encoded (Envoy documents the one and sends the other).

@@ -7,7 +7,7 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use crate::callout::Crowded;
-use crate::effect::{Reply, identity};
+use crate::effect::{Forward, Reply};
 use crate::flow::{Decision, Permit, Refusal, Report, Settled, Step};
 
 use super::abi::{self, Level, Map};
@@ -92,7 +92,9 @@ impl HttpContext for Stream {
     /// Nothing in the trailers is decided on, so nothing of what only we may write goes on in them. Envoy does not show them
     /// again after a wait.
     fn on_http_request_trailers(&mut self, _: usize) -> Action {
-        if let (false, Some(shared)) = (removes_forged_trailers(), &self.shared) {
+        if let Some(shared) = &self.shared
+            && !removes_forged_trailers(shared)
+        {
             let decision = shared.borrow().enforcer.refuse_unreadable();
             self.waiter.progress.set(apply(shared, decision));
         }
@@ -100,11 +102,12 @@ impl HttpContext for Stream {
     }
 }
 
-fn removes_forged_trailers() -> bool {
+fn removes_forged_trailers(shared: &Shared) -> bool {
     let Ok(trailers) = read::trailers() else { return false };
-    let is_forged = |name: &[u8], value: &[u8]| identity::is_owned(name) || identity::is_token(name, value);
-    let mut forged = trailers.iter().filter(|(name, value)| is_forged(name, value));
-    forged.all(|(name, _)| abi::remove(Map::RequestTrailers, name).is_ok())
+    let is_forged = |name: &[u8], value: &[u8]| shared.borrow().enforcer.forbids_trailer(name, value);
+    let forged: Vec<&[u8]> =
+        trailers.iter().filter(|(name, value)| is_forged(name, value)).map(|(name, _)| name).collect();
+    forged.iter().all(|name| abi::remove(Map::RequestTrailers, name).is_ok())
 }
 
 /// Applies a step to the effective context, which is that of this request.
@@ -130,8 +133,8 @@ pub fn advance(shared: &Shared, waiter: &Waiter, step: Step) -> Progress {
 }
 
 fn apply(shared: &Shared, decision: Decision) -> Progress {
-    // What can't be removed would reach the upstream, so the request does not.
-    let decision = if remove_fields(&decision) { decision } else { shared.borrow().enforcer.refuse_unreadable() };
+    // What can't be removed would reach the upstream, and what can't be told would be missed there, so the request stays here.
+    let decision = if changes_fields(&decision) { decision } else { shared.borrow().enforcer.refuse_unreadable() };
     match decision {
         Ok(Permit::Public(told) | Permit::Granted(told)) => {
             report(shared, &told.report);
@@ -145,10 +148,12 @@ fn apply(shared: &Shared, decision: Decision) -> Progress {
     }
 }
 
-fn remove_fields(decision: &Decision) -> bool {
+fn changes_fields(decision: &Decision) -> bool {
     match decision {
         Ok(Permit::Public(told) | Permit::Granted(told)) => {
-            told.forward.remove.iter().all(|name| abi::remove(Map::RequestHeaders, name).is_ok())
+            let Forward { remove, add } = &told.forward;
+            remove.iter().all(|name| abi::remove(Map::RequestHeaders, name).is_ok())
+                && add.iter().all(|(name, value)| abi::add(Map::RequestHeaders, name, value).is_ok())
         }
         Err(_) => true,
     }

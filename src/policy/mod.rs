@@ -1,25 +1,33 @@
 //! Route, token, sender and certificate into a permit (`configuration.md` §3, checklist §24).
 
+use core::time::Duration;
 use std::rc::Rc;
 
-use crate::binding::ConfirmedSender;
+use crate::binding::{ClientCertificate, ConfirmedSender};
 use crate::facts::Request;
 use crate::facts::peer::{Leaf, PeerCertificate};
 use crate::jose::json::{Pointer, Value};
+use crate::time::UnixTime;
+use crate::token::VerifiedToken;
 
+pub mod certificate;
 pub mod operand;
 pub mod path;
 pub mod pattern;
+pub mod principal;
 pub mod role;
 pub mod route;
 pub mod rule;
+pub mod step_up;
 pub mod truth;
 
 use operand::Bindings;
 use path::Path;
+use principal::Principals;
 use role::Roles;
 use route::{Allow, Line, Matched, Route, RouteId};
 use rule::{Facts, Rule};
+use step_up::Lacking;
 use truth::Truth;
 
 /// Everything that decides once a caller is known.
@@ -29,6 +37,8 @@ pub struct Policy {
     roles: Roles,
     /// Refuse first, on every route that is not public.
     deny: Vec<Rule>,
+    /// By issuer.
+    principals: Vec<Principals>,
     trust: Trust,
     uses_envoy_route: bool,
 }
@@ -48,6 +58,7 @@ pub struct Caller<'a> {
     pub sender: Option<&'a ConfirmedSender>,
     /// Inside its dates.
     pub certificate: Option<&'a PeerCertificate>,
+    pub now: UnixTime,
 }
 
 /// Why a request does not pass.
@@ -59,12 +70,16 @@ pub enum Error {
     NoRoute,
     /// The Envoy route names a policy that no route has.
     UnknownPolicy,
+    /// The token asserts two roles of an `exclusive` list, included ones counted.
+    ExclusiveRoles,
     /// A `deny` rule holds, or it can't be told that it does not.
     Denied,
     /// No rule holds.
     NoRule,
     /// A token with these scopes would pass.
     Scope { needed: Vec<String> },
+    /// A token of another login would pass (RFC 9470 §3): how it has to be, and the scopes if they lack too.
+    StepUp { lacking: Lacking, acr_values: Vec<String>, max_age: Option<Duration>, needed: Vec<String> },
     /// Nobody presented a token, and one could pass.
     CredentialMissing,
 }
@@ -81,10 +96,21 @@ impl Trust {
 }
 
 impl Policy {
-    pub fn new(routes: Vec<Route>, roles: Roles, deny: Vec<Rule>, trust: Trust) -> Self {
+    pub fn new(routes: Vec<Route>, roles: Roles, deny: Vec<Rule>, principals: Vec<Principals>, trust: Trust) -> Self {
         let uses_envoy_route = routes.iter().any(|route| !route.envoy_routes.is_empty());
         let routes = routes.into_iter().map(Rc::new).collect();
-        Self { routes, roles, deny, trust, uses_envoy_route }
+        Self { routes, roles, deny, principals, trust, uses_envoy_route }
+    }
+
+    /// What the configuration says of an unbound token's client, and of the certificate beside it.
+    pub fn client_certificate(&self, token: &VerifiedToken, shown: Option<&PeerCertificate>) -> ClientCertificate {
+        let of_issuer = self.principals.get(token.issuer().0);
+        of_issuer.map_or(ClientCertificate::NotNamed, |own| own.certificate_of(token, shown, &self.trust))
+    }
+
+    /// Whether some client of this route's issuers is known by its certificate, whatever its tokens are bound to.
+    pub fn names_clients(&self, route: &Route) -> bool {
+        route.issuers.iter().filter_map(|id| self.principals.get(id.0)).any(|own| !own.clients.is_empty())
     }
 
     /// Whether some route looks at the Envoy route. No field of a request is changed then: the proxy would choose again.
@@ -110,11 +136,15 @@ impl Policy {
         if line.policy().is_some_and(|policy| !knows(policy)) {
             return Err(Error::UnknownPolicy);
         }
-        let taken = |(at, route): (usize, &Rc<Route>)| {
-            let captured = route.take(&line)?;
-            Some(Matched { id: RouteId(at), route: Rc::clone(route), captured })
+        let first = |line: &Line<'_>, preflight: bool| {
+            let taken = |(at, route): (usize, &Rc<Route>)| {
+                let captured = route.take(line)?;
+                Some(Matched { id: RouteId(at), route: Rc::clone(route), captured, preflight })
+            };
+            self.routes.iter().enumerate().find_map(taken)
         };
-        self.routes.iter().enumerate().find_map(taken).ok_or(Error::NoRoute)
+        let asked = preflight_method(request).and_then(|method| first(&line.asking(method), true));
+        asked.filter(|matched| matched.route().passes_preflight).or_else(|| first(&line, false)).ok_or(Error::NoRoute)
     }
 
     /// Whether `caller` may pass. Only what is true permits; what can't be told of a `deny` rule refuses.
@@ -132,8 +162,13 @@ impl Policy {
             certificate: caller.certificate,
             bindings: Bindings { captured: &matched.captured, claims: &claim },
             roles: &self.roles,
+            principals: &self.principals,
             trust: &self.trust,
+            now: caller.now,
         };
+        if caller.sender.is_some_and(|sender| self.roles.are_exclusive(sender.token().roles())) {
+            return Err(Error::ExclusiveRoles);
+        }
         if self.deny.iter().any(|rule| rule.holds(facts) != Truth::False) {
             return Err(Error::Denied);
         }
@@ -143,34 +178,65 @@ impl Policy {
 
 fn decide_by(rules: &[Rule], route: &Route, facts: Facts<'_>) -> Result<(), Error> {
     let has_actor = facts.sender.is_some_and(|sender| sender.token().has_actor());
-    let mut lacking = None;
+    let mut curable = None;
     for rule in rules {
         let speaks = rule.without_token || facts.sender.is_some();
-        if !speaks || (has_actor && !rule.names_actor()) || rule.holds_but_for_scopes(facts) != Truth::True {
+        if !speaks || (has_actor && !rule.names_actor()) || rule.holds_but_for_token(facts) != Truth::True {
             continue;
         }
-        let scopes = rule::has_all(facts.sender, &rule.scopes).and(rule::has_all(facts.sender, &route.scopes));
-        if scopes == Truth::True {
-            return Ok(());
+        match lacking_of(rule, route, facts) {
+            None => return Ok(()),
+            Some(lacking) => curable = curable.or(Some(lacking)),
         }
-        lacking.get_or_insert(rule);
     }
-    match lacking {
-        Some(rule) => {
-            let added = rule.scopes.iter().filter(|scope| !route.scopes.contains(scope));
-            Err(Error::Scope { needed: route.scopes.iter().chain(added).cloned().collect() })
-        }
+    match curable {
+        Some(error) => Err(error),
         None if facts.sender.is_none() && rules.iter().any(|rule| !rule.without_token) => Err(Error::CredentialMissing),
         None => Err(Error::NoRule),
     }
+}
+
+/// What a new token would have to bring for a rule to hold that else does.
+fn lacking_of(rule: &Rule, route: &Route, facts: Facts<'_>) -> Option<Error> {
+    let scopes = rule::has_all(facts.sender, &rule.scopes).and(rule::has_all(facts.sender, &route.scopes));
+    let added = rule.scopes.iter().filter(|scope| !route.scopes.contains(scope));
+    let needed = || route.scopes.iter().chain(added).cloned().collect();
+    let asked = route.step_up.and(&rule.step_up);
+    let lacking = facts.sender.and_then(|sender| asked.lacking(sender.token(), facts.now));
+    match (lacking, scopes) {
+        (None, Truth::True) => None,
+        (None, Truth::False | Truth::Unknown) => Some(Error::Scope { needed: needed() }),
+        (Some(lacking), scopes) => Some(Error::StepUp {
+            lacking,
+            acr_values: asked.acr_values,
+            max_age: asked.max_age,
+            needed: if scopes == Truth::True { Vec::new() } else { needed() },
+        }),
+    }
+}
+
+/// The method that a browser asks about before it sends a request of its own (Fetch §4.8): such a preflight carries no
+/// credentials, whatever the request will.
+fn preflight_method(request: &Request) -> Option<&[u8]> {
+    let only = |name| {
+        let mut values = request.values(name);
+        values.next().filter(|_| values.next().is_none())
+    };
+    let is_one = request.method() == b"OPTIONS"
+        && only(b"origin").is_some()
+        && request.values(b"authorization").next().is_none();
+    only(b"access-control-request-method").filter(|_| is_one)
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use core::time::Duration;
 
+    use super::certificate::CertificateTest;
     use super::operand::Operand;
-    use super::rule::{CertificateTest, ClaimTest};
+    use super::path::Oddities;
+    use super::rule::ClaimTest;
+    use super::step_up::StepUp;
     use super::*;
     use crate::binding::{Requirement, confirm};
     use crate::callout::IssuerId;
@@ -205,7 +271,7 @@ pub(crate) mod tests {
     /// A token of these claims in the hands of its owner.
     pub fn sender_of(id: usize, claims: &str) -> ConfirmedSender {
         let token = VerifiedToken::vouched(&issuer(id), claims, UnixTime::new(1)).unwrap();
-        confirm(Rc::new(token), None, Requirement::WhenBound).unwrap()
+        confirm(Rc::new(token), None, ClientCertificate::NotNamed, Requirement::WhenBound).unwrap()
     }
 
     pub fn route_of(path: &str, allow: Allow) -> Route {
@@ -220,7 +286,10 @@ pub(crate) mod tests {
             introspects: None,
             audiences: None,
             scopes: vec![],
+            step_up: StepUp::default(),
             binding: Requirement::WhenBound,
+            passes_preflight: false,
+            allows: Oddities::default(),
             allows_plaintext: false,
             forwards_unverified_token: false,
         }
@@ -243,11 +312,11 @@ pub(crate) mod tests {
     ) -> Result<(), Error> {
         let pairs = [(":method", "GET"), (":authority", "api.example"), (":path", path)];
         let request = Request::from_pairs(write_pairs(&pairs), Peer::Anonymous).unwrap();
-        policy.decide(&policy.route(&request).unwrap(), Caller { sender, certificate })
+        policy.decide(&policy.route(&request).unwrap(), Caller { sender, certificate, now: UnixTime::new(1) })
     }
 
     fn policy(route: Route, deny: Vec<Rule>) -> Policy {
-        Policy::new(vec![route], Roles::default(), deny, trusting("bank.example"))
+        Policy::new(vec![route], Roles::default(), deny, vec![Principals::default(); 2], trusting("bank.example"))
     }
 
     fn rules(rules: Vec<Rule>) -> Route {
@@ -391,13 +460,13 @@ pub(crate) mod tests {
 
     #[test]
     fn a_role_includes_what_the_hierarchy_says() {
-        let roles = Roles::new(&[
-            ("treasurer".to_owned(), texts(&["accountant"])),
-            ("accountant".to_owned(), texts(&["clerk"])),
-        ])
+        let roles = Roles::new(
+            &[("treasurer".to_owned(), texts(&["accountant"])), ("accountant".to_owned(), texts(&["clerk"]))],
+            &[],
+        )
         .unwrap();
         let clerk = Rule { roles: texts(&["clerk"]), ..Rule::default() };
-        let policy = Policy::new(vec![rules(vec![clerk])], roles, vec![], Trust::default());
+        let policy = Policy::new(vec![rules(vec![clerk])], roles, vec![], vec![], Trust::default());
         for (role, expected) in [("treasurer", Ok(())), ("clerk", Ok(())), ("auditor", Err(Error::NoRule))] {
             let sender = sender_of(0, &format!(r#"{{"roles": ["{role}"]}}"#));
             assert_eq!(decision(&policy, "/b", Some(&sender), None), expected, "{role}");

@@ -6,14 +6,36 @@ use crate::facts::percent;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Path {
     pub segments: Vec<String>,
-    /// It holds `%2F`, an empty segment, `;` or octets that are not UTF-8, which services read in different ways: such a
-    /// path matches no route.
-    pub odd: bool,
+    pub oddities: Oddities,
+}
+
+/// What services read in different ways. A path with one of these matches only routes that say so (`danger_allow_path`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Oddities {
+    /// `%2F`
+    pub encoded_slash: bool,
+    /// `//`
+    pub empty_segment: bool,
+    /// `;`, encoded or not
+    pub semicolon: bool,
+    /// Octets that are not UTF-8. No route can say this.
+    pub not_text: bool,
 }
 
 /// A dot segment, a backslash, a control octet, a fragment, a broken escape, or no path at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ambiguous;
+
+impl Oddities {
+    /// Whether every oddity of `other` is one of these.
+    pub fn include(&self, other: &Self) -> bool {
+        let one = |ours: bool, theirs: bool| ours || !theirs;
+        one(self.encoded_slash, other.encoded_slash)
+            && one(self.empty_segment, other.empty_segment)
+            && one(self.semicolon, other.semicolon)
+            && one(self.not_text, other.not_text)
+    }
+}
 
 impl Path {
     /// Reads `:path`; the query is left out.
@@ -24,10 +46,9 @@ impl Path {
         let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
         let path = path.strip_prefix(b"/").ok_or(Ambiguous)?;
         let path = path.strip_suffix(b"/").unwrap_or(path);
-        let mut read = Self { segments: Vec::new(), odd: false };
+        let mut read = Self { segments: Vec::new(), oddities: Oddities::default() };
         // A slash that stands alone after the one at the end was taken off is an empty segment.
-        if path.is_empty() {
-            read.odd = target.starts_with(b"//");
+        if path.is_empty() && !target.starts_with(b"//") {
             return Ok(read);
         }
         for segment in path.split(|byte| *byte == b'/') {
@@ -38,56 +59,84 @@ impl Path {
 
     fn push(&mut self, segment: &[u8]) -> Result<(), Ambiguous> {
         let decoded = percent::decode(segment).ok_or(Ambiguous)?;
-        if matches!(decoded.as_slice(), b"." | b"..")
+        if decoded.split(|byte| *byte == b'/').any(is_dot)
             || decoded.iter().any(|byte| *byte == b'\\' || byte.is_ascii_control())
         {
             return Err(Ambiguous);
         }
-        self.odd |= decoded.is_empty() || decoded.iter().any(|byte| matches!(byte, b'/' | b';'));
+        self.oddities.encoded_slash |= decoded.contains(&b'/');
+        self.oddities.empty_segment |= decoded.is_empty();
+        self.oddities.semicolon |= decoded.contains(&b';');
         match String::from_utf8(decoded) {
             Ok(text) => self.segments.push(text),
-            Err(_) => self.odd = true,
+            Err(_) => self.oddities.not_text = true,
         }
         Ok(())
     }
+}
+
+/// A dot segment, also to services that decode slashes or cut parameters off first.
+fn is_dot(segment: &[u8]) -> bool {
+    matches!(segment.split(|byte| *byte == b';').next(), Some(b"." | b".."))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(target: &str) -> Result<(Vec<String>, bool), Ambiguous> {
-        Path::read(target.as_bytes()).map(|path| (path.segments, path.odd))
+    fn read(target: &str) -> Result<(Vec<String>, Oddities), Ambiguous> {
+        Path::read(target.as_bytes()).map(|path| (path.segments, path.oddities))
     }
 
     #[test]
     fn equivalent_paths_are_one() {
+        let plain = Oddities::default();
         for target in ["/admin/x", "/admin/x/", "/%61dmin/%78", "/admin/x?y=/../", "/admin/x/?"] {
-            assert_eq!(read(target), Ok((vec!["admin".into(), "x".into()], false)), "{target}");
+            assert_eq!(read(target), Ok((vec!["admin".into(), "x".into()], plain)), "{target}");
         }
-        assert_eq!(read("/"), Ok((vec![], false)));
-        assert_eq!(read("/?x"), Ok((vec![], false)));
-        assert_eq!(read("/a%20b/%C3%A9"), Ok((vec!["a b".into(), "é".into()], false)));
-        assert_eq!(read("/%2561"), Ok((vec!["%61".into()], false)), "decoded once");
+        assert_eq!(read("/"), Ok((vec![], plain)));
+        assert_eq!(read("/?x"), Ok((vec![], plain)));
+        assert_eq!(read("/a%20b/%C3%A9"), Ok((vec!["a b".into(), "é".into()], plain)));
+        assert_eq!(read("/%2561"), Ok((vec!["%61".into()], plain)), "decoded once");
     }
 
     #[test]
-    fn what_services_read_in_different_ways_matches_no_route() {
-        for target in [
-            "//admin",
-            "/a//b",
-            "//",
-            "/a%2Fb",
-            "/a%2f",
-            "/admin;x=1",
-            "/;/admin",
-            "/..;/admin",
-            "/a%3Bb",
-            "/a//",
-            "/%ff",
-            "/%c0%af",
+    fn what_services_read_in_different_ways_is_told() {
+        let slash = Oddities { encoded_slash: true, ..Oddities::default() };
+        let empty = Oddities { empty_segment: true, ..Oddities::default() };
+        let semicolon = Oddities { semicolon: true, ..Oddities::default() };
+        let octets = Oddities { not_text: true, ..Oddities::default() };
+        for (target, expected) in [
+            ("//admin", empty),
+            ("/a//b", empty),
+            ("//", empty),
+            ("/a//", empty),
+            ("/a%2Fb", slash),
+            ("/a%2f", slash),
+            ("/admin;x=1", semicolon),
+            ("/;/admin", semicolon),
+            ("/.a;/admin", semicolon),
+            ("/a%3Bb", semicolon),
+            ("/%ff", octets),
+            ("/%c0%af", octets),
+            ("//a%2fb;c", Oddities { not_text: false, encoded_slash: true, empty_segment: true, semicolon: true }),
         ] {
-            assert_eq!(read(target).map(|(_, odd)| odd), Ok(true), "{target}");
+            assert_eq!(read(target).map(|(_, oddities)| oddities), Ok(expected), "{target}");
+        }
+    }
+
+    #[test]
+    fn a_route_takes_the_oddities_that_it_names_and_no_others() {
+        let slash = Oddities { encoded_slash: true, ..Oddities::default() };
+        let both = Oddities { semicolon: true, ..slash };
+        for (ours, theirs, expected) in [
+            (slash, Oddities::default(), true),
+            (slash, slash, true),
+            (both, slash, true),
+            (slash, both, false),
+            (Oddities::default(), slash, false),
+        ] {
+            assert_eq!(ours.include(&theirs), expected, "{ours:?} {theirs:?}");
         }
     }
 
@@ -99,6 +148,10 @@ mod tests {
             "/%2e%2e/admin",
             "/.%2E/admin",
             "/x/..",
+            "/..;/admin",
+            "/x/%2e%2e;a=b/admin",
+            "/x%2f..%2fadmin",
+            "/x%2f..",
             "/x/.",
             "/admin%5c",
             "/\\admin",

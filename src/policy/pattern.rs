@@ -140,17 +140,18 @@ impl Pieces {
         })
     }
 
-    /// Compares with the pieces of a name, binding names in their order.
+    /// Compares with the pieces of a name, binding names in their order. A wildcard stands for something: only `**` takes an
+    /// empty piece.
     pub fn take<'a, S: AsRef<str>>(&'a self, found: &[S], mut bind: impl FnMut(&'a str, &S)) -> bool {
         if found.len() < self.pieces.len() || (!self.open && found.len() != self.pieces.len()) {
             return false;
         }
         self.pieces.iter().zip(found).all(|(piece, found)| match piece {
             Piece::Text(text) => text == found.as_ref(),
-            Piece::Any => true,
+            Piece::Any => !found.as_ref().is_empty(),
             Piece::Named(name) => {
                 bind(name, found);
-                true
+                !found.as_ref().is_empty()
             }
         })
     }

@@ -6,6 +6,8 @@ use std::collections::{HashMap, HashSet};
 #[derive(Clone, Debug, Default)]
 pub struct Roles {
     closure: HashMap<String, HashSet<String>>,
+    /// Lists of which nobody may hold two (static separation of duty).
+    exclusive: Vec<Vec<String>>,
 }
 
 /// Roles that include one another in a circle, the first one again at the end.
@@ -13,7 +15,7 @@ pub struct Roles {
 pub struct Circle(pub Vec<String>);
 
 impl Roles {
-    pub fn new(includes: &[(String, Vec<String>)]) -> Result<Self, Circle> {
+    pub fn new(includes: &[(String, Vec<String>)], exclusive: &[Vec<String>]) -> Result<Self, Circle> {
         let direct: HashMap<&str, &[String]> =
             includes.iter().map(|(role, own)| (role.as_str(), own.as_slice())).collect();
         let mut closure = HashMap::new();
@@ -22,7 +24,12 @@ impl Roles {
             collect(role, &direct, &mut all, &mut Vec::new())?;
             closure.insert(role.clone(), all.into_iter().map(str::to_owned).collect());
         }
-        Ok(Self { closure })
+        Ok(Self { closure, exclusive: exclusive.to_vec() })
+    }
+
+    /// Whether `held`, and what it includes, has two roles of one exclusive list.
+    pub fn are_exclusive(&self, held: &[String]) -> bool {
+        self.exclusive.iter().any(|list| list.iter().filter(|role| self.includes(held, role)).count() > 1)
     }
 
     /// Whether one of `held` is `role` or includes it.
@@ -58,7 +65,26 @@ mod tests {
 
     fn roles(includes: &[(&str, &[&str])]) -> Result<Roles, Circle> {
         let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        Roles::new(&includes.iter().map(|(role, names)| ((*role).to_owned(), own(names))).collect::<Vec<_>>())
+        Roles::new(&includes.iter().map(|(role, names)| ((*role).to_owned(), own(names))).collect::<Vec<_>>(), &[])
+    }
+
+    #[test]
+    fn nobody_holds_two_of_an_exclusive_list_by_whatever_path() {
+        let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let includes = [("head".to_owned(), own(&["payer"]))];
+        let roles = Roles::new(&includes, &[own(&["payer", "approver"]), own(&["a", "b", "c"])]).unwrap();
+        for (held, expected) in [
+            (own(&["payer"]), false),
+            (own(&["payer", "payer"]), false),
+            (own(&["payer", "approver"]), true),
+            (own(&["head", "approver"]), true),
+            (own(&["head", "payer"]), false),
+            (own(&["a", "payer"]), false),
+            (own(&["c", "a"]), true),
+            (own(&[]), false),
+        ] {
+            assert_eq!(roles.are_exclusive(&held), expected, "{held:?}");
+        }
     }
 
     #[test]

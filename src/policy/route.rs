@@ -7,9 +7,10 @@ use crate::callout::IssuerId;
 use crate::facts::Request;
 use crate::token::Audiences;
 
-use super::path::Path;
+use super::path::{Oddities, Path};
 use super::pattern::{HostPattern, PathPattern, ip_address, is_label};
 use super::rule::Rule;
+use super::step_up::StepUp;
 
 /// A route, by its place in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +36,13 @@ pub struct Route {
     pub audiences: Option<Audiences>,
     /// What every token needs.
     pub scopes: Vec<String>,
+    /// What every login needs.
+    pub step_up: StepUp,
     pub binding: Requirement,
+    /// `cors_preflight: pass`
+    pub passes_preflight: bool,
+    /// `danger_allow_path`
+    pub allows: Oddities,
     /// `danger_allow_plaintext`
     pub allows_plaintext: bool,
     /// `danger_forward_unverified_token`
@@ -59,9 +66,11 @@ pub struct Matched {
     pub(super) id: RouteId,
     pub(super) route: Rc<Route>,
     pub(super) captured: Vec<(String, String)>,
+    pub(super) preflight: bool,
 }
 
 /// What routes are chosen by, read once.
+#[derive(Clone)]
 pub(super) struct Line<'a> {
     method: &'a [u8],
     path: Path,
@@ -83,6 +92,11 @@ impl<'a> Line<'a> {
             envoy_route: policy.or_else(|| envoy.and_then(|route| route.name.as_deref())),
             named: policy.is_some(),
         }
+    }
+
+    /// The same line with another method.
+    pub fn asking(&self, method: &'a [u8]) -> Self {
+        Self { method, ..self.clone() }
     }
 
     /// Whether the authority names one host. One that does not could be the host of a stricter route to the service behind.
@@ -123,6 +137,16 @@ impl Matched {
 
     pub fn route(&self) -> &Route {
         &self.route
+    }
+
+    /// Whether nobody is asked who they are: the route is public, or this is a preflight that it lets through.
+    pub fn asks_nobody(&self) -> bool {
+        self.preflight || matches!(self.route.allow, Allow::Public)
+    }
+
+    /// Whether this is a CORS preflight, matched as the method that it asks about.
+    pub fn is_preflight(&self) -> bool {
+        self.preflight
     }
 }
 
@@ -175,7 +199,7 @@ impl Route {
     }
 
     fn takes_path(&self, line: &Line<'_>, captured: &mut Vec<(String, String)>) -> bool {
-        if line.path.odd {
+        if !self.allows.include(&line.path.oddities) {
             return false;
         }
         let of_host = captured.len();
@@ -212,7 +236,7 @@ impl Route {
         } else {
             !later.envoy_routes.is_empty() && later.envoy_routes.iter().all(|name| self.envoy_routes.contains(name))
         };
-        hosts && paths && envoy
+        hosts && paths && envoy && self.allows.include(&later.allows)
     }
 }
 
@@ -236,14 +260,17 @@ mod tests {
             introspects: None,
             audiences: None,
             scopes: vec![],
+            step_up: StepUp::default(),
             binding: Requirement::Certificate,
+            passes_preflight: false,
+            allows: Oddities::default(),
             allows_plaintext: false,
             forwards_unverified_token: false,
         }
     }
 
     fn policy(routes: Vec<Route>) -> Policy {
-        Policy::new(routes, Roles::default(), vec![], Trust::default())
+        Policy::new(routes, Roles::default(), vec![], vec![], Trust::default())
     }
 
     fn request(method: &str, authority: &str, path: &str) -> Request {

@@ -9,6 +9,8 @@ use super::{Audiences, Confirmation, Error, Issuer, Places, ScopeFormat, Verifie
 const CLOCK_SKEW: u64 = 10;
 const MAX_SCOPES: usize = 256;
 const MAX_ROLES: usize = 256;
+/// A chain of delegation is no longer than this (checklist 20.6).
+const MAX_ACTORS: usize = 8;
 /// Names of clients and users go to logs and filter state, single-valued and short (checklist (b), state 17).
 const MAX_NAME: usize = 256;
 
@@ -16,6 +18,7 @@ impl VerifiedToken {
     /// Reads claims that `issuer` vouches for. Only the two rooms that verify call this.
     pub(super) fn read(issuer: &Issuer, claims: Value, now: UnixTime) -> Result<Self, Error> {
         let confirmation = Confirmation::parse(claim(&claims, "cnf")).map_err(|_| Error::Confirmation)?;
+        verify_actor(claim(&claims, "act"))?;
         let token = Self {
             issuer: issuer.id,
             confirmation,
@@ -25,6 +28,7 @@ impl VerifiedToken {
             roles: roles(&issuer.places, &claims)?,
             audiences: audiences(claim(&claims, "aud"))?,
             told_by_audience: false,
+            authenticated: whole_date(&claims, "auth_time")?,
             not_before: date(&claims, "nbf")?,
             expires: date(&claims, "exp")?,
             claims,
@@ -99,6 +103,28 @@ fn told_length(text: &str) -> usize {
 fn date(claims: &Value, name: &'static str) -> Result<Option<UnixTime>, Error> {
     let Some(value) = claim(claims, name) else { return Ok(None) };
     value.numeric_date().map(UnixTime::new).map(Some).ok_or(Error::Claim(name))
+}
+
+/// The same for what is a whole number by its definition (OpenID Connect Core §2).
+fn whole_date(claims: &Value, name: &'static str) -> Result<Option<UnixTime>, Error> {
+    match claim(claims, name) {
+        Some(value) if value.integer().is_none() => Err(Error::Claim(name)),
+        _ => date(claims, name),
+    }
+}
+
+/// Those who act, the current one first, each say who they are (RFC 8693 §4.1).
+fn verify_actor(act: Option<&Value>) -> Result<(), Error> {
+    let mut actor = act;
+    for _ in 0..MAX_ACTORS {
+        let Some(value) = actor else { return Ok(()) };
+        let says = |name: &str| claim(value, name).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
+        if !says("sub") && !says("client_id") {
+            return Err(Error::Claim("act"));
+        }
+        actor = claim(value, "act");
+    }
+    if actor.is_none() { Ok(()) } else { Err(Error::Claim("act")) }
 }
 
 fn audiences(value: Option<&Value>) -> Result<Vec<String>, Error> {

@@ -87,6 +87,8 @@ pub struct VerifiedToken {
     audiences: Vec<String>,
     /// Nothing but its audience tells that it is an access token (checklist 4.7).
     told_by_audience: bool,
+    /// `auth_time`, when the user last logged in.
+    authenticated: Option<UnixTime>,
     not_before: Option<UnixTime>,
     expires: Option<UnixTime>,
 }
@@ -122,6 +124,16 @@ impl VerifiedToken {
     /// The roles that the token asserts and its issuer may assert; what they include is for the policy to say.
     pub fn roles(&self) -> &[String] {
         &self.roles
+    }
+
+    /// How the user logged in (OpenID Connect Core §2, RFC 9068 §2.2.1); none where it is absent or no text.
+    pub fn acr(&self) -> Option<&str> {
+        claims::claim(&self.claims, "acr")?.as_str()
+    }
+
+    /// When the user logged in.
+    pub fn authenticated(&self) -> Option<UnixTime> {
+        self.authenticated
     }
 
     pub fn confirmation(&self) -> &Confirmation {
@@ -196,6 +208,7 @@ mod tests {
                 roles: vec![],
                 audiences: vec![],
                 told_by_audience: false,
+                authenticated: None,
                 not_before: None,
                 expires: None,
             }
