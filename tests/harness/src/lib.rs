@@ -42,6 +42,11 @@ pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock stands after 1970").as_secs()
 }
 
+/// A YAML document as the JSON that Envoy and Istio make of it.
+pub fn yaml(text: &str) -> Result<serde_json::Value, String> {
+    serde_saphyr::from_str(text).map_err(|error| error.to_string())
+}
+
 /// Waits until `done` says so; false when it has not within `most`.
 pub fn wait_until(most: Duration, mut done: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + most;
