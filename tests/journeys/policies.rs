@@ -1,79 +1,127 @@
-//! The policies of the configuration guide that this version can enforce, each with the requests that stand beside it.
+//! The policies of `envoy/policies`, each with the requests that it is written for and those that it is written against.
 
-use harness::{Algorithm, Authority, Certificate, SigningKey};
+use harness::{Algorithm, Authority, Certificate, Leaf, SigningKey};
 use serde_json::{Value, json};
 
-use super::world::{Ask, NOW, PASSES, World, bank, certificate, get, leaf, ok, request, token};
+use super::world::{Ask, NOW, PASSES, World, certificate, get, leaf, ok, request, token};
+
+#[test]
+fn no_policy_is_without_its_requests() {
+    for entry in std::fs::read_dir(harness::top().join("envoy/policies")).unwrap() {
+        let file = entry.unwrap().file_name().into_string().unwrap();
+        let loads = format!("policy(\"{}\"", file.strip_suffix(".yaml").unwrap());
+        assert!(include_str!("policies.rs").contains(&loads), "{file}");
+    }
+}
 
 fn with_id(ids: &[&str]) -> Certificate {
-    Authority::new("test CA").issue(ids.iter().fold(leaf(), |leaf, id| leaf.uri(id)))
+    issued(ids.iter().fold(leaf(), |leaf, id| leaf.uri(id)))
+}
+
+fn issued(leaf: Leaf) -> Certificate {
+    Authority::new("test CA").issue(leaf)
 }
 
 /// Sends each request and compares status and reason.
-fn each(world: &mut World, table: Vec<(&str, Ask, (u16, &'static str))>) {
+fn each<const ROWS: usize>(world: &mut World, table: [(&str, Ask, (u16, &'static str)); ROWS]) {
     for (name, request, expected) in table {
         assert_eq!(world.verdict(&request), expected, "{name}");
     }
 }
 
+/// A policy that is warned of nothing.
+fn policy(name: &str) -> World {
+    let world = World::of_policy(name, None);
+    assert_eq!(world.warnings, Vec::<String>::new(), "{name}");
+    world
+}
+
+/// An issuer whose tokens are not of RFC 9068: Keycloak with its defaults.
+struct Keycloak {
+    key: SigningKey,
+    issuer: &'static str,
+    audience: &'static str,
+}
+
+impl Keycloak {
+    fn serving(world: &mut World, issuer: &'static str, audience: &'static str) -> Self {
+        let key = SigningKey::new(Algorithm::Rs256, "k1");
+        world.keys.insert("keycloak".into(), ok(json!({"keys": [key.jwk()]})));
+        Self { key, issuer, audience }
+    }
+
+    fn token(&self, others: Value) -> String {
+        let mut claims =
+            json!({"iss": self.issuer, "aud": self.audience, "typ": "Bearer", "iat": NOW, "exp": NOW + 60});
+        claims.as_object_mut().unwrap().extend(others.as_object().unwrap().clone());
+        self.key.mint(json!({"typ": "JWT"}), &claims)
+    }
+}
+
+const CUSTOMERS: &str = "https://login.data.example/realms/customers";
+
 #[test]
-fn policy_1_banks_read_prices_with_the_token_of_their_certificate() {
-    let mut world = World::new(json!({
-        "issuers": [{
-            "issuer": "https://login.data.example/realms/customers", "name": "keycloak", "audiences": ["market-data"],
-            "algorithms": ["RS256"], "profile": "legacy", "claims": {"client_id": "/azp"},
-            "jwks": {"cluster": "keycloak", "path": "/realms/customers/protocol/openid-connect/certs"}
-        }],
-        "routes": [{"name": "prices", "methods": ["GET"], "path": "/instruments/{isin}/prices",
-                    "allow": [{"scopes": ["prices.read"]}]}]
-    }));
-    let key = SigningKey::new(Algorithm::Rs256, "k1");
-    world.keys.insert("keycloak".into(), ok(json!({"keys": [key.jwk()]})));
+fn banks_read_prices_with_the_token_of_their_certificate() {
+    let mut world = policy("market-data");
+    let keycloak = Keycloak::serving(&mut world, CUSTOMERS, "market-data");
     let (ours, theirs) = (certificate(), certificate());
-    let token = |scope: &str| {
-        let claims = json!({
-            "iss": "https://login.data.example/realms/customers", "aud": "market-data", "azp": "n26", "typ": "Bearer",
-            "iat": NOW, "exp": NOW + 60, "scope": scope, "cnf": {"x5t#S256": ours.x5t_s256()}
-        });
-        key.mint(json!({"typ": "JWT"}), &claims)
+    let ask = |method: &str, scope: &str| {
+        let claims = json!({"azp": "n26", "scope": scope, "cnf": {"x5t#S256": ours.x5t_s256()}});
+        request(method, "/instruments/DE0001/prices").bearer(&keycloak.token(claims))
     };
-    let good = get("/instruments/DE0001/prices").bearer(&token("email prices.read"));
-    let table = vec![
+    let good = ask("GET", "email prices.read");
+    let table = [
         ("right certificate", good.clone().certificate(&ours), PASSES),
         ("stolen: another certificate", good.clone().certificate(&theirs), (401, "binding.other_certificate")),
         ("no certificate", good, (401, "binding.no_certificate")),
-        (
-            "no scope",
-            get("/instruments/DE0001/prices").bearer(&token("email")).certificate(&ours),
-            (403, "token.scope"),
-        ),
-        (
-            "HEAD is not GET",
-            request("HEAD", "/instruments/DE0001/prices").bearer(&token("prices.read")).certificate(&ours),
-            (403, "policy.no_route"),
-        ),
+        ("no scope", ask("GET", "email").certificate(&ours), (403, "token.scope")),
+        ("HEAD is not GET", ask("HEAD", "prices.read").certificate(&ours), (403, "policy.no_route")),
     ];
     each(&mut world, table);
 }
 
 #[test]
-fn policy_7_a_user_sees_the_reports_of_the_own_department_only() {
-    let mut issuer = bank();
-    issuer["roles"] = json!({"at": ["/roles"]});
-    let mut world = World::new(json!({
-        "issuers": [issuer],
-        "routes": [{
-            "name": "reports", "methods": ["GET"], "path": "/departments/{department}/reports/**",
-            "allow": [
-                {"role": "report-viewer", "claims": {"/department": "{department}"}},
-                {"role": "auditor"}
-            ]
-        }]
-    }));
+fn unbound_tokens_need_the_certificate_of_their_client() {
+    let mut world = policy("clients-by-certificate-name");
+    let keycloak = Keycloak::serving(&mut world, CUSTOMERS, "market-data");
+    const ORGANIZATION: &[u64] = &[2, 5, 4, 10];
+    let n26 = issued(Leaf::client("api-client").attribute(ORGANIZATION, "N26 Bank").valid(-9_999_999, 99_999_999));
+    let revolut = issued(leaf().dns("dr.revolut.example"));
+    let other_name = issued(Leaf::client("api").attribute(ORGANIZATION, "N26 Bank").valid(-9_999_999, 99_999_999));
+    let of = |client: &str, cnf: Option<&Certificate>| {
+        let mut claims = json!({"azp": client, "scope": "prices.read"});
+        if let Some(certificate) = cnf {
+            claims["cnf"] = json!({"x5t#S256": certificate.x5t_s256()});
+        }
+        get("/instruments/DE0001").bearer(&keycloak.token(claims))
+    };
+    let stolen = (401, "binding.other_client_certificate");
+    let table = [
+        ("n26 with its certificate", of("n26", None).certificate(&n26), PASSES),
+        ("half of the subject is not enough", of("n26", None).certificate(&other_name), stolen),
+        ("n26's token, revolut's certificate", of("n26", None).certificate(&revolut), stolen),
+        ("n26's token, no certificate", of("n26", None), stolen),
+        ("revolut with one of its names", of("revolut", None).certificate(&revolut), PASSES),
+        ("a client nobody listed", of("other", None).certificate(&n26), (401, "binding.unbound")),
+        ("bound after all: cnf decides", of("n26", Some(&revolut)).certificate(&revolut), PASSES),
+        (
+            "bound after all, and stolen",
+            of("n26", Some(&revolut)).certificate(&n26),
+            (401, "binding.other_certificate"),
+        ),
+    ];
+    each(&mut world, table);
+    let told = world.send(&of("n26", None).certificate(&n26));
+    assert_eq!(told.facts["binding"], "client_certificate");
+}
+
+#[test]
+fn users_see_the_reports_of_their_own_department() {
+    let mut world = policy("departments");
     let ours = certificate();
     let ask = |path: &str, others: Value| get(path).bearer(&token(&ours, others)).certificate(&ours);
     let viewer = |department: Value| json!({"roles": ["report-viewer"], "department": department});
-    let table = vec![
+    let table = [
         ("own", ask("/departments/sales/reports/1", viewer(json!("sales"))), PASSES),
         ("other", ask("/departments/legal/reports/1", viewer(json!("sales"))), (403, "policy.no_rule")),
         ("auditor", ask("/departments/legal/reports/1", json!({"roles": "auditor"})), PASSES),
@@ -85,53 +133,159 @@ fn policy_7_a_user_sees_the_reports_of_the_own_department_only() {
 }
 
 #[test]
-fn policy_10_only_the_bff_may_call_with_its_workload_certificate() {
-    let mut world = World::new(json!({
-        "issuers": [bank()],
-        "peer_certificate": {"chain": "verified", "trust_domains": ["shop.example"]},
-        "routes": [{
-            "name": "api", "path": "/api/**",
-            "allow": [{"client": "web-bff", "certificate": {"spiffe_id": "spiffe://shop.example/ns/web/sa/bff"}, "scopes": ["shop"]}]
-        }]
-    }));
-    let bff = with_id(&["spiffe://shop.example/ns/web/sa/bff"]);
-    let other = with_id(&["spiffe://shop.example/ns/web/sa/other"]);
-    let good = token(&bff, json!({"client_id": "web-bff", "scope": "shop"}));
-    let another_client = token(&bff, json!({"client_id": "app", "scope": "shop"}));
-    let table = vec![
-        ("bff", get("/api/carts").bearer(&good).certificate(&bff), PASSES),
+fn moving_money_wants_a_fresh_login_with_a_passkey() {
+    let mut world = policy("step-up");
+    let ours = certificate();
+    let transfer = |others: Value| request("POST", "/transfers").bearer(&token(&ours, others)).certificate(&ours);
+    let login = |acr: &str, ago: u64| json!({"scope": "transfers", "acr": acr, "auth_time": NOW - ago});
+    let machine = |scope: &str| json!({"sub": "n26", "scope": scope});
+    let table = [
         (
-            "its token from another workload",
-            get("/api/carts").bearer(&good).certificate(&other),
-            (401, "binding.other_certificate"),
+            "looking",
+            get("/transfers/1").bearer(&token(&ours, json!({"scope": "transfers.read"}))).certificate(&ours),
+            PASSES,
         ),
+        ("fresh passkey", transfer(login("phr", 299)), PASSES),
+        ("the other passkey", transfer(login("phrh", 0)), PASSES),
+        ("password only", transfer(login("pwd", 10)), (401, "token.step_up")),
+        ("passkey of this morning", transfer(login("phr", 7200)), (401, "token.step_up")),
+        ("no word of the login", transfer(json!({"scope": "transfers"})), (401, "token.step_up")),
+        ("machine", transfer(machine("transfers.batch")), PASSES),
+        ("machine with the users' scope", transfer(machine("transfers")), (403, "token.scope")),
+    ];
+    each(&mut world, table);
+    let begin = r#"Bearer realm="holdfast", error="insufficient_user_authentication", error_description="#;
+    for (claims, rest) in [
+        (login("pwd", 10), r#""A different authentication level is required", acr_values="phr phrh", max_age="300""#),
+        (login("phr", 7200), r#""More recent authentication is required", acr_values="phr phrh", max_age="300""#),
         (
-            "another client on the bff's certificate",
-            get("/api/carts").bearer(&another_client).certificate(&bff),
-            (403, "policy.no_rule"),
+            json!({"acr": "pwd", "auth_time": NOW}),
+            r#""A different authentication level is required", acr_values="phr phrh", max_age="300", scope="transfers""#,
         ),
+    ] {
+        assert_eq!(world.send(&transfer(claims)).challenge, Some(format!("{begin}{rest}")));
+    }
+    let own = world.send(&transfer(machine("transfers"))).challenge.unwrap();
+    assert!(own.ends_with(r#"scope="transfers.batch""#), "{own}");
+    let stolen = transfer(login("pwd", 10)).certificate(&certificate());
+    assert_eq!(world.verdict(&stolen), (401, "binding.other_certificate"), "a thief learns nothing of logins");
+}
+
+#[test]
+fn users_clients_and_delegates_are_told_apart() {
+    let mut world = policy("users-clients-delegates");
+    let ours = certificate();
+    let orders = |others: Value| get("/users/ann/orders/7").bearer(&token(&ours, others)).certificate(&ours);
+    let batch = |others: Value| request("POST", "/batches").bearer(&token(&ours, others)).certificate(&ours);
+    let own = json!({"sub": "n26", "scope": "orders.batch"});
+    let refused = (403, "policy.no_rule");
+    let table = [
+        ("own", orders(json!({"sub": "ann"})), PASSES),
+        ("another's", orders(json!({"sub": "bob"})), refused),
+        ("client called ann", orders(json!({"sub": "ann", "client_id": "ann"})), refused),
+        ("delegate that is named", orders(json!({"sub": "ann", "act": {"sub": "callcentre"}})), PASSES),
+        ("delegate that is not", orders(json!({"sub": "ann", "act": {"sub": "tool"}})), refused),
+        (
+            "who acted earlier counts for nothing",
+            orders(json!({"sub": "ann", "act": {"sub": "tool", "act": {"sub": "callcentre"}}})),
+            refused,
+        ),
+        ("batch", batch(own), PASSES),
+        ("a user with the machines' scope", batch(json!({"scope": "orders.batch"})), refused),
     ];
     each(&mut world, table);
 }
 
 #[test]
-fn policy_18_who_may_call_the_ledger_by_spiffe_id() {
-    let mut world = World::new(json!({
-        "peer_certificate": {"chain": "verified", "trust_domains": ["bank.example"]},
-        "deny": [{"certificate": {"spiffe_id": "spiffe://bank.example/ns/sandbox/**"}}],
-        "routes": [
-            {"name": "ledger-read", "methods": ["GET"], "path": "/ledger/**", "allow": [
-                {"certificate": {"spiffe_id": "spiffe://bank.example/ns/*/sa/reporting"}, "token": "none"},
-                {"certificate": {"spiffe_id": "spiffe://bank.example/ns/treasury/sa/*"}, "token": "none"}
-            ]},
-            {"name": "ledger-write", "methods": ["POST"], "path": "/ledger/{book}/entries", "allow": [
-                {"certificate": {"spiffe_id": "spiffe://bank.example/ns/{book}/sa/booking"}, "token": "none"}
-            ]}
-        ]
-    }));
+fn only_the_backend_for_the_browser_may_call() {
+    let mut world = policy("backend-for-frontend");
+    let bff = with_id(&["spiffe://shop.example/ns/web/sa/bff"]);
+    let other = with_id(&["spiffe://shop.example/ns/web/sa/other"]);
+    let of = |client: &str| {
+        let claims = json!({"iss": "https://login.shop.example", "aud": "https://api.shop.example", "client_id": client, "scope": "shop"});
+        get("/api/carts").bearer(&token(&bff, claims))
+    };
+    let table = [
+        ("bff", of("web-bff").certificate(&bff), PASSES),
+        ("its token from another workload", of("web-bff").certificate(&other), (401, "binding.other_certificate")),
+        ("another client on the bff's certificate", of("app").certificate(&bff), (403, "policy.no_rule")),
+    ];
+    each(&mut world, table);
+}
+
+#[test]
+fn a_renewed_certificate_keeps_the_address_of_its_client() {
+    let mut world = policy("step-ca");
+    let ours = || issued(leaf().email("curl@internal"));
+    let said = |lifetime: u64| {
+        json!({"active": true, "aud": "urn:rs:internal", "client_id": "curl@internal", "token_type": "Bearer",
+               "iat": NOW, "exp": NOW + lifetime})
+    };
+    world.introspect("short", said(600));
+    world.introspect("long", said(3600));
+    let table = [
+        ("before renewal", get("/x").bearer("short").certificate(&ours()), PASSES),
+        ("after renewal", get("/x").bearer("short").certificate(&ours()), PASSES),
+        (
+            "another client",
+            get("/x").bearer("short").certificate(&issued(leaf().email("wget@internal"))),
+            (401, "binding.other_client_certificate"),
+        ),
+        ("an hour long", get("/x").bearer("long").certificate(&ours()), (401, "token.lifetime")),
+    ];
+    each(&mut world, table);
+    let asked = world.asked.len();
+    assert_eq!(world.verdict(&get("/x").bearer("new")), (401, "binding.no_certificate"));
+    assert_eq!(world.asked.len(), asked, "nobody is asked about a token that no certificate stands beside");
+}
+
+#[test]
+fn organizations_see_their_own_incidents_by_role() {
+    let mut world = policy("organizations");
+    let keycloak = Keycloak::serving(&mut world, "https://keycloak.finsec.example/realms/finsec", "api-gateway");
+    let ours = certificate();
+    let ask = |method: &str, organization: &str, role: &str| {
+        let claims =
+            json!({"azp": "siem", "x_organization": "acme ag", "x_role": role, "cnf": {"x5t#S256": ours.x5t_s256()}});
+        let path = format!("/organizations/{organization}/incidents");
+        request(method, &path).bearer(&keycloak.token(claims)).certificate(&ours)
+    };
+    let table = [
+        ("operator reads as an analyst", ask("GET", "acme%20ag", "operator"), PASSES),
+        ("operator writes", ask("POST", "acme%20ag", "operator"), PASSES),
+        ("analyst may not write", ask("POST", "acme%20ag", "analyst"), (403, "policy.no_rule")),
+        ("another organization", ask("GET", "globex", "operator"), (403, "policy.no_rule")),
+        ("a role this issuer may not assert", ask("GET", "acme%20ag", "admin"), (403, "policy.no_rule")),
+    ];
+    each(&mut world, table);
+    let forged = ask("GET", "acme%20ag", "analyst").field("X_Organization", "globex").field("x-organization", "evil");
+    let told = world.send(&forged);
+    assert_eq!(told.removed, ["X_Organization", "x-organization"]);
+    assert_eq!(told.added, [("x-organization".to_owned(), "acme%20ag".to_owned())]);
+    assert_eq!(told.facts["organization"], "acme%20ag");
+}
+
+#[test]
+fn the_token_belongs_to_the_organization_in_the_certificate() {
+    let mut world = policy("berlin-group");
+    const ORGANIZATION_IDENTIFIER: &[u64] = &[2, 5, 4, 97];
+    let of = |id: &str| issued(leaf().attribute(ORGANIZATION_IDENTIFIER, id));
+    let claims = json!({"client_id": "PSDDE-BAFIN-125314", "scope": "AIS", "cnf": null});
+    let ask = get("/v1/consents/1").bearer(&token(&certificate(), claims));
+    let table = [
+        ("its own QWAC", ask.clone().certificate(&of("PSDDE-BAFIN-125314")), PASSES),
+        ("another TPP's", ask.clone().certificate(&of("PSDFR-ACPR-12345")), (401, "binding.other_client_certificate")),
+        ("a certificate without one", ask.certificate(&certificate()), (401, "binding.other_client_certificate")),
+    ];
+    each(&mut world, table);
+}
+
+#[test]
+fn workloads_call_the_ledger_by_spiffe_id() {
+    let mut world = policy("mesh-without-tokens");
     let read = |ids: &[&str]| get("/ledger/2026").certificate(&with_id(ids));
     let write = |book: &str, id: &str| request("POST", &format!("/ledger/{book}/entries")).certificate(&with_id(&[id]));
-    let table = vec![
+    let table = [
         ("reporting of any namespace", read(&["spiffe://bank.example/ns/fx/sa/reporting"]), PASSES),
         ("treasury", read(&["spiffe://bank.example/ns/treasury/sa/pay"]), PASSES),
         ("except the sandbox", read(&["spiffe://bank.example/ns/sandbox/sa/reporting"]), (403, "policy.denied")),
@@ -149,27 +303,92 @@ fn policy_18_who_may_call_the_ledger_by_spiffe_id() {
 }
 
 #[test]
-fn policy_21_market_data_feeds_are_entitled_by_claim() {
-    let mut world = World::new(json!({
-        "issuers": [bank()],
-        "deny": [{"client": "leaky-trading"}],
-        "routes": [
-            {"name": "ticks", "methods": ["GET"], "path": "/feeds/{exchange}/ticks", "scopes": ["feeds"], "allow": [
-                {"claims": {"/entitlements": {"contains": "{exchange}"}}},
-                {"claims": {"/plan": "all-exchanges"}}
-            ]},
-            {"name": "subscribe", "methods": ["POST"], "path": "/feed.v1.Quotes/Subscribe", "scopes": ["feeds"],
-             "allow": [{"claims": {"/plan": ["streaming", "all-exchanges"]}}]},
-            {"name": "grpc-health", "methods": ["POST"], "path": "/grpc.health.v1.Health/*", "allow": "public"}
+fn who_enters_a_payment_never_approves_one() {
+    let mut world = policy("separation-of-duty");
+    let ours = certificate();
+    let ask = |method: &str, path: &str, others: Value| {
+        request(method, path).bearer(&token(&ours, others)).certificate(&ours)
+    };
+    let has = |realm: &[&str], client: &[&str]| json!({"realm_access": {"roles": realm}, "resource_access": {"payments": {"roles": client}}});
+    let approver = |employment: Value| {
+        let mut claims = has(&[], &["approver"]);
+        claims["employment"] = employment;
+        ask("POST", "/payments/7/approval", claims)
+    };
+    let table = [
+        ("payer", ask("POST", "/payments", has(&["payer"], &[])), PASSES),
+        ("both", ask("POST", "/payments", has(&["payer"], &["approver"])), (403, "policy.exclusive_roles")),
+        (
+            "both, where only looking",
+            ask("GET", "/payments/7", has(&["head", "approver"], &["payer"])),
+            (403, "policy.exclusive_roles"),
+        ),
+        ("head sees what a clerk sees", ask("GET", "/payments/7", has(&["head"], &[])), PASSES),
+        ("trainee", approver(json!("trainee")), (403, "policy.no_rule")),
+        ("a list where a word was expected", approver(json!(["trainee"])), (403, "policy.no_rule")),
+        ("approver", approver(json!("permanent")), PASSES),
+    ];
+    each(&mut world, table);
+}
+
+#[test]
+fn tenants_are_kept_apart_by_host_and_issuer() {
+    const UNBOUND: (u16, &str) = (0, "granted.unbound");
+    let mut world = World::of_policy("multi-tenant", None);
+    assert_eq!(
+        world.warnings,
+        [
+            "binding: when_bound admits tokens that are good in anybody's hands; those that are bound are still held to it"
         ]
-    }));
+    );
+    let entra = SigningKey::new(Algorithm::Rs256, "e1");
+    world.keys.insert("entra".into(), ok(json!({"keys": [entra.jwk()]})));
+    let (mine, theirs) = (certificate(), certificate());
+    let of_acme = |role: &str| {
+        let claims = json!({"iss": "https://login.microsoftonline.com/8f1c/v2.0", "aud": "api-saas", "sub": "bob", "azp": "app",
+                            "iat": NOW, "exp": NOW + 60, "scp": "all", "roles": [role]});
+        entra.mint(json!({"typ": "JWT"}), &claims)
+    };
+    let ours = |others: Value| {
+        let mut claims = json!({"iss": "https://login.saas.example/realms/tenants", "aud": "https://saas.example"});
+        claims.as_object_mut().unwrap().extend(others.as_object().unwrap().clone());
+        token(&mine, claims)
+    };
+    let member = |tenant: &str| ours(json!({"roles": "member", "tenant": tenant, "cnf": null}));
+    let bound = ours(json!({"roles": "member", "tenant": "globex"}));
+    let ask = |host: &str, path: &str, token: &str| get(path).host(host).bearer(token);
+    let table = [
+        ("member of globex", ask("globex.saas.example", "/x", &member("globex")), UNBOUND),
+        ("at another tenant", ask("hooli.saas.example", "/x", &member("globex")), (403, "policy.no_rule")),
+        ("acme's issuer at globex", ask("globex.saas.example", "/x", &of_acme("member")), (401, "token.issuer")),
+        ("acme's issuer asserts support", ask("acme.saas.example", "/x", &of_acme("support")), (403, "policy.no_rule")),
+        ("acme's admin", ask("acme.saas.example", "/admin/x", &of_acme("admin")), UNBOUND),
+        ("a member is no admin", ask("acme.saas.example", "/admin/x", &of_acme("member")), (403, "policy.no_rule")),
+        ("our support", ask("acme.saas.example", "/admin/x", &ours(json!({"roles": "support", "cnf": null}))), UNBOUND),
+        ("a bound token of ours", ask("globex.saas.example", "/x", &bound).certificate(&mine), PASSES),
+        (
+            "a bound token of ours, stolen",
+            ask("globex.saas.example", "/x", &bound).certificate(&theirs),
+            (401, "binding.other_certificate"),
+        ),
+    ];
+    each(&mut world, table);
+    let told = world.send(&ask("acme.saas.example", "/x", &of_acme("member"))).added;
+    let own = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let whose = own("x-issuer", "https://login.microsoftonline.com/8f1c/v2.0");
+    assert_eq!(told, [whose, own("x-roles", "member"), own("x-subject", "bob")]);
+}
+
+#[test]
+fn feeds_are_entitled_by_claim() {
+    let mut world = policy("feeds");
     let ours = certificate();
     let ask = |method: &str, path: &str, mut others: Value| {
         others["scope"] = json!("feeds");
         request(method, path).bearer(&token(&ours, others)).certificate(&ours)
     };
     let xetra = json!({"entitlements": ["XETR", "XFRA"]});
-    let table = vec![
+    let table = [
         ("entitled", ask("GET", "/feeds/XETR/ticks", xetra.clone()), PASSES),
         ("not entitled", ask("GET", "/feeds/XNYS/ticks", xetra.clone()), (403, "policy.no_rule")),
         ("contains is never a substring", ask("GET", "/feeds/XET/ticks", xetra.clone()), (403, "policy.no_rule")),
@@ -190,23 +409,15 @@ fn policy_21_market_data_feeds_are_entitled_by_claim() {
 }
 
 #[test]
-fn policy_22_health_for_the_kubelet_and_metrics_for_prometheus() {
+fn health_is_public_and_metrics_are_for_prometheus() {
     let (prometheus, old) = (with_id(&["spiffe://cluster.local/ns/monitoring/sa/prometheus"]), certificate());
-    let mut world = World::new(json!({
-        "peer_certificate": {"chain": "verified", "trust_domains": ["cluster.local"]},
-        "routes": [
-            {"name": "health", "methods": ["GET", "HEAD"], "path": ["/healthz", "/readyz"], "allow": "public"},
-            {"name": "metadata", "methods": ["GET"], "path": "/.well-known/oauth-protected-resource/**", "allow": "public"},
-            {"name": "metrics", "methods": ["GET"], "path": "/metrics", "allow": [
-                {"certificate": {"spiffe_id": "spiffe://cluster.local/ns/monitoring/sa/prometheus"}, "token": "none"},
-                {"certificate": {"sha256": old.digest_hex()}, "token": "none"}
-            ]}
-        ]
-    }));
-    let table = vec![
+    let mut world = World::of_policy("health-and-metrics", Some(&old));
+    assert_eq!(world.warnings, Vec::<String>::new());
+    let table = [
         ("kubelet", get("/healthz").plaintext(), (0, "public")),
         ("POST", request("POST", "/healthz"), (403, "policy.no_route")),
         ("a slash more", get("/healthz/"), (0, "public")),
+        ("metadata", get("/.well-known/oauth-protected-resource/x"), (0, "public")),
         ("scrape", get("/metrics").certificate(&prometheus), PASSES),
         ("the old scraper", get("/metrics").certificate(&old), PASSES),
         ("anybody", get("/metrics").certificate(&certificate()), (403, "policy.no_rule")),
@@ -215,22 +426,14 @@ fn policy_22_health_for_the_kubelet_and_metrics_for_prometheus() {
 }
 
 #[test]
-fn policy_24_clients_move_to_bound_tokens_one_by_one() {
-    let mut world = World::new(json!({
-        "issuers": [bank()],
-        "binding": "certificate",
-        "routes": [
-            {"name": "quotes", "path": "/quotes/**", "binding": "when_bound", "scopes": ["quotes"], "allow": [
-                {"client": ["n26", "revolut"], "claims": {"/cnf": {"present": true}}},
-                {"client": ["oldbank", "older-bank"]}
-            ]},
-            {"name": "orders", "path": "/orders/**", "allow": [{"scopes": ["orders"]}]}
-        ]
-    }));
+fn clients_move_to_bound_tokens_one_by_one() {
+    let mut world = World::of_policy("migration", None);
+    let told = "routes[quotes].binding: when_bound admits tokens that are good in anybody's hands; those that are bound are still held to it";
+    assert_eq!(world.warnings, [told]);
     let (ours, theirs) = (certificate(), certificate());
     let unbound = |client: &str| token(&ours, json!({"client_id": client, "scope": "quotes orders", "cnf": null}));
     let moved = token(&ours, json!({"client_id": "n26", "scope": "quotes"}));
-    let table = vec![
+    let table = [
         ("moved", get("/quotes/1").bearer(&moved).certificate(&ours), PASSES),
         ("moved, but an unbound token", get("/quotes/1").bearer(&unbound("n26")), (403, "policy.no_rule")),
         ("moved, and stolen", get("/quotes/1").bearer(&moved).certificate(&theirs), (401, "binding.other_certificate")),

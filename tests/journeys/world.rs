@@ -34,6 +34,8 @@ pub struct World {
     pub introspection: HashMap<String, Answer>,
     /// Everything that was asked, by cluster and path.
     pub asked: Vec<String>,
+    /// What the configuration is warned of.
+    pub warnings: Vec<String>,
 }
 
 /// What became of a request.
@@ -44,6 +46,7 @@ pub struct Outcome {
     pub reason: &'static str,
     pub challenge: Option<String>,
     pub removed: Vec<String>,
+    pub added: Vec<(String, String)>,
     pub facts: HashMap<String, String>,
 }
 
@@ -53,6 +56,16 @@ pub const PASSES: (u16, &str) = (0, "granted");
 impl World {
     pub fn new(configuration: Value) -> Self {
         Self::with_environment(configuration, &[])
+    }
+
+    /// The policy of this name in `envoy/policies`; 64 times `b` in it become the digest of this certificate.
+    pub fn of_policy(name: &str, digest: Option<&harness::Certificate>) -> Self {
+        let path = harness::top().join("envoy/policies").join(format!("{name}.yaml"));
+        let mut text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        if let Some(certificate) = digest {
+            text = text.replace(&"b".repeat(64), &certificate.digest_hex());
+        }
+        Self::with_environment(harness::yaml(&text).unwrap(), &[("OP_SECRET", "test")])
     }
 
     pub fn with_environment(configuration: Value, environment: &[(&str, &str)]) -> Self {
@@ -68,6 +81,7 @@ impl World {
             keys: HashMap::new(),
             introspection: HashMap::new(),
             asked: Vec::new(),
+            warnings: compiled.warnings,
         };
         world.serve_keys("login", &[&Key::named("k1")]);
         world
@@ -139,17 +153,18 @@ pub fn answered(status: u16, body: &str) -> Answer {
 
 impl Outcome {
     fn of(decision: holdfast::flow::Decision) -> Self {
-        let (status, challenge, removed, report) = match decision {
+        let (status, challenge, removed, added, report) = match decision {
             Ok(Permit::Public(told) | Permit::Granted(told)) => {
                 let removed = told.forward.remove.into_iter().map(|name| String::from_utf8(name).unwrap()).collect();
-                (0, None, removed, told.report)
+                (0, None, removed, told.forward.add, told.report)
             }
             Err(refusal) => {
                 let challenge = refusal.reply.headers.iter().find(|(name, _)| *name == "www-authenticate");
-                (refusal.reply.status, challenge.map(|(_, value)| value.clone()), vec![], refusal.report)
+                let challenge = challenge.map(|(_, value)| value.clone());
+                (refusal.reply.status, challenge, vec![], vec![], refusal.report)
             }
         };
-        Self { status, reason: report.reason, challenge, removed, facts: report.facts.into_iter().collect() }
+        Self { status, reason: report.reason, challenge, removed, added, facts: report.facts.into_iter().collect() }
     }
 }
 

@@ -99,6 +99,12 @@ impl Leaf {
         self
     }
 
+    /// An attribute of its subject by object identifier.
+    pub fn attribute(mut self, kind: &[u64], value: &str) -> Self {
+        self.params.distinguished_name.push(DnType::CustomDnType(kind.to_vec()), value);
+        self
+    }
+
     pub fn ip(mut self, address: [u8; 4]) -> Self {
         self.params.subject_alt_names.push(SanType::IpAddress(address.into()));
         self
