@@ -406,7 +406,8 @@ impl Loading<'_> {
                 self.wrong(&own.at, what);
                 continue;
             }
-            let narrower = || before().filter(|(earlier, _)| later.takes_place_of(earlier));
+            let narrower =
+                || before().filter(|(earlier, _)| later.takes_place_of(earlier) && shares_method(later, earlier));
             let left_over = before().find_map(|(earlier, theirs)| Some((earlier, left_over(later, earlier, theirs)?)));
             let taken = before().find_map(|(earlier, _)| Some((earlier, taken_of(later, earlier)?)));
             if let Some((earlier, place)) = left_over {
@@ -567,6 +568,13 @@ fn left_over<'a>(later: &Route, earlier: &Route, written: &'a written::Route) ->
     let is_covered = |theirs: &PathPattern| later.paths.iter().any(|ours| ours.covers(theirs));
     let mut paths = earlier.paths.iter().zip(&written.path_texts);
     paths.find(|(theirs, _)| is_covered(theirs)).map(|(_, text)| text.as_str())
+}
+
+/// Whether some method is for both; where none is, each says whose it is.
+fn shares_method(one: &Route, other: &Route) -> bool {
+    one.methods.is_empty()
+        || other.methods.is_empty()
+        || one.methods.iter().any(|method| other.methods.contains(method))
 }
 
 /// A method of `later` that `earlier` takes from it everywhere.

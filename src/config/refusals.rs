@@ -483,3 +483,268 @@ fn fractions_of_a_second_are_for_timeouts_alone() {
     let told = "issuers[bank].leeway: has a fraction of a second; write whole seconds";
     assert_eq!(mistakes(issuer("1500ms", "1500ms")), told);
 }
+
+fn warnings(document: &Value) -> Vec<String> {
+    load(document.to_string().as_bytes(), &environment).map(|compiled| compiled.warnings).expect("a good document")
+}
+
+#[test]
+fn an_open_route_behind_a_narrower_one_is_warned_of_where_both_take_a_method() {
+    let behind = |first: &[&str], second: &[&str]| {
+        warnings(&with_routes(&[("one", first, json!("/a/b")), ("rest", second, json!("/a/**"))]))
+    };
+    let told = ["routes[rest]: also takes what routes[one] leaves over"];
+    assert_eq!(behind(&[], &["GET"]), told);
+    assert_eq!(behind(&["POST"], &["GET"]), NONE);
+}
+
+fn in_route(field: &str, value: Value) -> Value {
+    document(|document| document["routes"][0][field] = value.clone())
+}
+
+fn with_principal(principal: &str) -> Value {
+    with_rule(json!({"principal": principal}))
+}
+
+#[test]
+fn users_and_clients_are_told_apart_only_where_the_issuer_does() {
+    let legacy = |when: Value| {
+        let mut document = with_principal("user");
+        document["issuers"][0]["profile"] = json!("legacy");
+        if !when.is_null() {
+            document["issuers"][0]["client_token_when"] = when;
+        }
+        document
+    };
+    let told = "routes[accounts].allow[0].principal: bank does not tell users from clients by itself; say at it what only clients' \
+                own tokens have: client_token_when: {/claim: {present: true}}";
+    assert_eq!(mistakes(&legacy(Value::Null)), [told]);
+    assert_eq!(mistakes(&legacy(json!({"/clientHost": {"present": true}}))), NONE);
+    assert_eq!(mistakes(&with_principal("client")), NONE);
+    let other = "routes[accounts].allow[0].principal: \"machine\" is none of user, client";
+    assert_eq!(mistakes(&with_principal("machine")), [other]);
+    let bound = "issuers[bank].client_token_when[\"/host\"]: {account} is bound by no route here; issuers stand above all of them";
+    assert_eq!(mistakes(&legacy(json!({"/host": "{account}"}))), [bound]);
+}
+
+#[test]
+fn another_login_is_asked_for_once_and_by_who_lets_somebody_pass() {
+    let both = |field: &str, value: Value| {
+        document(|document| {
+            document["routes"][0][field] = value.clone();
+            document["routes"][0]["allow"][0][field] = value.clone();
+        })
+    };
+    let twice = |field: &str| {
+        format!("routes[accounts].allow[0].{field}: the route says {field} too; say it in one of the two places")
+    };
+    let refusing = |field: &str, place: &str| {
+        format!(
+            "{place}.{field}: asks for another login, which only a rule of allow can do; write claims: {{/acr: ...}}"
+        )
+    };
+    for (field, value) in [("acr_values", json!(["gold"])), ("max_age", json!("5m"))] {
+        assert_eq!(mistakes(&both(field, value.clone())), [twice(field)]);
+        assert_eq!(mistakes(&in_route(field, value.clone())), NONE);
+        assert_eq!(mistakes(&with_rule(json!({"client": "n26", field: value.clone()}))), NONE);
+        assert_eq!(mistakes(&with_rule(json!({field: value.clone()}))), NONE, "any user with such a login");
+        let not = with_rule(json!({"client": "n26", "not": {"role": "x", "claims": {"/a": 1}, field: value.clone()}}));
+        assert!(mistakes(&not).contains(&refusing(field, "routes[accounts].allow[0].not")));
+        let deny = document(|document| document["deny"] = json!([{"client": "n26", field: value.clone()}]));
+        assert_eq!(mistakes(&deny), [refusing(field, "deny[0]")]);
+        let by_certificate = document(|document| {
+            document["routes"][0][field] = value.clone();
+            let rule = json!({"certificate": {"sha256": "bb".repeat(32)}, "token": "none"});
+            document["routes"][0]["allow"] = json!([{"client": "n26"}, rule]);
+        });
+        let told = format!(
+            "routes[accounts].allow[1].token: the route asks every caller for {field}, which stands in the token; put {field} into \
+             the rules that want it"
+        );
+        assert_eq!(mistakes(&by_certificate), [told]);
+    }
+    for (field, value, told) in [
+        ("acr_values", json!([]), "is an empty list; leave it out, or say what it is for"),
+        ("acr_values", json!("gold"), "is a string; write a list"),
+        ("max_age", json!(300), "is the number 300; write a duration with its unit: 300s"),
+        ("max_age", json!("1500ms"), "has a fraction of a second; write whole seconds"),
+        ("max_age", json!("0s"), "0s is out of range; write 1s to 8784h"),
+    ] {
+        assert_eq!(mistakes(&in_route(field, value)), [format!("routes[accounts].{field}: {told}")]);
+    }
+    let blank = mistakes(&in_route("acr_values", json!(["a b"])));
+    assert_eq!(blank, ["routes[accounts].acr_values[0]: holds a blank"]);
+}
+
+#[test]
+fn exclusive_roles_are_asked_for_and_nobody_is_given_two() {
+    let roles = |roles: Value| {
+        document(|document| {
+            document["issuers"][0]["roles"] = json!({"at": ["/roles"]});
+            document["roles"] = roles.clone();
+            document["routes"][0]["allow"] = json!([{"role": ["payer", "approver"]}]);
+        })
+    };
+    assert_eq!(mistakes(&roles(json!({"exclusive": [["payer", "approver"]]}))), NONE);
+    let included = json!({"exclusive": [["payer", "head"]], "includes": {"head": ["approver"]}});
+    assert_eq!(mistakes(&roles(included)), NONE);
+    let both =
+        json!({"exclusive": [["payer", "approver"]], "includes": {"boss": ["payer", "clerk"], "clerk": ["approver"]}});
+    let told = "roles.includes[\"boss\"]: has payer and approver, of which nobody may hold both; nobody could use it";
+    assert_eq!(mistakes(&roles(both)), [told]);
+    for (exclusive, told) in [
+        (
+            json!([["payer", "auditor"]]),
+            "roles.exclusive[0]: no rule asks for auditor, and no role includes it or is included by it",
+        ),
+        (
+            json!([["payer"]]),
+            "roles.exclusive[0]: is one role, which excludes nothing; write two or more, of which nobody may hold two",
+        ),
+        (json!([["payer", "payer"]]), "roles.exclusive[0][1]: stands in the list twice; take one out"),
+        (json!([]), "roles.exclusive: is an empty list; leave it out, or say what it is for"),
+    ] {
+        assert_eq!(mistakes(&roles(json!({"exclusive": exclusive}))), [told]);
+    }
+    let nobody = document(|document| {
+        document["roles"] = json!({"exclusive": [["payer", "approver"]]});
+    });
+    assert!(mistakes(&nobody)[0].starts_with("roles.exclusive[0]: no issuer brings roles"));
+}
+
+#[test]
+fn the_certificates_of_clients_are_named_once_each_and_proven() {
+    let by_dns = || json!({"san_dns": "api.n26.example"});
+    let clients = |clients: Value| with_issuer("clients", clients);
+    let email = || json!({"san_email": "{/client_id}"});
+    assert_eq!(mistakes(&clients(json!([{"client": "n26", "certificate": by_dns()}, {"certificate": email()}]))), NONE);
+    for (entries, told) in [
+        (json!([{"client": "n26"}]), "issuers[bank].clients[0]: has no certificate"),
+        (
+            json!([{"certificate": email()}, {"client": "n26", "certificate": by_dns()}]),
+            "issuers[bank].clients[1]: can never count: an entry without client stands before it and is for everybody; move that one \
+             to the end",
+        ),
+        (
+            json!([{"client": "n26", "certificate": by_dns()}, {"client": "n26", "certificate": by_dns()}]),
+            "issuers[bank].clients[1]: can never count: another entry for this client stands before it, and the first counts",
+        ),
+        (
+            json!([{"certificate": {"san_email": "{account}"}}]),
+            "issuers[bank].clients[0].certificate.san_email: {account} is bound by no route here; issuers stand above all of them",
+        ),
+        (
+            json!([{"client": "{account}", "certificate": by_dns()}]),
+            "issuers[bank].clients[0].client: holds a brace; references stand in claims and certificate only",
+        ),
+    ] {
+        assert_eq!(mistakes(&clients(entries)), [told]);
+    }
+    let unverified = document(|document| {
+        document["issuers"][0]["clients"] = json!([{"client": "n26", "certificate": by_dns()}]);
+        document.as_object_mut().unwrap().remove("peer_certificate");
+    });
+    let told = "issuers[bank].clients[0].certificate.san_dns: names in certificates count only where the proxy verified the chain; if \
+                it does, say so: peer_certificate: {chain: verified}";
+    assert_eq!(mistakes(&unverified), [told]);
+}
+
+#[test]
+fn names_in_certificates_are_written_as_they_are_compared() {
+    let certificate = |test: Value| with_rule(json!({"certificate": test}));
+    let at = "routes[accounts].allow[0].certificate";
+    for good in [
+        json!({"san_email": "api@bank.example"}),
+        json!({"san_ip": ["10.0.0.1", "2001:db8::1"]}),
+        json!({"subject": {"CN": "api", "2.5.4.97": "PSDDE-BAFIN-1", "OU": ["a", "b"]}}),
+        json!({"subject": {"organizationIdentifier": "{/psd2/id}"}}),
+    ] {
+        assert_eq!(mistakes(&certificate(good)), NONE);
+    }
+    for (test, told) in [
+        (
+            json!({"san_email": "bank.example"}),
+            "san_email: is not an e-mail address; it is compared as it stands in the certificate: api@bank.example",
+        ),
+        (json!({"san_ip": "10.0.0"}), "san_ip: \"10.0.0\" is not an IP address"),
+        (json!({"san_ip": "2001:DB8:0::1"}), "san_ip: is spelt otherwise than RFC 5952 says; write 2001:db8::1"),
+        (json!({"subject": {}}), "subject: is empty; leave it out, or say what it is for"),
+        (
+            json!({"subject": {"CN": {"a": 1}}}),
+            "subject[\"CN\"]: is a map; write text, a number, true or false, or a list of them",
+        ),
+    ] {
+        assert_eq!(mistakes(&certificate(test)), [format!("{at}.{told}")]);
+    }
+    let unknown = mistakes(&certificate(json!({"subject": {"commonName": "api"}})));
+    assert!(
+        unknown[0]
+            .starts_with(&format!("{at}.subject[\"commonName\"]: \"commonName\" is no attribute of a subject; write"))
+    );
+    assert!(unknown[0].contains(" CN, "));
+}
+
+#[test]
+fn fields_for_upstreams_have_names_of_their_own_and_say_whose_they_are() {
+    let headers = |headers: Value| document(|document| document["forward"] = json!({"headers": headers.clone()}));
+    let good = json!({"x-client-id": "client_id", "tenant": "/tenant", "x-issuer": "issuer"});
+    assert_eq!(mistakes(&headers(good)), NONE);
+    for name in
+        ["authorization", "Host", "x_forwarded_for", "x-envoy-a", "content-type", "dpop", "client-cert", "cookie"]
+    {
+        let told = format!(
+            "forward.headers[{name:?}]: {name} means something else already; choose another name, x-... as a rule"
+        );
+        assert_eq!(mistakes(&headers(json!({name: "client_id"}))), [told]);
+    }
+    for name in ["X-Client-Id", "x_client_id", "x client", "", ":path", "x-é"] {
+        let told = format!(
+            "forward.headers[{name:?}]: {name:?} is not a field's name; write lower-case letters, digits and -: x-client-id"
+        );
+        assert_eq!(mistakes(&headers(json!({name: "client_id"}))), [told]);
+    }
+    let several = |headers: Value| {
+        two_issuers(|document| {
+            document["routes"][0]["issuer"] = json!("a");
+            document["forward"] = json!({"headers": headers.clone()});
+        })
+    };
+    let told = |name: &str| {
+        format!(
+            "forward.headers[{name:?}]: there are several issuers, and each may mean somebody else by it; tell whose it is beside it: \
+             x-issuer: issuer"
+        )
+    };
+    for fact in ["subject", "client_id", "/sub", "/client_id"] {
+        assert_eq!(mistakes(&several(json!({"x-who": fact}))), [told("x-who")], "{fact}");
+        assert_eq!(mistakes(&several(json!({"x-who": fact, "x-issuer": "issuer"}))), NONE, "{fact}");
+    }
+    assert_eq!(mistakes(&several(json!({"x-roles": "roles", "x-route": "route"}))), NONE);
+}
+
+#[test]
+fn odd_paths_and_preflights_are_let_through_by_name() {
+    let all = json!(["encoded_slash", "empty_segment", "semicolon"]);
+    let told = [
+        "routes[accounts].danger_allow_path: encoded_slash takes paths with %2F, which may be a slash to the service behind",
+        "routes[accounts].danger_allow_path: empty_segment takes paths with //, which may be one slash to the service behind",
+        "routes[accounts].danger_allow_path: semicolon takes paths with ;, which the service behind may cut off with all that follows",
+    ];
+    assert_eq!(warnings(&in_route("danger_allow_path", all)), told);
+    let word = mistakes(&in_route("danger_allow_path", json!(["slash"])));
+    let told = "routes[accounts].danger_allow_path[0]: \"slash\" is none of encoded_slash, empty_segment, semicolon";
+    assert_eq!(word, [told]);
+    assert_eq!(mistakes(&in_route("cors_preflight", json!("pass"))), NONE);
+    let word = mistakes(&in_route("cors_preflight", json!("allow")));
+    assert_eq!(word, ["routes[accounts].cors_preflight: \"allow\" is none of refuse, pass"]);
+}
+
+#[test]
+fn who_acted_earlier_decides_nothing() {
+    let told = "speaks of who acted earlier, which decides nothing (RFC 8693 §4.1); write what the current actor has: /act/sub";
+    for place in ["/act/act", "/act/act/sub"] {
+        let rule = with_rule(json!({"claims": {place: {"present": true}}}));
+        assert_eq!(mistakes(&rule), [format!("routes[accounts].allow[0].claims[{place:?}]: {told}")]);
+    }
+    assert_eq!(mistakes(&with_rule(json!({"claims": {"/act/sub": "tool", "/act/actor": "x"}}))), NONE);
+}

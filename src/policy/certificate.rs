@@ -188,6 +188,7 @@ mod tests {
     };
     use super::super::{Error, Policy};
     use super::*;
+    use crate::facts::peer::Attribute;
 
     fn spiffe(pattern: &str) -> CertificateTest {
         CertificateTest { spiffe_id: vec![SpiffePattern::parse(pattern).unwrap()], ..CertificateTest::default() }
@@ -330,6 +331,80 @@ mod tests {
                 expected,
                 "{test:?} {ns}"
             );
+        }
+    }
+
+    #[test]
+    fn addresses_are_compared_as_they_stand() {
+        let email = |text: &str| CertificateTest {
+            san_email: vec![Operand::parse(text).unwrap()],
+            ..CertificateTest::default()
+        };
+        let ip =
+            |text: &str| CertificateTest { san_ip: vec![Operand::parse(text).unwrap()], ..CertificateTest::default() };
+        let shown = || Leaf {
+            emails: vec!["ops@bank.example".into(), "n26".into()],
+            ips: vec!["10.0.0.1".parse().unwrap(), "2001:db8::1".parse().unwrap()],
+            ..Leaf::default()
+        };
+        for (test, expected) in [
+            (email("ops@bank.example"), HOLDS),
+            (email("{/client_id}"), HOLDS),
+            (email("OPS@bank.example"), DOES_NOT),
+            (email("bank.example"), DOES_NOT),
+            (email("{/absent}"), UNKNOWN),
+            (ip("10.0.0.1"), HOLDS),
+            (ip("2001:db8::1"), HOLDS),
+            (ip("10.0.0.10"), DOES_NOT),
+        ] {
+            assert_eq!(of(test.clone(), Some(shown())), expected, "{test:?}");
+        }
+    }
+
+    #[test]
+    fn an_attribute_that_says_two_things_names_nobody_unless_it_does_so_by_nature() {
+        let subject = |attributes: &[(&str, Option<&str>)]| {
+            let attribute = |(kind, value): &(&str, Option<&str>)| Attribute {
+                kind: attribute(kind).unwrap(),
+                value: value.map(str::to_owned),
+            };
+            Leaf { subject: attributes.iter().map(attribute).collect(), ..Leaf::default() }
+        };
+        let wants = |wanted: &[(&str, &str)]| CertificateTest {
+            subject: wanted
+                .iter()
+                .map(|(kind, text)| (attribute(kind).unwrap(), vec![Operand::parse(text).unwrap()]))
+                .collect(),
+            ..CertificateTest::default()
+        };
+        let bank = [("O", Some("Bank")), ("CN", Some("api"))];
+        for (wanted, shown, expected) in [
+            (wants(&[("O", "Bank")]), subject(&bank), HOLDS),
+            (wants(&[("O", "Bank"), ("CN", "api")]), subject(&bank), HOLDS),
+            (wants(&[("O", "Bank"), ("CN", "web")]), subject(&bank), DOES_NOT),
+            (wants(&[("O", "bank")]), subject(&bank), DOES_NOT),
+            (wants(&[("2.5.4.10", "Bank")]), subject(&bank), HOLDS),
+            (wants(&[("OU", "Bank")]), subject(&bank), DOES_NOT),
+            (wants(&[("CN", "api")]), subject(&[("CN", Some("api")), ("CN", Some("evil"))]), UNKNOWN),
+            (wants(&[("CN", "api")]), subject(&[("CN", Some("api")), ("CN", Some("api"))]), HOLDS),
+            (wants(&[("CN", "api")]), subject(&[("CN", Some("web")), ("CN", Some("evil"))]), DOES_NOT),
+            (wants(&[("CN", "api")]), subject(&[("CN", None)]), UNKNOWN),
+            (wants(&[("CN", "api")]), subject(&[("CN", Some("api")), ("CN", None)]), UNKNOWN),
+            (wants(&[("OU", "pay")]), subject(&[("OU", Some("pay")), ("OU", Some("fx"))]), HOLDS),
+            (wants(&[("DC", "bank")]), subject(&[("DC", Some("example")), ("DC", Some("bank"))]), HOLDS),
+            (wants(&[("CN", "{/client_id}")]), subject(&[("CN", Some("n26"))]), HOLDS),
+            (wants(&[("CN", "api")]), subject(&[]), DOES_NOT),
+        ] {
+            assert_eq!(of(wanted.clone(), Some(shown.clone())), expected, "{wanted:?} {shown:?}");
+        }
+    }
+
+    #[test]
+    fn an_attribute_is_known_by_its_name_or_its_object_identifier() {
+        assert_eq!(attribute("organizationIdentifier").as_deref(), Some("2.5.4.97"));
+        assert_eq!(attribute("2.5.4.97").as_deref(), Some("2.5.4.97"));
+        for name in ["cn", "commonName", "2.5", "2..4", "2.5.x", ""] {
+            assert_eq!(attribute(name), None, "{name}");
         }
     }
 }

@@ -382,6 +382,81 @@ mod tests {
     }
 
     #[test]
+    fn an_odd_path_is_taken_by_a_route_that_names_its_oddity() {
+        let slash = Oddities { encoded_slash: true, ..Oddities::default() };
+        let empty = Oddities { empty_segment: true, ..Oddities::default() };
+        let semicolon = Oddities { semicolon: true, ..Oddities::default() };
+        let with = |allows, paths: &[&str]| policy(vec![Route { allows, ..route("r", "", &[], paths) }]);
+        let good = Ok("r".to_owned());
+        for (allows, pattern, path, expected) in [
+            (slash, "/a/{x}", "/a/b%2Fc", &good),
+            (slash, "/a/{x}", "/a/b", &good),
+            (slash, "/a/b/c", "/a/b%2Fc", &Err(Error::NoRoute)),
+            (slash, "/a/**", "/a//b", &Err(Error::NoRoute)),
+            (slash, "/a/**", "/a/b%2f..", &Err(Error::AmbiguousPath)),
+            (empty, "/a/**", "/a//b", &good),
+            (empty, "/a/*/b", "/a//b", &Err(Error::NoRoute)),
+            (empty, "/a/{x}/b", "/a//b", &Err(Error::NoRoute)),
+            (empty, "/a/b", "/a//b", &Err(Error::NoRoute)),
+            (semicolon, "/a/*", "/a/b;c", &good),
+            (semicolon, "/a/b", "/a/b;c", &Err(Error::NoRoute)),
+            (semicolon, "/a/**", "/a/..;x/b", &Err(Error::AmbiguousPath)),
+            (semicolon, "/a/**", "/a/%ff;x", &Err(Error::NoRoute)),
+        ] {
+            assert_eq!(&named(&with(allows, &[pattern]), &request("GET", "a", path)), expected, "{pattern} {path}");
+        }
+        let bound = taken(&with(slash, &["/a/{x}"]), &request("GET", "a", "/a/b%2Fc")).unwrap().1;
+        assert_eq!(bound, [("x".to_owned(), "b/c".to_owned())]);
+    }
+
+    #[test]
+    fn a_route_takes_all_of_another_only_with_all_of_its_oddities() {
+        let slash = Oddities { encoded_slash: true, ..Oddities::default() };
+        let with = |allows| Route { allows, ..route("r", "", &[], &["/**"]) };
+        assert!(with(slash).takes_all_of(&with(Oddities::default())));
+        assert!(with(slash).takes_all_of(&with(slash)));
+        assert!(!with(Oddities::default()).takes_all_of(&with(slash)));
+    }
+
+    #[test]
+    fn a_preflight_is_matched_as_the_method_that_it_asks_about() {
+        let passing = |name: &str, methods: &[&str], path: &str| Route {
+            passes_preflight: true,
+            ..route(name, "", methods, &[path])
+        };
+        let policy = policy(vec![
+            passing("read", &["GET"], "/a/**"),
+            passing("write", &["POST"], "/a/**"),
+            route("strict", "", &["GET"], &["/b"]),
+            route("any", "", &[], &["/c"]),
+        ]);
+        let ask = |method: &str, path: &str, others: &[(&str, &str)]| {
+            let mut pairs = vec![(":method", method), (":authority", "a"), (":path", path)];
+            pairs.extend(others);
+            let request = Request::from_pairs(write_pairs(&pairs), Peer::Anonymous).unwrap();
+            policy.route(&request).map(|matched| (matched.route().name.clone(), matched.is_preflight()))
+        };
+        let origin = ("origin", "https://app.example");
+        let asks = |method| ("access-control-request-method", method);
+        let (read, write) = (Ok(("read".to_owned(), true)), Ok(("write".to_owned(), true)));
+        for (method, path, fields, expected) in [
+            ("OPTIONS", "/a/x", vec![origin, asks("GET")], &read),
+            ("OPTIONS", "/a/x", vec![origin, asks("POST")], &write),
+            ("OPTIONS", "/a/x", vec![origin, asks("DELETE")], &Err(Error::NoRoute)),
+            ("OPTIONS", "/a/x", vec![origin], &Err(Error::NoRoute)),
+            ("OPTIONS", "/a/x", vec![asks("GET")], &Err(Error::NoRoute)),
+            ("OPTIONS", "/a/x", vec![origin, asks("GET"), ("authorization", "Bearer x")], &Err(Error::NoRoute)),
+            ("OPTIONS", "/a/x", vec![origin, origin, asks("GET")], &Err(Error::NoRoute)),
+            ("OPTIONS", "/a/x", vec![origin, asks("GET"), asks("POST")], &Err(Error::NoRoute)),
+            ("GET", "/a/x", vec![origin, asks("GET")], &Ok(("read".to_owned(), false))),
+            ("OPTIONS", "/b", vec![origin, asks("GET")], &Err(Error::NoRoute)),
+            ("OPTIONS", "/c", vec![origin, asks("GET")], &Ok(("any".to_owned(), false))),
+        ] {
+            assert_eq!(&ask(method, path, &fields), expected, "{method} {path} {fields:?}");
+        }
+    }
+
+    #[test]
     fn what_is_bound_is_the_segment_decoded_once_of_the_pattern_that_matched() {
         let policy = policy(vec![route("r", "{tenant}.example", &[], &["/{a}/{x}/one", "/{b}/two"])]);
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());

@@ -84,6 +84,11 @@ fn headers() {
     }
 }
 
+/// So many who act one for another.
+fn actors(count: usize) -> Value {
+    (1..count).fold(json!({"sub": "tool"}), |before, _| json!({"sub": "tool", "act": before}))
+}
+
 #[test]
 fn claims_of_rfc_9068() {
     let (mut world, ours) = (world(), certificate());
@@ -115,6 +120,21 @@ fn claims_of_rfc_9068() {
         (json!({"iat": null}), refused("token.claim_missing")),
         (json!({"exp": null}), refused("token.claim_missing")),
         (json!({"roles": [1]}), PASSES),
+        (json!({"auth_time": NOW - 5, "acr": "gold"}), PASSES),
+        (json!({"auth_time": "1800000000"}), refused("token.claim")),
+        (json!({"auth_time": -1}), refused("token.claim")),
+        (json!({"auth_time": 1.5}), refused("token.claim")),
+        (json!({"acr": 5}), PASSES),
+        (json!({"act": {"sub": "tool"}}), (403, "policy.no_rule")),
+        (json!({"act": {"client_id": "tool"}}), (403, "policy.no_rule")),
+        (json!({"act": {"sub": "a", "act": {"sub": "b"}}}), (403, "policy.no_rule")),
+        (json!({"act": actors(8)}), (403, "policy.no_rule")),
+        (json!({"act": actors(9)}), refused("token.claim")),
+        (json!({"act": {}}), refused("token.claim")),
+        (json!({"act": []}), refused("token.claim")),
+        (json!({"act": "tool"}), refused("token.claim")),
+        (json!({"act": {"sub": ""}}), refused("token.claim")),
+        (json!({"act": {"sub": "a", "act": {"name": "b"}}}), refused("token.claim")),
         (json!({"cnf": null}), refused("binding.unbound")),
         (json!({"cnf": {}}), refused("token.confirmation")),
         (json!({"cnf": {"kid": "a"}}), refused("token.confirmation")),
