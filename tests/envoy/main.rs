@@ -6,5 +6,6 @@ mod certificates;
 mod configuration;
 mod examples;
 mod faults;
+mod identity;
 mod keys;
 mod stage;

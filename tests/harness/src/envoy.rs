@@ -58,6 +58,8 @@ pub struct Options {
     pub environment: Vec<(String, String)>,
     /// Plug-ins, all in one VM; the first that does not let a request pass decides.
     pub plugins: Vec<Configuration>,
+    /// HTTP filters behind the plug-ins.
+    pub filters: Vec<Value>,
     /// Routes instead of the one that takes all to `upstream`.
     pub routes: Option<Value>,
     /// `allow_on_headers_stop_iteration`: Envoy does not hold back bodies and trailers of requests that wait.
@@ -95,6 +97,7 @@ impl Options {
             clusters: vec![Cluster { name: "upstream".into(), address: upstream, trusted: None }],
             environment: Vec::new(),
             plugins: vec![Configuration { name: "holdfast".into(), document: document.to_string() }],
+            filters: Vec::new(),
             routes: None,
             lets_bodies_run: false,
         }
@@ -419,6 +422,7 @@ fn listeners(directory: &Directory, options: &Options, version: u32) -> Value {
         options.environment.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
     let mut filters: Vec<Value> =
         options.plugins.iter().map(|plugin| wasm(plugin, &variables, options.lets_bodies_run)).collect();
+    filters.extend(options.filters.iter().cloned());
     filters.push(json!({"name": "router", "typed_config": {
         "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}));
     let everything = json!([{"match": {"prefix": "/"}, "route": {"cluster": "upstream"}}]);
