@@ -13,6 +13,7 @@ use crate::jose::json::Pointer;
 use crate::keys;
 use crate::policy::certificate::CertificateTest;
 use crate::policy::operand::Reference;
+use crate::policy::path::Oddities;
 use crate::policy::pattern::{PathPattern, Piece};
 use crate::policy::principal::{Client, Principals};
 use crate::policy::role::{Circle, Roles};
@@ -406,6 +407,12 @@ impl Loading<'_> {
                 self.wrong(&own.at, what);
                 continue;
             }
+            if later.allows != Oddities::default()
+                && let Some((earlier, _)) = before().find(|(earlier, _)| takes_odd_paths_of(later, earlier))
+            {
+                let what = format!("also takes odd spellings of what routes[{}] is for", earlier.name);
+                self.warn(&format!("{}.danger_allow_path", own.at), what);
+            }
             let narrower =
                 || before().filter(|(earlier, _)| later.takes_place_of(earlier) && shares_method(later, earlier));
             let left_over = before().find_map(|(earlier, theirs)| Some((earlier, left_over(later, earlier, theirs)?)));
@@ -568,6 +575,11 @@ fn left_over<'a>(later: &Route, earlier: &Route, written: &'a written::Route) ->
     let is_covered = |theirs: &PathPattern| later.paths.iter().any(|ours| ours.covers(theirs));
     let mut paths = earlier.paths.iter().zip(&written.path_texts);
     paths.find(|(theirs, _)| is_covered(theirs)).map(|(_, text)| text.as_str())
+}
+
+/// Whether odd spellings of a path that `earlier` protects match only `later`: `/admin;x` is not `/admin`.
+fn takes_odd_paths_of(later: &Route, earlier: &Route) -> bool {
+    !matches!(earlier.allow, Allow::Public) && later.takes_place_of(earlier)
 }
 
 /// Whether some method is for both; where none is, each says whose it is.

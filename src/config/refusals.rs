@@ -740,6 +740,22 @@ fn odd_paths_and_preflights_are_let_through_by_name() {
 }
 
 #[test]
+fn a_route_that_takes_odd_spellings_of_what_another_protects_is_warned_of() {
+    let behind = |first: &Value| {
+        document(|document| {
+            let rest = json!({"name": "rest", "path": "/**", "methods": ["GET"], "allow": "authenticated",
+                              "danger_allow_path": ["semicolon"]});
+            document["routes"] = json!([first, rest]);
+        })
+    };
+    let admin = json!({"name": "admin", "path": "/admin/**", "allow": [{"client": "n26"}]});
+    let health = json!({"name": "health", "methods": ["GET"], "path": "/healthz", "allow": "public"});
+    let told = "routes[rest].danger_allow_path: also takes odd spellings of what routes[admin] is for".to_owned();
+    assert!(warnings(&behind(&admin)).contains(&told));
+    assert!(warnings(&behind(&health)).iter().all(|warning| !warning.contains("odd spellings")));
+}
+
+#[test]
 fn who_acted_earlier_decides_nothing() {
     let told = "speaks of who acted earlier, which decides nothing (RFC 8693 §4.1); write what the current actor has: /act/sub";
     for place in ["/act/act", "/act/act/sub"] {

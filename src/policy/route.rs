@@ -214,10 +214,10 @@ impl Route {
     pub fn takes_all_of(&self, later: &Self) -> bool {
         let methods = self.methods.is_empty()
             || (!later.methods.is_empty() && later.methods.iter().all(|method| self.methods.contains(method)));
-        methods && self.takes_place_of(later)
+        methods && self.takes_place_of(later) && self.allows.include(&later.allows)
     }
 
-    /// The same, methods aside.
+    /// The same, methods and odd paths aside.
     pub fn takes_place_of(&self, later: &Self) -> bool {
         let every = |any: bool, all: bool| any || all;
         let hosts = every(
@@ -236,7 +236,7 @@ impl Route {
         } else {
             !later.envoy_routes.is_empty() && later.envoy_routes.iter().all(|name| self.envoy_routes.contains(name))
         };
-        hosts && paths && envoy && self.allows.include(&later.allows)
+        hosts && paths && envoy
     }
 }
 
