@@ -237,6 +237,16 @@ impl<W: PartialEq, S> Waiting<W, S> {
         }
     }
 
+    /// How many requests wait.
+    pub fn waiters(&self) -> usize {
+        self.all.waiters
+    }
+
+    /// How many callouts are under way or about to be sent.
+    pub fn callouts(&self) -> usize {
+        self.flights.len()
+    }
+
     /// The next callout that the host has to send.
     pub fn next_to_send(&mut self) -> Option<CalloutId> {
         self.unsent.pop_front()
@@ -323,9 +333,11 @@ mod tests {
         }
         assert_eq!(waiting.wait(about("b"), 4, "other", 1, ANN.into()), Ok(()));
         assert_eq!(sent(&mut waiting), 2);
+        assert_eq!((waiting.waiters(), waiting.callouts()), (4, 2));
         assert_eq!(waiting.settle(&about("a").id), [(1, "state"), (2, "state"), (3, "state")]);
         assert_eq!(waiting.settle(&about("a").id), []);
         assert_eq!(waiting.settle(&about("b").id), [(4, "other")]);
+        assert_eq!((waiting.waiters(), waiting.callouts()), (0, 0));
     }
 
     #[test]

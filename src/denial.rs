@@ -85,6 +85,60 @@ impl Code {
     }
 }
 
+/// Every reason to refuse. Whoever counts, documents or watches them can rely on there being no other.
+pub const REASONS: &[&str] = &[
+    "identity.too_long",
+    "request.unreadable",
+    "request.plaintext",
+    "request.owned_header",
+    "credential.missing",
+    "credential.other_scheme",
+    "credential.several_tokens",
+    "credential.no_token",
+    "credential.malformed",
+    "credential.too_long",
+    "token.malformed",
+    "token.format",
+    "token.issuer",
+    "token.type",
+    "token.algorithm",
+    "token.critical_header",
+    "token.key",
+    "token.signature",
+    "token.expired",
+    "token.not_yet_valid",
+    "token.lifetime",
+    "token.audience",
+    "token.claim_missing",
+    "token.claim",
+    "token.confirmation",
+    "token.inactive",
+    "binding.unbound",
+    "binding.no_certificate",
+    "binding.other_certificate",
+    "binding.bearer_downgrade",
+    "binding.expired_certificate",
+    "binding.unchecked_validity",
+    "certificate.not_pem",
+    "certificate.too_large",
+    "certificate.not_x509",
+    "certificate.other_digest",
+    "policy.no_route",
+    "route.unknown_policy",
+    "path.ambiguous",
+    "policy.denied",
+    "policy.no_rule",
+    "token.scope",
+    "server.keys",
+    "server.introspection",
+    "server.our_credentials",
+    "server.unusable_answer",
+    "server.crowded",
+    "binding.other_client_certificate",
+    "policy.exclusive_roles",
+    "token.step_up",
+];
+
 /// One row: the RFC's code, the operator's reason, and the client's text, which never holds anything of the request.
 struct Row(Code, &'static str, &'static str);
 
@@ -255,4 +309,28 @@ macro_rules! joins {
 joins! {
     Ambiguous => Request, credential::Error => Credential, token::Error => Token, binding::Error => Binding,
     peer::Error => Certificate, policy::Error => Policy, Unavailable => Unavailable
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_that_is_written_here_is_listed_once() {
+        let source = include_str!("denial.rs");
+        let (list, rows) = source.split_once("pub const REASONS").and_then(|(_, rest)| rest.split_once("];")).unwrap();
+        let rows = rows.split_once("#[cfg(test)]").unwrap().0;
+        let of_form = |text: &&str| {
+            let sound = |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || matches!(octet, b'.' | b'_');
+            text.contains('.') && text.bytes().all(sound)
+        };
+        let found = |text: &'static str| text.split('"').skip(1).step_by(2).filter(of_form).collect::<Vec<_>>();
+        let (listed, mut used) = (found(list), found(rows));
+        used.sort_unstable();
+        used.dedup();
+        let mut sorted = REASONS.to_vec();
+        sorted.sort_unstable();
+        assert_eq!(listed, REASONS);
+        assert_eq!(sorted, used);
+    }
 }

@@ -19,8 +19,8 @@ use crate::facts::Request;
 use crate::facts::peer::{CertificateDigest, Leaves, Peer, PeerCertificate};
 use crate::jose::algorithm::Algorithm;
 use crate::jose::jwk::{Candidates, Jwk};
-use crate::keys::{Fetched, Found, Keys};
-use crate::policy::route::{Matched, Route};
+use crate::keys::{Failure, Fetched, Found, Keys, Standing};
+use crate::policy::route::{Matched, Route, RouteId};
 use crate::policy::{self, Policy};
 use crate::time::UnixTime;
 use crate::token::introspection::{Introspected, MAX_OPAQUE, Unusable};
@@ -94,6 +94,8 @@ pub struct Refusal {
 pub struct Report {
     pub decision: &'static str,
     pub reason: &'static str,
+    /// None where no route took the request.
+    pub route: Option<RouteId>,
     /// Names behind `wasm.holdfast.` in the filter state, values of visible ASCII.
     pub facts: Vec<(String, String)>,
     /// The first eight octets of the token's SHA-256, to find one token in many lines.
@@ -116,6 +118,35 @@ pub enum Settled {
     Introspection(Result<Introspected, Unusable>),
     /// There was no place to wait in.
     Crowded,
+}
+
+impl Settled {
+    /// What the callout came to, in a word.
+    pub fn outcome(&self) -> &'static str {
+        match self {
+            Self::Keys(Fetched::Set { .. }) | Self::Introspection(Ok(_)) => "answered",
+            Self::Keys(Fetched::Failed(Failure::NoAnswer(why))) => without_answer(*why),
+            Self::Introspection(Err(Unusable::NoAnswer(why))) => without_answer(*why),
+            Self::Keys(Fetched::Failed(Failure::Status(status))) => by_status(*status),
+            Self::Introspection(Err(Unusable::Status(status))) => by_status(*status),
+            Self::Keys(Fetched::Failed(Failure::NotAKeySet)) | Self::Introspection(Err(Unusable::Body)) => "unusable",
+            Self::Introspection(Err(Unusable::OurCredentials)) => "our_credentials",
+            Self::Crowded => "crowded",
+        }
+    }
+}
+
+fn without_answer(why: NoAnswer) -> &'static str {
+    match why {
+        NoAnswer::NotSent => "not_sent",
+        NoAnswer::Reset => "reset",
+        NoAnswer::TooLarge => "too_large",
+    }
+}
+
+/// With 5xx the proxy itself answers for a server that does not.
+fn by_status(status: u16) -> &'static str {
+    if status >= 500 { "unavailable" } else { "other_status" }
 }
 
 /// A journey asks this often at most.
@@ -160,6 +191,29 @@ impl Enforcer {
 
     pub fn issuer_name(&self, id: IssuerId) -> &str {
         self.issuers.get(id.0).map_or("", |issuer| issuer.name.as_str())
+    }
+
+    pub fn route_name(&self, id: RouteId) -> &str {
+        self.policy.route_name(id)
+    }
+
+    pub fn issuers(&self) -> impl Iterator<Item = &Issuer> {
+        self.issuers.iter()
+    }
+
+    /// How the keys of each issuer stand, in the order of the issuers; none where none are fetched.
+    pub fn standings(&self, now: UnixTime) -> Vec<Option<Standing>> {
+        self.keys.iter().map(|keys| keys.as_ref()?.standing(now)).collect()
+    }
+
+    /// How much is remembered of tokens.
+    pub fn remembered(&self) -> memory::Limits {
+        self.memory.held()
+    }
+
+    /// How many certificates this worker has read and knows.
+    pub fn known_certificates(&self) -> usize {
+        self.leaves.count()
     }
 
     /// Begins the journey of one request.
@@ -542,8 +596,9 @@ impl Enforcer {
         presented: Option<&AccessToken>,
         verified: Option<&Vouched>,
     ) -> Report {
+        let route = matched.map(Matched::id);
         let mut report =
-            Report { decision, reason, facts: Vec::new(), token: presented.map(AccessToken::digest_prefix) };
+            Report { decision, reason, route, facts: Vec::new(), token: presented.map(AccessToken::digest_prefix) };
         report.tell("decision", decision.to_owned());
         report.tell("reason", reason.to_owned());
         if let Some(matched) = matched {

@@ -59,6 +59,22 @@ struct Bucket {
 const BURST: u32 = 3;
 const COOLDOWN: u64 = 5;
 
+/// How an issuer's keys stand on one worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Those that may serve; none where nothing is held, or for too long.
+    pub held: Option<HeldKeys>,
+    /// The last fetch brought nothing, so what is held is served for want of newer ones.
+    pub failing: bool,
+}
+
+/// A set that may serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldKeys {
+    pub keys: usize,
+    pub fetched: UnixTime,
+}
+
 /// What became of a fetch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fetched {
@@ -107,6 +123,14 @@ impl Keys {
     pub fn new(settings: Settings) -> Self {
         let bucket = Bucket { fetches: BURST, filled: UnixTime::new(0), paid: false };
         Self { settings, held: None, failing: None, bucket, under_way: false, used: false }
+    }
+
+    /// How they stand; none where the configuration holds them.
+    pub fn standing(&self, now: UnixTime) -> Option<Standing> {
+        let Settings::Fetched { max_stale, .. } = &self.settings else { return None };
+        let held = self.held.as_ref().filter(|held| now < held.fetched.plus(*max_stale));
+        let held = held.map(|held| HeldKeys { keys: held.set.keys.len(), fetched: held.fetched });
+        Some(Standing { held, failing: self.failing.is_some() })
     }
 
     /// Looks for keys; `asked` when this request has waited for a fetch already.
@@ -324,7 +348,11 @@ mod tests {
     fn the_last_good_set_serves_while_the_server_is_away_and_no_longer_than_max_stale() {
         let mut keys = keys();
         keys.settle(set_of(&["a"]), T);
+        let held = Some(HeldKeys { keys: 1, fetched: T });
+        assert_eq!(keys.standing(T), Some(Standing { held, failing: false }));
         keys.settle(FAILED, later(250));
+        assert_eq!(keys.standing(later(3599)), Some(Standing { held, failing: true }));
+        assert_eq!(keys.standing(later(3600)), Some(Standing { held: None, failing: true }));
         assert_eq!(find(&mut keys, "a", false, later(3599)), "set");
         assert_eq!(find(&mut keys, "a", false, later(3600)), "ask");
         keys.settle(FAILED, later(3600));

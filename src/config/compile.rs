@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::binding::Requirement;
 use crate::callout::{self, IssuerId, Question, Service};
 use crate::effect::identity::Owned;
-use crate::effect::{self, Fact, TokenForward};
+use crate::effect::{self, Fact, TokenForward, metric};
 use crate::flow;
 use crate::jose::json::Pointer;
 use crate::keys;
@@ -126,6 +126,8 @@ impl Loading<'_> {
                 self.wrong(&issuer.at, format_args!("{} stands there twice", issuer.issuer));
             } else if before().any(|other| other.name == issuer.name) {
                 self.wrong(&issuer.at, format_args!("another issuer is called {} too", issuer.name));
+            } else if let Some(other) = before().find(|other| metric::word(&other.name) == metric::word(&issuer.name)) {
+                self.wrong(&issuer.at, same_in_metrics(&issuer.name, &other.name));
             }
         }
         let with_roles = || issuers.iter().filter_map(|issuer| Some((issuer, issuer.roles.as_ref()?)));
@@ -398,6 +400,10 @@ impl Loading<'_> {
             let before = || readable().take(at).map(|((route, _), written)| (route, written));
             if before().any(|(earlier, _)| earlier.name == later.name) {
                 self.wrong(&own.at, "another route has this name too");
+            } else if let Some((earlier, _)) =
+                before().find(|(earlier, _)| metric::word(&earlier.name) == metric::word(&later.name))
+            {
+                self.wrong(&own.at, same_in_metrics(&later.name, &earlier.name));
             }
             if let Some((earlier, _)) = before().find(|(earlier, _)| earlier.takes_all_of(later)) {
                 let what = format!(
@@ -558,6 +564,11 @@ impl Loading<'_> {
 fn forwards(document: &Document) -> impl Iterator<Item = &written::Forward> {
     let of_routes = document.routes.iter().map(|route| &route.own);
     of_routes.chain([&document.defaults]).filter_map(|own| own.forward.as_ref())
+}
+
+fn same_in_metrics(name: &str, other: &str) -> String {
+    let word = metric::word(name);
+    format!("{name} and {other} are both written {word} in metrics; choose a name that differs by more than a dot")
 }
 
 /// A path of which `later`, for any method, would take what `earlier` does not name.

@@ -6,6 +6,7 @@ use crate::jose::json::Pointer;
 
 pub mod challenge;
 pub mod identity;
+pub mod metric;
 
 /// What a route adds to its decisions.
 #[derive(Clone, Debug)]

@@ -224,6 +224,11 @@ impl Leaves {
         self.known.contains_key(digest)
     }
 
+    /// How many it knows.
+    pub fn count(&self) -> usize {
+        self.known.len()
+    }
+
     /// The peer's certificate, if it showed one.
     pub fn of(&mut self, peer: &Peer) -> Result<Option<PeerCertificate>, Error> {
         match peer {
@@ -325,5 +330,6 @@ bUlJSGQgjwD5vaUaKlLR50Q2DmFfQj1L+SY=
         let other = CertificateDigest([0; 32]);
         assert_eq!(leaves.certificate(other, Some(PEM.as_bytes())), Err(Error::OtherDigest));
         assert!(!leaves.knows(&other));
+        assert_eq!(leaves.count(), 1);
     }
 }

@@ -40,6 +40,7 @@ pub enum Buffer {
 pub enum Metric {
     Counter = 0,
     Gauge = 1,
+    Histogram = 2,
 }
 
 #[link(wasm_import_module = "env")]
@@ -74,6 +75,7 @@ unsafe extern "C" {
     fn proxy_define_metric(kind: u32, name: *const u8, size: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, offset: i64) -> u32;
     fn proxy_record_metric(id: u32, value: u64) -> u32;
+    fn proxy_get_metric(id: u32, value: *mut u64) -> u32;
 }
 
 const OK: u32 = 0;
@@ -107,9 +109,13 @@ pub fn log(level: Level, message: &str) {
 
 /// The host's clock; the end of time should it have none, at which every token has expired.
 pub fn now() -> UnixTime {
+    UnixTime::new(milliseconds().map_or(u64::MAX, |milliseconds| milliseconds / 1000))
+}
+
+/// The same in milliseconds since 1970, for how long things take.
+pub fn milliseconds() -> Result<u64, Refused> {
     let mut nanoseconds = 0;
-    let status = unsafe { proxy_get_current_time_nanoseconds(&raw mut nanoseconds) };
-    UnixTime::new(if status == OK { nanoseconds / 1_000_000_000 } else { u64::MAX })
+    done(unsafe { proxy_get_current_time_nanoseconds(&raw mut nanoseconds) }).map(|()| nanoseconds / 1_000_000)
 }
 
 pub fn set_tick_period(milliseconds: u32) -> Result<(), Refused> {
@@ -180,8 +186,15 @@ pub fn define_metric(kind: Metric, name: &str) -> Result<u32, Refused> {
     done(unsafe { proxy_define_metric(kind as u32, name.as_ptr(), name.len(), &raw mut id) }).map(|()| id)
 }
 
-pub fn increment_metric(id: u32) -> Result<(), Refused> {
-    done(unsafe { proxy_increment_metric(id, 1) })
+/// By less than nothing only where it is a gauge, by nothing never.
+pub fn increment_metric(id: u32, by: i64) -> Result<(), Refused> {
+    done(unsafe { proxy_increment_metric(id, by) })
+}
+
+/// What a counter or gauge shows, of all workers.
+pub fn metric(id: u32) -> Result<u64, Refused> {
+    let mut value = 0;
+    done(unsafe { proxy_get_metric(id, &raw mut value) }).map(|()| value)
 }
 
 pub fn record_metric(id: u32, value: u64) -> Result<(), Refused> {

@@ -3,6 +3,7 @@
 use crate::callout::{Answer, MAX_BODY, NoAnswer, Response};
 use crate::facts::peer::{CertificateDigest, Peer};
 use crate::facts::{EnvoyRoute, Fields, NotPairs, Request};
+use crate::time::UnixTime;
 
 use super::abi::{self, Buffer, Map};
 use super::root::Shared;
@@ -51,15 +52,23 @@ pub fn address() -> Vec<u8> {
     address
 }
 
-/// The answer to a callout, in its callback. Without headers there is none: it was reset, or too long for the host.
-pub fn answer(headers: usize, body: usize) -> Answer {
+/// The answer to a callout, in its callback, and what it says of the time. Without headers there is none: it was reset, or
+/// too long for the host.
+pub fn answer(headers: usize, body: usize) -> (Answer, Option<UnixTime>) {
     if headers == 0 {
-        return Answer::None(NoAnswer::Reset);
+        return (Answer::None(NoAnswer::Reset), None);
     }
+    let fields = abi::pairs(Map::CallResponseHeaders).ok().flatten().and_then(|pairs| Fields::from_pairs(pairs).ok());
+    let Some((fields, status)) = fields.and_then(|fields| status(&fields).map(|status| (fields, status))) else {
+        return (Answer::None(NoAnswer::Reset), None);
+    };
+    (with_body(status, body), date(&fields, status))
+}
+
+fn with_body(status: u16, body: usize) -> Answer {
     if body > MAX_BODY {
         return Answer::None(NoAnswer::TooLarge);
     }
-    let Some(status) = status() else { return Answer::None(NoAnswer::Reset) };
     match abi::buffer(Buffer::CallResponseBody, MAX_BODY) {
         Ok(body) => Answer::Response(Response { status, body: body.unwrap_or_default() }),
         Err(_) if body == 0 => Answer::Response(Response { status, body: Vec::new() }),
@@ -67,11 +76,15 @@ pub fn answer(headers: usize, body: usize) -> Answer {
     }
 }
 
-fn status() -> Option<u16> {
-    let pairs = abi::pairs(Map::CallResponseHeaders).ok().flatten()?;
-    let fields = Fields::from_pairs(pairs).ok()?;
+fn status(fields: &Fields) -> Option<u16> {
     let status = fields.values(b":status").next()?;
     core::str::from_utf8(status).ok()?.parse().ok()
+}
+
+/// When the server answered: neither a cache (RFC 9111 §5.1) nor Envoy in its place.
+fn date(fields: &Fields, status: u16) -> Option<UnixTime> {
+    let is_own = status == 200 && fields.values(b"age").next().is_none();
+    fields.values(b"date").next().filter(|_| is_own).and_then(UnixTime::from_http_date)
 }
 
 /// The request's trailers, names as they are spelt.

@@ -13,7 +13,7 @@ use crate::flow::{Enforcer, Settled, Suspended};
 use crate::keys::Fetched;
 
 use super::abi::{self, Buffer, Level};
-use super::metrics::{self, Counters};
+use super::metrics::{self, Counters, Gauges};
 use super::read;
 use super::stream::{Progress, Stream, Waiter, advance};
 
@@ -33,8 +33,17 @@ pub type Shared = Rc<RefCell<State>>;
 #[derive(Default)]
 pub struct Root {
     shared: Option<Shared>,
+    gauges: Option<Gauges>,
     /// Callouts that were sent, by the host's number.
-    sent: HashMap<u32, (Shared, CalloutId)>,
+    sent: HashMap<u32, Sent>,
+}
+
+/// A callout under way.
+struct Sent {
+    shared: Shared,
+    id: CalloutId,
+    /// In milliseconds since 1970, where the host knows.
+    at: Option<u64>,
 }
 
 const TICK: u32 = 1000;
@@ -53,8 +62,22 @@ pub fn wake(shared: &Shared) {
 
 impl Context for Root {
     fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, _: usize) {
-        let Some((shared, id)) = self.sent.remove(&token) else { return };
-        settle(&shared, &id, read::answer(headers, body));
+        let Some(Sent { shared, id, at }) = self.sent.remove(&token) else { return };
+        // Clocks may be set back.
+        let took = abi::milliseconds().ok().zip(at).map(|(now, at)| now.saturating_sub(at));
+        let (answer, date) = read::answer(headers, body);
+        if let (Some(gauges), Some(date)) = (&mut self.gauges, date) {
+            gauges.compare_clocks(id.service.issuer, date, abi::now());
+        }
+        settle(&shared, &id, answer, took);
+    }
+
+    /// The configuration ends here.
+    fn on_done(&mut self) -> bool {
+        if let Some(mut gauges) = self.gauges.take() {
+            gauges.withdraw();
+        }
+        true
     }
 }
 
@@ -89,6 +112,9 @@ impl RootContext for Root {
             shared.borrow_mut().waiting.send(callout);
         }
         self.send_all(&shared);
+        if let Some(gauges) = &mut self.gauges {
+            gauges.show(&shared, now);
+        }
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
@@ -111,17 +137,22 @@ impl Root {
         if let Some(old) = self.shared.take() {
             loop {
                 let Some(id) = old.borrow_mut().waiting.next_to_send() else { break };
-                settle(&old, &id, Answer::None(NoAnswer::NotSent));
+                settle(&old, &id, Answer::None(NoAnswer::NotSent), None);
             }
+        }
+        if let Some(mut old) = self.gauges.take() {
+            old.withdraw();
         }
         let shared = Rc::new(RefCell::new(State {
             enforcer: Enforcer::new(compiled.settings),
             waiting: Waiting::new(compiled.waiting),
-            counters: Counters::new(),
+            counters: Counters::default(),
             log_permits: compiled.log_permits,
             woken: false,
         }));
         wake(&shared);
+        let issuers: Vec<String> = shared.borrow().enforcer.issuers().map(|issuer| issuer.name.clone()).collect();
+        self.gauges = Some(Gauges::new(issuers.into_iter()));
         self.shared = Some(shared);
     }
 
@@ -130,9 +161,9 @@ impl Root {
             let Some(id) = shared.borrow_mut().waiting.next_to_send() else { return };
             match self.send(&id) {
                 Some(token) => {
-                    self.sent.insert(token, (Rc::clone(shared), id));
+                    self.sent.insert(token, Sent { shared: Rc::clone(shared), id, at: abi::milliseconds().ok() });
                 }
-                None => settle(shared, &id, Answer::None(NoAnswer::NotSent)),
+                None => settle(shared, &id, Answer::None(NoAnswer::NotSent), None),
             }
         }
     }
@@ -147,10 +178,11 @@ impl Root {
     }
 }
 
-/// Reads an answer once, and lets everybody who waits for it go on.
-fn settle(shared: &Shared, id: &CalloutId, answer: Answer) {
+/// Reads an answer once, and lets everybody who waits for it go on; `took` is the time that it took, in milliseconds.
+fn settle(shared: &Shared, id: &CalloutId, answer: Answer, took: Option<u64>) {
     let now = abi::now();
     let settled = shared.borrow_mut().enforcer.settle(id, answer, now);
+    metrics::count_callout(shared, (id.service.issuer, id.service.question), settled.outcome(), took);
     say(shared, id, &settled);
     let waiters = shared.borrow_mut().waiting.settle(id);
     for (waiter, suspended) in waiters {

@@ -169,7 +169,7 @@ fn report(shared: &Shared, report: &Report) {
         // Logs and later filters find one fact less.
         let _ = abi::set_filter_state(&format!("holdfast.{name}"), value);
     }
-    metrics::count(shared, report.decision, report.reason);
+    metrics::count(shared, report);
     let log_permits = shared.borrow().log_permits;
     if report.decision == "deny" {
         abi::log(Level::Warn, &report.line());

@@ -118,6 +118,10 @@ impl Policy {
         self.uses_envoy_route
     }
 
+    pub fn route_name(&self, id: RouteId) -> &str {
+        self.routes.get(id.0).map_or("", |route| route.name.as_str())
+    }
+
     /// The SPIFFE ID that a certificate proves under this configuration.
     pub fn spiffe_id<'a>(&self, certificate: &'a PeerCertificate) -> Option<&'a str> {
         self.trust.spiffe_id(certificate.leaf.as_ref()?).map(|(id, ..)| id)

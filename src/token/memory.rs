@@ -44,6 +44,12 @@ impl Memory {
         Self { good: Generations::new(limits), bad: Generations::new(quarter) }
     }
 
+    /// How much is remembered, in entries and in bytes.
+    pub fn held(&self) -> Limits {
+        let (good, bad) = (self.good.held(), self.bad.held());
+        Limits { entries: good.entries + bad.entries, bytes: good.bytes + bad.bytes }
+    }
+
     /// What was said of this token and still counts at `now`.
     pub fn recall(&mut self, id: &CalloutId, now: UnixTime) -> Option<Introspected> {
         let entry = self.good.find(id).or_else(|| self.bad.find(id))?;
@@ -92,6 +98,7 @@ struct Generations {
     young: HashMap<CalloutId, Entry>,
     old: HashMap<CalloutId, Entry>,
     young_bytes: usize,
+    old_bytes: usize,
 }
 
 /// What an entry takes beside its token and claims, and how much larger claims are in memory than as text: measured roughly,
@@ -101,11 +108,15 @@ const CLAIMS_FACTOR: usize = 4;
 
 impl Generations {
     fn new(limits: Limits) -> Self {
-        Self { limits, young: HashMap::new(), old: HashMap::new(), young_bytes: 0 }
+        Self { limits, young: HashMap::new(), old: HashMap::new(), young_bytes: 0, old_bytes: 0 }
+    }
+
+    fn held(&self) -> Limits {
+        Limits { entries: self.young.len() + self.old.len(), bytes: self.young_bytes + self.old_bytes }
     }
 
     fn find(&mut self, id: &CalloutId) -> Option<&Entry> {
-        if let Some((id, entry)) = self.old.remove_entry(id) {
+        if let Some((id, entry)) = self.take_old(id) {
             self.put(id, entry);
         }
         self.young.get(id)
@@ -117,10 +128,16 @@ impl Generations {
     }
 
     fn forget(&mut self, id: &CalloutId) {
-        self.old.remove(id);
+        self.take_old(id);
         if let Some((id, entry)) = self.young.remove_entry(id) {
             self.young_bytes = self.young_bytes.saturating_sub(weight(&id, &entry));
         }
+    }
+
+    fn take_old(&mut self, id: &CalloutId) -> Option<(CalloutId, Entry)> {
+        let (id, entry) = self.old.remove_entry(id)?;
+        self.old_bytes = self.old_bytes.saturating_sub(weight(&id, &entry));
+        Some((id, entry))
     }
 
     fn put(&mut self, id: CalloutId, entry: Entry) {
@@ -130,7 +147,7 @@ impl Generations {
         }
         if self.young.len() + 1 > self.limits.entries / 2 || self.young_bytes + weight > self.limits.bytes / 2 {
             self.old = core::mem::take(&mut self.young);
-            self.young_bytes = 0;
+            self.old_bytes = core::mem::take(&mut self.young_bytes);
         }
         self.young_bytes += weight;
         self.young.insert(id, entry);
@@ -210,6 +227,7 @@ mod tests {
             assert!(knows(&mut memory, "used"));
             let held = memory.good.young.len() + memory.good.old.len();
             assert!(held <= 8, "{held}");
+            assert_eq!(memory.held().entries, held);
         }
         assert!(!knows(&mut memory, "token 0"));
     }
@@ -219,6 +237,11 @@ mod tests {
         let mut memory = memory(1000, 10 * 1024);
         for number in 0..100 {
             good(&mut memory, &format!("token {number}"));
+            knows(&mut memory, &format!("token {}", number / 2));
+            good(&mut memory, &format!("token {}", number / 3));
+            let held: usize =
+                memory.good.young.iter().chain(&memory.good.old).map(|(id, entry)| weight(id, entry)).sum();
+            assert_eq!(memory.held().bytes, held);
         }
         let held: usize = memory.good.young.iter().chain(&memory.good.old).map(|(id, entry)| weight(id, entry)).sum();
         assert!(held <= 10 * 1024, "{held}");

@@ -150,7 +150,7 @@ fn every_answer_is_exact() {
 fn a_refusal_is_one_structured_line_without_a_secret_and_a_counter() {
     let stage = Stage::set(&document()).warm();
     let good = stage.token();
-    let counter = |name: &str| stage.envoy.stat(&format!("wasmcustom.holdfast.decision.{name}.requests"));
+    let counter = |name: &str| stage.envoy.stat(&format!("wasmcustom.holdfast.route.api.decision.{name}.requests"));
     stage.as_thief(&api(&good));
     stage.as_thief(&api(&good));
     stage.as_bank(&api(&good));
@@ -184,13 +184,19 @@ fn a_refusal_is_one_structured_line_without_a_secret_and_a_counter() {
 fn permits_are_logged_where_asked_for() {
     let mut document = document();
     document["log"] = json!("all");
+    document["forward"] = json!({"filter_state": {"scopes": "scopes"}});
     let stage = Stage::set(&document).warm();
     stage.as_bank(&api(&stage.token()));
-    assert!(
-        stage.envoy.log().contains(r#"{"decision":"permit","reason":"granted","route":"api""#),
-        "{}",
-        stage.envoy.log()
-    );
+    stage.anonymously(&Request::get("/healthz"));
+    stage.envoy.access_lines(2);
+    let log = stage.envoy.log();
+    let lines: Vec<&str> = log.lines().filter_map(|line| line.split_once("holdfast: {").map(|(_, rest)| rest)).collect();
+    let [granted, public] = lines.as_slice() else { panic!("one line a permit:\n{log}") };
+    let (granted, token) = granted.split_once(r#","token_sha256":""#).expect("a token");
+    let expected = r#""decision":"permit","reason":"granted","route":"api","issuer":"bank","client_id":"n26","subject":"ann","binding":"certificate","scopes":"read""#;
+    assert_eq!(granted, expected);
+    assert_eq!(token.len(), r#"0123456789abcdef"}"#.len());
+    assert_eq!(*public, r#""decision":"permit","reason":"public","route":"health"}"#);
 }
 
 #[test]

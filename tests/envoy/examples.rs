@@ -63,7 +63,7 @@ fn the_complete_one_does_all_that_it_says() {
 
     let metrics = envoy.admin("/stats/prometheus");
     assert!(
-        metrics.contains(r#"holdfast_requests{holdfast_decision="permit",holdfast_reason="granted"}"#),
+        metrics.contains(r#"holdfast_requests{decision="permit",reason="granted",route="prices"}"#),
         "{metrics}"
     );
     let line = envoy.access_lines(1).remove(0);

@@ -8,4 +8,5 @@ mod examples;
 mod faults;
 mod identity;
 mod keys;
+mod observation;
 mod stage;

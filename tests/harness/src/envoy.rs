@@ -64,6 +64,10 @@ pub struct Options {
     pub routes: Option<Value>,
     /// `allow_on_headers_stop_iteration`: Envoy does not hold back bodies and trailers of requests that wait.
     pub lets_bodies_run: bool,
+    /// `stats_config.stats_tags`: names and regular expressions.
+    pub stats_tags: Vec<(String, String)>,
+    /// How long an old listener lives on beside the new one.
+    pub drain_seconds: u32,
 }
 
 pub struct Envoy {
@@ -100,6 +104,8 @@ impl Options {
             filters: Vec::new(),
             routes: None,
             lets_bodies_run: false,
+            stats_tags: Vec::new(),
+            drain_seconds: 600,
         }
     }
 
@@ -222,6 +228,8 @@ impl Envoy {
             .arg(path(file))
             .arg("--concurrency")
             .arg(options.concurrency.to_string())
+            .arg("--drain-time-s")
+            .arg(options.drain_seconds.to_string())
             .arg("--admin-address-path")
             .arg(path("admin"))
             .envs(options.environment.iter().map(|(name, value)| (name, value)))
@@ -386,7 +394,9 @@ impl Envoy {
 
 fn bootstrap(directory: &Directory, options: &Options) -> Value {
     let clusters: Vec<Value> = options.clusters.iter().map(|cluster| compile_cluster(directory, cluster)).collect();
+    let tags = options.stats_tags.iter().map(|(name, regex)| json!({"tag_name": name, "regex": regex}));
     json!({
+        "stats_config": {"stats_tags": tags.collect::<Vec<_>>()},
         "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}},
         "node": {"id": "test", "cluster": "test"},
         "dynamic_resources": {"lds_config": {"path_config_source": {"path": directory.path().join("listeners.json")}}},
