@@ -1182,6 +1182,13 @@ fn a_route_that_nobody_allows_or_that_everybody_reaches_by_every_method_is_refus
     assert_eq!(mistakes(&no_name), ["routes[2]: has no name"]);
     let twice = with(&reference(), "/routes/2/name", json!("health"));
     assert_eq!(mistakes(&twice), ["routes[health]: another route has this name too"]);
+    let alike = with(&with(&reference(), "/routes/0/name", json!("a.b")), "/routes/2/name", json!("a_b"));
+    assert_eq!(
+        mistakes(&alike),
+        ["routes[a_b]: a_b and a.b are both written a_b in metrics; choose a name that differs by more than a dot"]
+    );
+    let other = with(&with(&reference(), "/routes/0/name", json!("a.b")), "/routes/2/name", json!("a-b"));
+    assert_eq!(mistakes(&other), Vec::<String>::new());
     assert_eq!(mistakes(&without(&reference(), "/routes")), ["has no routes"]);
     assert_eq!(
         mistakes(&with(&reference(), "/routes", json!([]))),
@@ -1326,6 +1333,11 @@ fn with_several_issuers_everything_says_whose_it_is() {
         "{:?}",
         mistakes(&named)
     );
+    let alike = with(&plain, "/issuers/1/name", json!("https___a_example"));
+    let alike = without(&alike, "/issuers/0/name");
+    let what = "issuers[https___a_example]: https___a_example and https://a.example are both written https___a_example in \
+                metrics; choose a name that differs by more than a dot";
+    assert!(mistakes(&alike).contains(&what.to_owned()), "{:?}", mistakes(&alike));
 }
 
 #[test]

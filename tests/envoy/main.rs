@@ -9,4 +9,5 @@ mod faults;
 mod identity;
 mod keys;
 mod observation;
+mod promql;
 mod stage;
