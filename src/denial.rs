@@ -321,7 +321,8 @@ mod tests {
         let (list, rows) = source.split_once("pub const REASONS").and_then(|(_, rest)| rest.split_once("];")).unwrap();
         let rows = rows.split_once("#[cfg(test)]").unwrap().0;
         let of_form = |text: &&str| {
-            let sound = |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || matches!(octet, b'.' | b'_');
+            let sound =
+                |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || matches!(octet, b'.' | b'_');
             text.contains('.') && text.bytes().all(sound)
         };
         let found = |text: &'static str| text.split('"').skip(1).step_by(2).filter(of_form).collect::<Vec<_>>();

@@ -108,7 +108,9 @@ impl Part {
     }
 
     fn tell(&mut self, value: u64) {
-        let (Some(id), Ok(change)) = (self.id, i64::try_from(i128::from(value) - i128::from(self.told))) else { return };
+        let (Some(id), Ok(change)) = (self.id, i64::try_from(i128::from(value) - i128::from(self.told))) else {
+            return;
+        };
         // A change by nothing is refused.
         if change != 0 && abi::increment_metric(id, change).is_ok() {
             self.told = value;
@@ -191,13 +193,8 @@ impl Gauges {
 
     /// Takes back all that was told, where a configuration ends. Others that live tell theirs anew within a second.
     pub fn withdraw(&mut self) {
-        let parts = [
-            &mut self.tokens,
-            &mut self.token_bytes,
-            &mut self.certificates,
-            &mut self.waiting,
-            &mut self.callouts,
-        ];
+        let parts =
+            [&mut self.tokens, &mut self.token_bytes, &mut self.certificates, &mut self.waiting, &mut self.callouts];
         parts.into_iter().for_each(|part| part.tell(0));
         for issuer in &mut self.issuers {
             issuer.stale.tell(0);

@@ -190,7 +190,8 @@ fn permits_are_logged_where_asked_for() {
     stage.anonymously(&Request::get("/healthz"));
     stage.envoy.access_lines(2);
     let log = stage.envoy.log();
-    let lines: Vec<&str> = log.lines().filter_map(|line| line.split_once("holdfast: {").map(|(_, rest)| rest)).collect();
+    let lines: Vec<&str> =
+        log.lines().filter_map(|line| line.split_once("holdfast: {").map(|(_, rest)| rest)).collect();
     let [granted, public] = lines.as_slice() else { panic!("one line a permit:\n{log}") };
     let (granted, token) = granted.split_once(r#","token_sha256":""#).expect("a token");
     let expected = r#""decision":"permit","reason":"granted","route":"api","issuer":"bank","client_id":"n26","subject":"ann","binding":"certificate","scopes":"read""#;

@@ -1,6 +1,7 @@
 //! The configurations of `envoy/`, as they are, with a real authorization server.
 
 use harness::{Authority, Envoy, Leaf, OidcProvider, Request, Upstream, top};
+use serde_json::{Value, json};
 
 const API: &str = "https://api.market.example";
 
@@ -62,17 +63,15 @@ fn the_complete_one_does_all_that_it_says() {
     assert_eq!(challenge.as_deref(), Some(r#"Bearer realm="market""#));
 
     let metrics = envoy.admin("/stats/prometheus");
-    assert!(
-        metrics.contains(r#"holdfast_requests{decision="permit",reason="granted",route="prices"}"#),
-        "{metrics}"
-    );
-    let line = envoy.access_lines(1).remove(0);
-    assert!(
-        line.contains(r#""reason":"granted""#)
-            && line.contains(r#""client_id":"bank""#)
-            && line.contains(r#""roles":"trader""#),
-        "{line}"
-    );
+    assert!(metrics.contains(r#"holdfast_requests{route="prices",decision="permit",reason="granted"}"#), "{metrics}");
+    let line: Value = serde_json::from_str(&envoy.access_lines(1).remove(0)).expect("a line of JSON");
+    let told = ["method", "path", "status", "decision", "reason", "route", "client_id", "roles", "certificate_sha256"];
+    let expected =
+        json!(["GET", "/prices/DE0007100000", 200, "permit", "granted", "prices", "bank", "trader", bank.digest_hex()]);
+    assert_eq!(json!(told.map(|member| &line[member])), expected, "{line}");
+    for member in ["time", "request_id", "peer", "certificate_subject"] {
+        assert!(line[member].is_string(), "{member}: {line}");
+    }
 }
 
 #[test]

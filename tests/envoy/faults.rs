@@ -65,7 +65,10 @@ fn our_own_credentials_refused_is_no_verdict_on_the_token_and_an_alarm() {
         "{}",
         stage.envoy.log()
     );
-    assert_eq!(stage.envoy.stat("wasmcustom.holdfast.route.api.decision.deny.reason.server_our_credentials.requests"), 1);
+    assert_eq!(
+        stage.envoy.stat("wasmcustom.holdfast.route.api.decision.deny.reason.server_our_credentials.requests"),
+        1
+    );
 }
 
 #[test]

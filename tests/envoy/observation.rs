@@ -14,23 +14,23 @@ use serde_json::{Value, json};
 use super::promql::{Expression, Sample, Selector, scrape};
 use super::stage::{Stage, api, document};
 
-const PERMITS: [&str; 4] = ["public", "granted", "granted.unbound", "granted.unchecked_validity"];
+const PERMITS: [&str; 5] = ["public", "preflight", "granted", "granted.unbound", "granted.unchecked_validity"];
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The tags of `envoy/complete.yaml`, as they stand there.
 fn shipped_tags() -> Vec<(String, String)> {
-    let (mut tags, mut name) = (Vec::new(), None);
-    for line in read("envoy/complete.yaml").lines() {
-        if let Some(found) = line.trim().strip_prefix("- tag_name: ") {
-            name = Some(found.to_owned());
-        } else if let Some(regex) = line.trim().strip_prefix("regex: ") {
-            let regex = serde_json::from_str(regex).expect("a regular expression in quotes");
-            tags.push((name.take().expect("a name before it"), regex));
-        }
-    }
-    assert_eq!(tags.len(), 6);
-    tags
+    let shipped = yaml(&read("envoy/complete.yaml"));
+    let tags = shipped["stats_config"]["stats_tags"].as_array().expect("tags");
+    tags.iter().map(|tag| (text(&tag["tag_name"]), text(&tag["regex"]))).collect()
+}
+
+fn yaml(text: &str) -> Value {
+    harness::yaml(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
 }
 
 fn read(file: &str) -> String {
@@ -138,8 +138,7 @@ fn a_callout_is_counted_by_what_it_came_to_and_timed() {
         ("introspection unusable", 1),
         ("keys answered", 2),
     ];
-    let expected: BTreeMap<String, u64> =
-        expected.map(|(labels, count)| (format!("{issuer} {labels}"), count)).into();
+    let expected: BTreeMap<String, u64> = expected.map(|(labels, count)| (format!("{issuer} {labels}"), count)).into();
     assert_eq!(series(&stage, "holdfast_callouts", &["issuer", "question", "outcome"]), expected);
     // Histograms are merged every five seconds.
     let count = || series(&stage, "holdfast_callout_milliseconds_count", &["issuer", "question"]);
@@ -273,7 +272,8 @@ fn no_caller_makes_a_name() {
     claims["client_id"] = json!(evil);
     let named = key.mint(json!({"kid": evil}), &claims);
     claims["iss"] = json!(evil);
-    let tokens = [stage.token(), evil.to_owned(), named, key.mint(json!({}), &claims), "\"}{\n".escape_debug().to_string()];
+    let tokens =
+        [stage.token(), evil.to_owned(), named, key.mint(json!({}), &claims), "\"}{\n".escape_debug().to_string()];
     for token in &tokens {
         for path in ["/api/x", &format!("/{evil}"), "/api/%22%7D", "/admin/x", "/healthz", "/unbound", "//", "/a\\b"] {
             for method in ["GET", "REASON.GRANTED", "OPTIONS"] {
@@ -363,7 +363,8 @@ fn misses(selector: &Selector, samples: &[Sample]) -> Vec<String> {
     let mut missing = Vec::new();
     for (label, operator, value) in &selector.matchers {
         assert!(["=", "!=", "=~"].contains(&operator.as_str()), "{selector:?}");
-        let values: BTreeSet<&str> = found.iter().filter_map(|sample| sample.labels.get(label)).map(String::as_str).collect();
+        let values: BTreeSet<&str> =
+            found.iter().filter_map(|sample| sample.labels.get(label)).map(String::as_str).collect();
         if values.is_empty() {
             missing.push(format!("{} has no label {label}", selector.metric));
         }
@@ -383,7 +384,6 @@ fn misses(selector: &Selector, samples: &[Sample]) -> Vec<String> {
 /// Title, expression and text with labels of every panel.
 fn dashboard() -> Vec<(String, String, String)> {
     let dashboard: Value = serde_json::from_str(&read("observability/grafana-dashboard.json")).expect("JSON");
-    let text = |value: &Value| value.as_str().expect("a text").to_owned();
     let panels = dashboard["panels"].as_array().expect("panels").iter();
     panels
         .flat_map(|panel| panel["targets"].as_array().expect("targets").iter().map(move |target| (panel, target)))
@@ -393,21 +393,16 @@ fn dashboard() -> Vec<(String, String, String)> {
 
 /// The same of every alert.
 fn alerts() -> Vec<(String, String, String)> {
-    let rules = read("observability/prometheus-alerts.yaml");
-    let alerts = rules.split("- alert: ").skip(1).map(|alert| {
-        let (name, rest) = alert.split_once('\n').expect("a name");
-        let (_, rest) = rest.split_once("expr: ").expect("an expression");
-        let end = ["\n        for:", "\n        labels:"].iter().filter_map(|end| rest.find(end)).min();
-        let (expression, rest) = rest.split_at(end.expect("labels"));
-        (name.to_owned(), expression.trim_start_matches('|').trim().to_owned(), rest.to_owned())
-    });
-    alerts.collect()
+    let file = yaml(&read("observability/prometheus-alerts.yaml"));
+    let rules = file["groups"][0]["rules"].as_array().expect("rules");
+    rules.iter().map(|rule| (text(&rule["alert"]), text(&rule["expr"]), rule["annotations"].to_string())).collect()
 }
 
 /// The labels that a text holds as `{{label}}` or `{{ $labels.label }}`.
 fn labels_in(text: &str) -> BTreeSet<String> {
     let inside = text.split("{{").skip(1).filter_map(|rest| rest.split("}}").next()).map(str::trim);
-    let labels = inside.filter_map(|inside| inside.strip_prefix("$labels.").or((!inside.starts_with('$')).then_some(inside)));
+    let labels =
+        inside.filter_map(|inside| inside.strip_prefix("$labels.").or((!inside.starts_with('$')).then_some(inside)));
     labels.map(str::to_owned).collect()
 }
 
@@ -459,7 +454,8 @@ fn promtool_takes_the_dashboard_and_the_alerts_and_each_alert_fires() {
             json!({"record": format!("panel:{number}"), "expr": expression})
         })
         .collect();
-    let file = directory.write("dashboard.json", json!({"groups": [{"name": "dashboard", "rules": rules}]}).to_string());
+    let file =
+        directory.write("dashboard.json", json!({"groups": [{"name": "dashboard", "rules": rules}]}).to_string());
     run(&["check", "rules", file.to_str().expect("a path")]);
 }
 
@@ -473,16 +469,18 @@ fn the_documentation_names_every_metric_and_every_reason() {
     for name in closed().iter().map(plain).chain(["`holdfast_callout_milliseconds`".to_owned()]) {
         assert!(text.contains(&name), "{name}");
     }
-    for block in ["stats_tags:", "json_format:"] {
-        let of = |text: &str| -> Vec<String> {
-            let (_, rest) = text.split_once(block).unwrap_or_else(|| panic!("{block}"));
-            let lines = rest.lines().skip(1).map(str::trim);
-            let lines = lines.take_while(|line| !line.is_empty() && !line.starts_with("```"));
-            let member = |line: &&str| line.starts_with("- tag_name") || line.contains(": \"");
-            lines.filter(|line| !line.starts_with('#')).take_while(member).map(str::to_owned).collect()
-        };
-        let (shown, shipped) = (of(&text), of(&read("envoy/complete.yaml")));
-        assert!(shown.len() > 10, "{block} {shown:?}");
-        assert_eq!(shown, shipped, "{block}: what the documentation shows is what is shipped");
-    }
+}
+
+#[test]
+fn the_documentation_shows_the_tags_and_the_access_log_that_are_shipped() {
+    let text = read("docs/observation.md");
+    let blocks = text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).map(yaml);
+    let shown: Vec<Value> = blocks.collect();
+    let shipped = yaml(&read("envoy/complete.yaml"));
+    let filter = &shipped["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"];
+    let format = &filter["access_log"][0]["typed_config"]["log_format"]["json_format"];
+    assert_eq!(shown.len(), 2);
+    assert_eq!(shown[0]["stats_config"], shipped["stats_config"]);
+    assert_eq!(&shown[1]["json_format"], format);
+    assert!(format["reason"].is_string());
 }
