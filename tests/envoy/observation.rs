@@ -89,6 +89,8 @@ fn every_decision_is_counted_by_route_and_reason() {
     stage.anonymously(&Request::get("/healthz"));
     stage.as_bank(&Request::get("/admin/x").bearer(&good));
     stage.as_bank(&Request::get("/admin/x"));
+    stage.as_bank(&Request::get("/api/x"));
+    stage.as_bank(&Request::get("/unbound").bearer(&good));
     stage.as_bank(&Request::get("/api/%2e%2e/x"));
     let expected = [
         ("NONE deny path_ambiguous", 1),
@@ -97,8 +99,10 @@ fn every_decision_is_counted_by_route_and_reason() {
         ("admin deny token_scope", 1),
         ("api_v2-all deny binding_no_certificate", 1),
         ("api_v2-all deny binding_other_certificate", 3),
+        ("api_v2-all deny credential_missing", 1),
         ("api_v2-all permit granted", 2),
         ("health permit public", 1),
+        ("unbound permit granted", 1),
         ("unbound permit granted_unbound", 2),
     ];
     let expected: BTreeMap<String, u64> = expected.map(|(labels, count)| (labels.to_owned(), count)).into();
