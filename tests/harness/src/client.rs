@@ -157,9 +157,8 @@ impl Client {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from(trusted.der.clone())).expect("a root");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(versions)
-            .expect("TLS 1.2 or 1.3");
+        let builder =
+            ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).expect("TLS 1.2 or 1.3");
         let builder = builder.with_root_certificates(roots);
         let mut config = match own {
             None => builder.with_no_client_auth(),

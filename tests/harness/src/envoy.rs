@@ -67,6 +67,8 @@ pub struct Configuration {
 pub struct Options {
     pub concurrency: u32,
     pub tls: Tls,
+    /// Whoever shows no certificate gets no connection.
+    pub requires_certificate: bool,
     pub clusters: Vec<Cluster>,
     /// Variables of the VM.
     pub environment: Vec<(String, String)>,
@@ -119,6 +121,7 @@ impl Options {
         Self {
             concurrency: 1,
             tls: Tls::Optional,
+            requires_certificate: false,
             clusters: vec![Cluster::plain("upstream", upstream)],
             environment: Vec::new(),
             plugins: vec![Configuration { name: "holdfast".into(), document: document.to_string() }],
@@ -466,17 +469,20 @@ fn upstream_tls(directory: &Directory, cluster: &Cluster, server: &str) -> Value
     if cluster.own.is_some() {
         common["tls_certificates"] = json!([{"certificate_chain": file(".crt"), "private_key": file(".key")}]);
     }
-    let tls = json!({
-        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
-        "sni": "localhost", "common_tls_context": common
-    });
-    match cluster.protocol {
-        Protocol::Http1 | Protocol::Http2 => json!({"name": "tls", "typed_config": tls}),
-        Protocol::Http3 => json!({"name": "quic", "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.quic.v3.QuicUpstreamTransport",
-            "upstream_tls_context": tls
-        }}),
+    let context = json!({"sni": "localhost", "common_tls_context": common});
+    transport_socket(cluster.protocol == Protocol::Http3, "Upstream", context)
+}
+
+/// A context of TLS by itself, or as that of QUIC.
+fn transport_socket(is_quic: bool, stream: &str, mut context: Value) -> Value {
+    if is_quic {
+        let quic = format!("type.googleapis.com/envoy.extensions.transport_sockets.quic.v3.Quic{stream}Transport");
+        let field = format!("{}_tls_context", stream.to_ascii_lowercase());
+        return json!({"name": "envoy.transport_sockets.quic", "typed_config": {"@type": quic, field: context}});
     }
+    let tls = format!("type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.{stream}TlsContext");
+    context["@type"] = json!(tls);
+    json!({"name": "tls", "typed_config": context})
 }
 
 fn listeners(directory: &Directory, options: &Options, version: u32) -> Value {
@@ -512,7 +518,7 @@ fn listeners(directory: &Directory, options: &Options, version: u32) -> Value {
     }
     let mut chain = json!({"filters": [{"name": "http", "typed_config": manager}]});
     if options.tls != Tls::Plaintext {
-        chain["transport_socket"] = downstream_tls(directory, options.tls);
+        chain["transport_socket"] = downstream_tls(directory, options);
     }
     let mut listener = json!({
         "@type": "type.googleapis.com/envoy.config.listener.v3.Listener", "name": "test", "filter_chains": [chain],
@@ -540,7 +546,8 @@ fn wasm(plugin: &Configuration, variables: &serde_json::Map<String, Value>, lets
     }})
 }
 
-fn downstream_tls(directory: &Directory, tls: Tls) -> Value {
+fn downstream_tls(directory: &Directory, options: &Options) -> Value {
+    let tls = options.tls;
     let file = |name: &str| json!({"filename": directory.path().join(name)});
     let mut common =
         json!({"tls_certificates": [{"certificate_chain": file("server.crt"), "private_key": file("server.key")}]});
@@ -558,16 +565,9 @@ fn downstream_tls(directory: &Directory, tls: Tls) -> Value {
         common["alpn_protocols"] = json!(["h2", "http/1.1"]);
     }
     let context = json!({
-        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
-        "common_tls_context": common, "require_client_certificate": false,
+        "common_tls_context": common, "require_client_certificate": options.requires_certificate,
         "disable_stateless_session_resumption": tls != Tls::Resuming,
         "disable_stateful_session_resumption": tls != Tls::Resuming
     });
-    if tls != Tls::Quic {
-        return json!({"name": "tls", "typed_config": context});
-    }
-    json!({"name": "quic", "typed_config": {
-        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.quic.v3.QuicDownstreamTransport",
-        "downstream_tls_context": context
-    }})
+    transport_socket(tls == Tls::Quic, "Downstream", context)
 }
