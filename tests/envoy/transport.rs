@@ -281,6 +281,35 @@ fn a_websocket_opens_to_the_holder_of_the_token_alone() {
     assert_eq!(stage.reached(), 0);
 }
 
+#[test]
+fn a_websocket_over_http_2_opens_to_the_holder_of_the_token_alone() {
+    let mut document = document();
+    // What is a CONNECT on the wire is a GET to routes.
+    document["routes"][3]["methods"] = json!(["GET"]);
+    let stage = Stage::with(&document, |options| Options { websockets: true, ..options }).warm();
+    // RFC 8441 §5.1.
+    let upgrade = || Request::new("CONNECT", "/api/feed").field(":protocol", "websocket");
+    let open = |client: &Client, request: &Request| {
+        let mut stream = client.open_http2().expect("a connection").call(request).expect("a stream");
+        // A refusal may be there before this is said.
+        let _ = stream.say(&HELLO);
+        stream
+    };
+    let token = stage.token();
+    let (bank, thief) = (stage.envoy.client(&stage.bank), stage.envoy.client(&stage.thief));
+    let mut stream = open(&bank, &upgrade().bearer(&token));
+    assert_eq!(stream.status().expect("an answer"), 200, "{}", stage.envoy.log());
+    assert_eq!(stream.hear(HELLO.len()).expect("an echo"), HELLO);
+    stream.say(&HELLO).expect("open");
+    assert_eq!(stream.hear(HELLO.len()).expect("an echo"), HELLO);
+    let received = stage.upstream.take().remove(0);
+    assert_eq!((received.method.as_str(), received.path.as_str()), ("GET", "/api/feed"));
+    assert_eq!(open(&thief, &upgrade().bearer(&token)).status().expect("an answer"), 401);
+    assert_eq!(open(&stage.envoy.anonymous(), &upgrade().bearer(&token)).status().expect("an answer"), 401);
+    assert_eq!(open(&bank, &upgrade()).status().expect("an answer"), 401);
+    assert_eq!(stage.reached(), 0);
+}
+
 /// Opens connections until each worker has one of this caller's.
 fn on_both_workers(stage: &Stage, own: &Certificate) -> Vec<Open> {
     let taken = || {

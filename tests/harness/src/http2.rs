@@ -88,8 +88,13 @@ fn head(request: &Request) -> io::Result<http::Request<()>> {
     let host = request.fields.iter().find(|(name, _)| name == "host").map(|(_, host)| String::from_utf8_lossy(host));
     let uri = format!("https://{}{}", host.unwrap_or_default(), request.target);
     let mut head = http::Request::builder().method(request.method.as_str()).uri(uri);
-    for (name, value) in request.fields.iter().filter(|(name, _)| name != "host") {
-        head = head.header(name.as_str(), value.as_slice());
+    for (name, value) in &request.fields {
+        head = match name.as_str() {
+            "host" => head,
+            // An extended CONNECT (RFC 8441).
+            ":protocol" => head.extension(h2::ext::Protocol::from(String::from_utf8_lossy(value).as_ref())),
+            name => head.header(name, value.as_slice()),
+        };
     }
     head.body(()).map_err(io::Error::other)
 }
