@@ -310,6 +310,62 @@ fn a_websocket_over_http_2_opens_to_the_holder_of_the_token_alone() {
     assert_eq!(stage.reached(), 0);
 }
 
+/// A route's policy for browsers, which Envoy's own filter answers by.
+fn cors(options: Options) -> Options {
+    let filter = json!({"name": "envoy.filters.http.cors", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors"}});
+    let policy = json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy",
+        "allow_origin_string_match": [{"exact": "https://app.example"}], "allow_methods": "GET",
+        "allow_headers": "authorization"
+    });
+    let routes = json!([{
+        "match": {"prefix": "/"}, "route": {"cluster": "upstream"},
+        "typed_per_filter_config": {"envoy.filters.http.cors": policy}
+    }]);
+    Options { filters: vec![filter], routes: Some(routes), ..options }
+}
+
+#[test]
+fn a_preflight_is_answered_behind_the_filter_and_the_request_that_it_asks_about_is_not() {
+    let mut document = document();
+    document["cors_preflight"] = json!("pass");
+    document["routes"] = json!([
+        {"name": "accounts", "methods": ["GET"], "path": "/accounts/**", "allow": [{"scopes": ["read"]}]},
+        {"name": "admin", "path": "/admin/**", "cors_preflight": "refuse", "allow": [{"scopes": ["admin"]}]}
+    ]);
+    let stage = Stage::with(&document, cors).warm();
+    let good = stage.token();
+    let preflight = |path: &str, method: &str| {
+        let asked = Request::new("OPTIONS", path).field("origin", "https://app.example");
+        asked.field("access-control-request-method", method)
+    };
+    let (nobody, bank) = (stage.envoy.anonymous(), stage.envoy.client(&stage.bank));
+    let get = || Request::get("/accounts/1");
+    let table = [
+        (&nobody, preflight("/accounts/1", "GET"), 200, "preflight"),
+        (&nobody, preflight("/accounts/1", "DELETE"), 403, "policy.no_route"),
+        (&nobody, Request::new("OPTIONS", "/accounts/1"), 403, "policy.no_route"),
+        (&nobody, preflight("/accounts/1", "GET").bearer(&good), 403, "policy.no_route"),
+        (&nobody, preflight("/admin/x", "GET"), 401, "credential.missing"),
+        (&nobody, get().bearer(&good), 401, "binding.no_certificate"),
+        (&bank, get(), 401, "credential.missing"),
+        (&bank, get().bearer(&good), 200, "granted"),
+    ];
+    let mut expected = Vec::new();
+    for http in HTTPS {
+        for (client, request, status, reason) in &table {
+            let answer = Open::new(client, http).send(request);
+            assert_eq!(answer.status, *status, "{http:?} {reason}: {}", stage.envoy.log());
+            let allowed = answer.value("access-control-allow-methods");
+            assert_eq!(allowed.as_deref(), (*reason == "preflight").then_some("GET"), "{http:?} {reason}");
+            expected.push(*reason);
+        }
+    }
+    assert_eq!(reasons(&stage.envoy, expected.len()), expected);
+    assert_eq!(stage.reached(), 2, "the bank's");
+}
+
 /// Opens connections until each worker has one of this caller's.
 fn on_both_workers(stage: &Stage, own: &Certificate) -> Vec<Open> {
     let taken = || {

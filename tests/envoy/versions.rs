@@ -3,7 +3,7 @@
 use harness::{Authority, Certificate, Envoy, Leaf, Options, Request, Tls, Upstream, now, wait_until};
 use serde_json::{Value, json};
 
-use super::stage::{Stage, api, claims, document};
+use super::stage::{Stage, api, claims, document, secret};
 use super::transport::http3_clients;
 
 /// Tell the digest of a certificate, and not the certificate.
@@ -187,6 +187,16 @@ fn side_by_side<const N: usize>(versions: [&'static str; N], test: fn(&'static s
                 .expect("a thread");
         }
     });
+}
+
+#[test]
+fn the_complete_example_loads_in_every_version() {
+    let ca = Authority::new("market CA");
+    for version in WITHOUT_DATES.into_iter().chain(WITH_DATES) {
+        assert_eq!(Envoy::try_example(version, &ca, "complete.yaml", &[("RS_SECRET", secret())]), Ok(()), "{version}");
+        let said = Envoy::try_example(version, &ca, "complete.yaml", &[]).expect_err("there is no secret");
+        assert!(said.contains("the VM has no variable RS_SECRET"), "{version}: {said}");
+    }
 }
 
 const WITHOUT_HTTP_3: [&str; 3] = ["1.36.4", "1.37.0", "1.39.0"];

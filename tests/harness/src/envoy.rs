@@ -200,8 +200,7 @@ impl Envoy {
         directory.write("client-ca.crt", &authority.certificate.cert_pem);
         directory.write("login-ca.crt", &login_ca.cert_pem);
         std::fs::copy(module(), directory.path().join("holdfast.wasm")).expect("the module");
-        let text = std::fs::read_to_string(top().join("envoy").join(name)).expect("the example");
-        let text = text
+        let text = example(name)
             .replace("/etc/envoy/", &format!("{}/", directory.path().display()))
             .replace("port_value: 8443", "port_value: 0")
             .replace("port_value: 8080", &format!("port_value: {}", upstream.port()))
@@ -219,27 +218,25 @@ impl Envoy {
 
     /// Whether Envoy would start with one of `envoy/*.yaml` if the filter's configuration in it were this YAML document.
     pub fn try_policy(authority: &Authority, name: &str, policy: &str) -> Result<(), String> {
-        let directory = Directory::new();
-        let server = authority.issue(Leaf::server());
-        directory.write("server.crt", &server.cert_pem);
-        directory.write("server.key", &server.key_pem);
-        for file in ["client-ca.crt", "login-ca.crt"] {
-            directory.write(file, &authority.certificate.cert_pem);
-        }
-        let text = std::fs::read_to_string(top().join("envoy").join(name)).expect("the example");
+        let text = example(name);
         let (before, rest) = text.split_once("                          value:\n").expect("a configuration");
         let (_, after) =
             rest.split_once("                  - name: envoy.filters.http.router").expect("the filter behind");
         let indented: String = policy.lines().map(|line| format!("                            {line}\n")).collect();
-        let text = format!("{before}                          value:\n{indented}                  - name: envoy.filters.http.router{after}")
-            .replace("/etc/envoy/holdfast.wasm", &module().display().to_string())
-            .replace("/etc/envoy/", &format!("{}/", directory.path().display()));
-        let file = directory.write("envoy.yaml", text);
-        let output =
-            Command::new(envoy(None)).args(["--mode", "validate", "--log-level", "error", "-c"]).arg(file).output();
-        let output = output.expect("Envoy starts");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        if output.status.success() { Ok(()) } else { Err(said) }
+        let text = format!(
+            "{before}                          value:\n{indented}                  - name: envoy.filters.http.router{after}"
+        );
+        try_text(None, authority, &text, &[])
+    }
+
+    /// Whether Envoy of this version would start with one of `envoy/*.yaml`.
+    pub fn try_example(
+        version: &str,
+        authority: &Authority,
+        name: &str,
+        environment: &[(&str, &str)],
+    ) -> Result<(), String> {
+        try_text(Some(version), authority, &example(name), environment)
     }
 
     fn run(authority: Authority, directory: Directory, options: Options, file: &str) -> Self {
@@ -426,6 +423,34 @@ impl Envoy {
     pub fn pid(&self) -> u32 {
         self.process.lock().expect("the process").id()
     }
+}
+
+fn example(name: &str) -> String {
+    std::fs::read_to_string(top().join("envoy").join(name)).expect("the example")
+}
+
+fn try_text(
+    version: Option<&str>,
+    authority: &Authority,
+    text: &str,
+    environment: &[(&str, &str)],
+) -> Result<(), String> {
+    let directory = Directory::new();
+    let server = authority.issue(Leaf::server());
+    directory.write("server.crt", &server.cert_pem);
+    directory.write("server.key", &server.key_pem);
+    for file in ["client-ca.crt", "login-ca.crt"] {
+        directory.write(file, &authority.certificate.cert_pem);
+    }
+    let text = text
+        .replace("/etc/envoy/holdfast.wasm", &module().display().to_string())
+        .replace("/etc/envoy/", &format!("{}/", directory.path().display()));
+    let file = directory.write("envoy.yaml", text);
+    let mut command = Command::new(envoy(version));
+    command.args(["--mode", "validate", "--log-level", "error", "-c"]).arg(file).envs(environment.iter().copied());
+    let output = command.output().expect("Envoy starts");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.success() { Ok(()) } else { Err(said) }
 }
 
 fn bootstrap(directory: &Directory, options: &Options) -> Value {
