@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .NOTPARALLEL:
-.PHONY: help set-up wasm reproducible demo lint lint-wasm test clean
+.PHONY: help set-up wasm reproducible demo lint lint-wasm test test-versions clean
 .DEFAULT_GOAL := help
 
 output := $(or $(CARGO_TARGET_DIR),target)
@@ -51,10 +51,14 @@ lint-wasm:
 	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --lib --document-private-items --locked --target wasm32-wasip1
 
 test: ## set up, build, check and run every test
-	@$(MAKE) --no-print-directory set-up; $(call took,set-up)
+	@$(MAKE) --no-print-directory set-up; tests/set-up envoys; $(call took,set-up)
 	@$(MAKE) --no-print-directory wasm; $(call took,wasm)
 	@$(MAKE) --no-print-directory lint; $(call took,lint)
 	@$(with_module) cargo test --workspace --locked; $(call took,cargo test)
+
+test-versions: ## run the tests of older Envoys alone (`make test` runs them too)
+	@tests/set-up envoys wasm
+	@$(with_module) cargo test --locked --test envoy versions::
 
 clean: ## remove what was built here (downloads stay in the cache)
 	@cargo clean

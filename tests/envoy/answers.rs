@@ -348,23 +348,6 @@ fn a_token_over_plaintext_is_refused() {
 }
 
 #[test]
-fn a_grpc_call_is_refused_in_its_own_words() {
-    let stage = Stage::set(&document()).warm();
-    let call = |token: &str| {
-        Request::new("POST", "/api/Subscribe").bearer(token).field("content-type", "application/grpc").body("")
-    };
-    let answer = stage.as_thief(&call(&stage.token()));
-    assert_eq!((answer.status, answer.value("grpc-status").as_deref()), (200, Some("16")), "unauthenticated");
-    let challenge = answer.value("www-authenticate").unwrap_or_default();
-    assert!(challenge.contains("invalid_token"), "{challenge}");
-    let answer = stage.as_bank(
-        &Request::new("POST", "/nowhere").bearer(&stage.token()).field("content-type", "application/grpc").body(""),
-    );
-    assert_eq!(answer.value("grpc-status").as_deref(), Some("7"), "permission denied");
-    assert_eq!(stage.reached(), 0);
-}
-
-#[test]
 fn every_algorithm_is_verified_in_the_proxy() {
     let mut bank = issuer();
     bank["algorithms"] = json!(Algorithm::ALL.map(Algorithm::name));

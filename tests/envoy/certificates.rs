@@ -1,43 +1,9 @@
-//! Certificates as the proxy tells them: their dates on open connections, their names, and those that nobody verified.
-
-use std::time::Duration;
+//! Certificates as the proxy tells them: their names, and those that nobody verified.
 
 use harness::{Leaf, Request, Tls};
 use serde_json::json;
 
 use super::stage::{Stage, api, claims, document};
-
-#[test]
-fn a_certificate_that_ends_on_an_open_connection_binds_no_longer() {
-    let stage = Stage::set(&document()).warm();
-    let short = stage.envoy.authority().issue(Leaf::client("short").valid(-60, 3));
-    let token = stage.key.mint(json!({}), &claims(&short));
-    let mut connection = stage.envoy.client(&short).open().expect("a connection");
-    assert_eq!(connection.send(&api(&token)).expect("an answer").status, 200);
-    std::thread::sleep(Duration::from_millis(4500));
-    let answer = connection.send(&api(&token)).expect("an answer");
-    assert_eq!((answer.status, stage.reason(2).as_str()), (401, "binding.expired_certificate"));
-    assert_eq!(stage.reached(), 1);
-}
-
-#[test]
-fn a_resumed_session_binds_until_its_certificate_ends() {
-    let stage = Stage::with(&document(), |options| options.tls(Tls::Resuming)).warm();
-    let short = stage.envoy.authority().issue(Leaf::client("short").valid(-60, 4));
-    let token = stage.key.mint(json!({}), &claims(&short));
-    let client = stage.envoy.client(&short).resuming();
-    let send = || {
-        let mut connection = client.open().expect("a connection");
-        let answer = connection.send(&api(&token)).expect("an answer");
-        (answer.status, connection.is_resumed())
-    };
-    assert_eq!(send(), (200, false));
-    assert_eq!(send(), (200, true), "the session descends from a handshake that proved the key");
-    std::thread::sleep(Duration::from_millis(5500));
-    assert_eq!(send(), (401, true), "Envoy lets it in, and the filter does not");
-    assert_eq!(stage.reason(3), "binding.expired_certificate");
-    assert_eq!(stage.reached(), 2);
-}
 
 #[test]
 fn a_certificate_that_nobody_verified_binds_all_the_same() {

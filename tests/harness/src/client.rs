@@ -8,17 +8,35 @@ use std::time::Duration;
 use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned};
+use rustls::version::{TLS12, TLS13};
+use rustls::{
+    ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion, RootCertStore, StreamOwned,
+    SupportedProtocolVersion,
+};
 
 use crate::certificate::Certificate;
-use crate::http::{Response, read_body, read_head};
+use crate::http::{Response, fill, read_body, read_head};
 
 /// Who asks: what it trusts, and the certificate that it shows.
 #[derive(Clone)]
 pub struct Client {
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     /// None in the clear.
-    tls: Option<Arc<ClientConfig>>,
+    pub(crate) tls: Option<Arc<ClientConfig>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsVersion {
+    V1_2,
+    V1_3,
+}
+
+/// What a handshake has agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Session {
+    pub version: TlsVersion,
+    /// Taken up again, without the certificate being shown anew.
+    pub resumed: bool,
 }
 
 /// One request.
@@ -37,23 +55,35 @@ pub struct Connection {
 }
 
 trait Stream: Read + Write + Send {
-    fn is_resumed(&self) -> bool;
+    /// None in the clear, and before the handshake is done.
+    fn session(&self) -> Option<Session>;
 }
 
 impl Stream for TcpStream {
-    fn is_resumed(&self) -> bool {
-        false
+    fn session(&self) -> Option<Session> {
+        None
     }
 }
 
 impl Stream for StreamOwned<ClientConnection, TcpStream> {
-    fn is_resumed(&self) -> bool {
-        self.conn.handshake_kind() == Some(HandshakeKind::Resumed)
+    fn session(&self) -> Option<Session> {
+        Session::of(&self.conn)
+    }
+}
+
+impl Session {
+    pub(crate) fn of(connection: &ClientConnection) -> Option<Self> {
+        let version = match connection.protocol_version()? {
+            ProtocolVersion::TLSv1_2 => TlsVersion::V1_2,
+            ProtocolVersion::TLSv1_3 => TlsVersion::V1_3,
+            _ => return None,
+        };
+        Some(Self { version, resumed: connection.handshake_kind()? == HandshakeKind::Resumed })
     }
 }
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Request {
     pub fn new(method: &str, target: &str) -> Self {
@@ -97,20 +127,38 @@ impl Client {
 
     /// Trusts this authority, and shows no certificate.
     pub fn anonymous(address: SocketAddr, trusted: &Certificate) -> Self {
-        Self::tls(address, trusted, None)
+        Self::tls(address, trusted, None, &[&TLS12, &TLS13])
     }
 
     pub fn with(address: SocketAddr, trusted: &Certificate, own: &Certificate) -> Self {
-        Self::tls(address, trusted, Some(own))
+        Self::tls(address, trusted, Some(own), &[&TLS12, &TLS13])
     }
 
-    fn tls(address: SocketAddr, trusted: &Certificate, own: Option<&Certificate>) -> Self {
+    /// With this version of TLS and no other.
+    pub fn speaking(
+        version: TlsVersion,
+        address: SocketAddr,
+        trusted: &Certificate,
+        own: Option<&Certificate>,
+    ) -> Self {
+        let version = match version {
+            TlsVersion::V1_2 => &TLS12,
+            TlsVersion::V1_3 => &TLS13,
+        };
+        Self::tls(address, trusted, own, &[version])
+    }
+
+    fn tls(
+        address: SocketAddr,
+        trusted: &Certificate,
+        own: Option<&Certificate>,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from(trusted.der.clone())).expect("a root");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("TLS 1.2 and 1.3");
+        let builder =
+            ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).expect("TLS 1.2 or 1.3");
         let builder = builder.with_root_certificates(roots);
         let mut config = match own {
             None => builder.with_no_client_auth(),
@@ -165,9 +213,9 @@ impl Connection {
         self.read()
     }
 
-    /// Whether its session was taken up again, without the certificate being shown anew.
-    pub fn is_resumed(&self) -> bool {
-        self.stream.is_resumed()
+    /// What its handshake has agreed on; none in the clear, and before the first answer.
+    pub fn session(&self) -> Option<Session> {
+        self.stream.session()
     }
 
     /// Writes octets that need not be a request.
@@ -188,10 +236,17 @@ impl Connection {
         let has_body = !matches!(status, 204 | 304);
         if !has_body {
             self.rest = head.rest;
-            return Ok(Response { status, headers: head.headers, body: Vec::new() });
+            return Ok(Response { status, headers: head.headers, ..Response::default() });
         }
         let read = read_body(&mut self.stream, &head.headers, head.rest)?;
         self.rest = read.rest;
-        Ok(Response { status, headers: head.headers, body: read.body })
+        Ok(Response { status, headers: head.headers, body: read.body, trailers: read.trailers })
+    }
+
+    /// Reads that many octets, of whatever follows an answer.
+    pub fn read_octets(&mut self, count: usize) -> io::Result<Vec<u8>> {
+        fill(&mut self.stream, &mut self.rest, count)?;
+        let rest = self.rest.split_off(count);
+        Ok(std::mem::replace(&mut self.rest, rest))
     }
 }

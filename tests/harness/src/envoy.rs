@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::certificate::{Authority, Certificate, Leaf};
-use crate::client::{Client, Request};
+use crate::client::{Client, Request, TlsVersion};
 use crate::directory::Directory;
 use crate::module::{envoy, module, top};
 use crate::process::Process;
@@ -30,6 +30,17 @@ pub enum Tls {
     Plaintext,
     /// As `Optional`, and sessions may be resumed.
     Resuming,
+    /// As `Optional`, over QUIC: HTTP/3 and nothing else.
+    Quic,
+}
+
+/// What a cluster is spoken to in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    Http1,
+    Http2,
+    /// With the cluster's authority, and with its certificate if it has one.
+    Http3,
 }
 
 /// A cluster that the filter or the router may reach.
@@ -39,6 +50,9 @@ pub struct Cluster {
     pub address: SocketAddr,
     /// The authority that its server certificate is verified by, and the name that it must have; none in the clear.
     pub trusted: Option<(Certificate, String)>,
+    /// What is shown to it.
+    pub own: Option<Certificate>,
+    pub protocol: Protocol,
 }
 
 /// One plug-in: its name, and the document that it is given.
@@ -53,6 +67,8 @@ pub struct Configuration {
 pub struct Options {
     pub concurrency: u32,
     pub tls: Tls,
+    /// Whoever shows no certificate gets no connection.
+    pub requires_certificate: bool,
     pub clusters: Vec<Cluster>,
     /// Variables of the VM.
     pub environment: Vec<(String, String)>,
@@ -68,6 +84,10 @@ pub struct Options {
     pub stats_tags: Vec<(String, String)>,
     /// How long an old listener lives on beside the new one.
     pub drain_seconds: u32,
+    /// Upgrades to WebSocket are passed on.
+    pub websockets: bool,
+    /// Another Envoy than the one that everything runs with.
+    pub version: Option<&'static str>,
 }
 
 pub struct Envoy {
@@ -93,12 +113,20 @@ struct Updates {
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
+impl Cluster {
+    /// HTTP/1.1 in the clear.
+    pub fn plain(name: &str, address: SocketAddr) -> Self {
+        Self { name: name.into(), address, trusted: None, own: None, protocol: Protocol::Http1 }
+    }
+}
+
 impl Options {
     pub fn new(document: &Value, upstream: SocketAddr) -> Self {
         Self {
             concurrency: 1,
             tls: Tls::Optional,
-            clusters: vec![Cluster { name: "upstream".into(), address: upstream, trusted: None }],
+            requires_certificate: false,
+            clusters: vec![Cluster::plain("upstream", upstream)],
             environment: Vec::new(),
             plugins: vec![Configuration { name: "holdfast".into(), document: document.to_string() }],
             filters: Vec::new(),
@@ -106,17 +134,20 @@ impl Options {
             lets_bodies_run: false,
             stats_tags: Vec::new(),
             drain_seconds: 600,
+            websockets: false,
+            version: None,
         }
     }
 
     pub fn cluster(mut self, name: &str, address: SocketAddr) -> Self {
-        self.clusters.push(Cluster { name: name.into(), address, trusted: None });
+        self.clusters.push(Cluster::plain(name, address));
         self
     }
 
     /// A cluster over TLS, whose certificate must be of this authority and name.
     pub fn verified_cluster(mut self, name: &str, address: SocketAddr, trusted: &Certificate, server: &str) -> Self {
-        self.clusters.push(Cluster { name: name.into(), address, trusted: Some((trusted.clone(), server.into())) });
+        let trusted = Some((trusted.clone(), server.into()));
+        self.clusters.push(Cluster { trusted, ..Cluster::plain(name, address) });
         self
     }
 
@@ -134,6 +165,11 @@ impl Options {
 impl Envoy {
     /// Starts the proxy and waits until it listens.
     pub fn start(authority: Authority, options: Options) -> Self {
+        Self::try_start(authority, options).unwrap_or_else(|error| panic!("Envoy does not listen: {error}"))
+    }
+
+    /// The same, or what the proxy says of a listener that it does not take.
+    pub fn try_start(authority: Authority, options: Options) -> Result<Self, String> {
         let directory = Directory::new();
         let server = authority.issue(Leaf::server());
         directory.write("server.crt", &server.cert_pem);
@@ -143,12 +179,15 @@ impl Envoy {
             if let Some((trusted, _)) = &cluster.trusted {
                 directory.write(&format!("{}-ca.crt", cluster.name), &trusted.cert_pem);
             }
+            if let Some(own) = &cluster.own {
+                directory.write(&format!("{}.crt", cluster.name), &own.cert_pem);
+                directory.write(&format!("{}.key", cluster.name), &own.key_pem);
+            }
         }
         directory.write("listeners.json", listeners(&directory, &options, 0).to_string());
         directory.write("envoy.json", bootstrap(&directory, &options).to_string());
         let started = Self::run(authority, directory, options, "envoy.json");
-        started.wait_for_update(Updates::default()).unwrap_or_else(|error| panic!("Envoy does not listen: {error}"));
-        started
+        started.wait_for_update(Updates::default()).map(|()| started)
     }
 
     /// Starts it with one of `envoy/*.yaml`, in which nothing is changed but addresses, ports and file paths.
@@ -167,8 +206,7 @@ impl Envoy {
         directory.write("client-ca.crt", &authority.certificate.cert_pem);
         directory.write("login-ca.crt", &login_ca.cert_pem);
         std::fs::copy(module(), directory.path().join("holdfast.wasm")).expect("the module");
-        let text = std::fs::read_to_string(top().join("envoy").join(name)).expect("the example");
-        let text = text
+        let text = example(name)
             .replace("/etc/envoy/", &format!("{}/", directory.path().display()))
             .replace("port_value: 8443", "port_value: 0")
             .replace("port_value: 8080", &format!("port_value: {}", upstream.port()))
@@ -186,34 +224,32 @@ impl Envoy {
 
     /// Whether Envoy would start with one of `envoy/*.yaml` if the filter's configuration in it were this YAML document.
     pub fn try_policy(authority: &Authority, name: &str, policy: &str) -> Result<(), String> {
-        let directory = Directory::new();
-        let server = authority.issue(Leaf::server());
-        directory.write("server.crt", &server.cert_pem);
-        directory.write("server.key", &server.key_pem);
-        for file in ["client-ca.crt", "login-ca.crt"] {
-            directory.write(file, &authority.certificate.cert_pem);
-        }
-        let text = std::fs::read_to_string(top().join("envoy").join(name)).expect("the example");
+        let text = example(name);
         let (before, rest) = text.split_once("                          value:\n").expect("a configuration");
         let (_, after) =
             rest.split_once("                  - name: envoy.filters.http.router").expect("the filter behind");
         let indented: String = policy.lines().map(|line| format!("                            {line}\n")).collect();
-        let text = format!("{before}                          value:\n{indented}                  - name: envoy.filters.http.router{after}")
-            .replace("/etc/envoy/holdfast.wasm", &module().display().to_string())
-            .replace("/etc/envoy/", &format!("{}/", directory.path().display()));
-        let file = directory.write("envoy.yaml", text);
-        let output =
-            Command::new(envoy()).args(["--mode", "validate", "--log-level", "error", "-c"]).arg(file).output();
-        let output = output.expect("Envoy starts");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        if output.status.success() { Ok(()) } else { Err(said) }
+        let text = format!(
+            "{before}                          value:\n{indented}                  - name: envoy.filters.http.router{after}"
+        );
+        try_text(None, authority, &text, &[])
+    }
+
+    /// Whether Envoy of this version would start with one of `envoy/*.yaml`.
+    pub fn try_example(
+        version: &str,
+        authority: &Authority,
+        name: &str,
+        environment: &[(&str, &str)],
+    ) -> Result<(), String> {
+        try_text(Some(version), authority, &example(name), environment)
     }
 
     fn run(authority: Authority, directory: Directory, options: Options, file: &str) -> Self {
         let path = |name: &str| directory.path().join(name);
         let log = std::fs::File::create(path("envoy.log")).expect("a log file");
         let output = std::fs::File::create(path("access.log")).expect("a log file");
-        let mut command = Command::new(envoy());
+        let mut command = Command::new(envoy(options.version));
         command
             .args([
                 "--disable-hot-restart",
@@ -270,10 +306,15 @@ impl Envoy {
         Client::with(self.address(), &self.authority.certificate, own)
     }
 
+    /// The same, or one that shows none, with one version of TLS.
+    pub fn client_speaking(&self, version: TlsVersion, own: Option<&Certificate>) -> Client {
+        Client::speaking(version, self.address(), &self.authority.certificate, own)
+    }
+
     pub fn anonymous(&self) -> Client {
         match self.options().tls {
             Tls::Plaintext => Client::plaintext(self.address()),
-            Tls::Optional | Tls::Untrusted | Tls::None | Tls::Resuming => {
+            Tls::Optional | Tls::Untrusted | Tls::None | Tls::Resuming | Tls::Quic => {
                 Client::anonymous(self.address(), &self.authority.certificate)
             }
         }
@@ -392,6 +433,34 @@ impl Envoy {
     }
 }
 
+fn example(name: &str) -> String {
+    std::fs::read_to_string(top().join("envoy").join(name)).expect("the example")
+}
+
+fn try_text(
+    version: Option<&str>,
+    authority: &Authority,
+    text: &str,
+    environment: &[(&str, &str)],
+) -> Result<(), String> {
+    let directory = Directory::new();
+    let server = authority.issue(Leaf::server());
+    directory.write("server.crt", &server.cert_pem);
+    directory.write("server.key", &server.key_pem);
+    for file in ["client-ca.crt", "login-ca.crt"] {
+        directory.write(file, &authority.certificate.cert_pem);
+    }
+    let text = text
+        .replace("/etc/envoy/holdfast.wasm", &module().display().to_string())
+        .replace("/etc/envoy/", &format!("{}/", directory.path().display()));
+    let file = directory.write("envoy.yaml", text);
+    let mut command = Command::new(envoy(version));
+    command.args(["--mode", "validate", "--log-level", "error", "-c"]).arg(file).envs(environment.iter().copied());
+    let output = command.output().expect("Envoy starts");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.success() { Ok(()) } else { Err(said) }
+}
+
 fn bootstrap(directory: &Directory, options: &Options) -> Value {
     let clusters: Vec<Value> = options.clusters.iter().map(|cluster| compile_cluster(directory, cluster)).collect();
     let tags = options.stats_tags.iter().map(|(name, regex)| json!({"tag_name": name, "regex": regex}));
@@ -407,9 +476,14 @@ fn bootstrap(directory: &Directory, options: &Options) -> Value {
 fn compile_cluster(directory: &Directory, cluster: &Cluster) -> Value {
     let endpoint =
         json!({"address": {"socket_address": {"address": "127.0.0.1", "port_value": cluster.address.port()}}});
+    let spoken = match cluster.protocol {
+        Protocol::Http1 => json!({"http_protocol_options": {"enable_trailers": true}}),
+        Protocol::Http2 => json!({"http2_protocol_options": {}}),
+        Protocol::Http3 => json!({"http3_protocol_options": {}}),
+    };
     let options = json!({
         "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-        "explicit_http_config": {"http_protocol_options": {"enable_trailers": true}}
+        "explicit_http_config": spoken
     });
     let mut compiled = json!({
         "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options},
@@ -417,14 +491,33 @@ fn compile_cluster(directory: &Directory, cluster: &Cluster) -> Value {
         "load_assignment": {"cluster_name": cluster.name, "endpoints": [{"lb_endpoints": [{"endpoint": endpoint}]}]}
     });
     if let Some((_, name)) = &cluster.trusted {
-        let names = json!([{"san_type": "DNS", "matcher": {"exact": name}}]);
-        let file = directory.path().join(format!("{}-ca.crt", cluster.name));
-        compiled["transport_socket"] = json!({"name": "tls", "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext", "sni": "localhost",
-            "common_tls_context": {"validation_context": {"trusted_ca": {"filename": file}, "match_typed_subject_alt_names": names}}
-        }});
+        compiled["transport_socket"] = upstream_tls(directory, cluster, name);
     }
     compiled
+}
+
+fn upstream_tls(directory: &Directory, cluster: &Cluster, server: &str) -> Value {
+    let file = |what: &str| json!({"filename": directory.path().join(format!("{}{what}", cluster.name))});
+    let names = json!([{"san_type": "DNS", "matcher": {"exact": server}}]);
+    let mut common =
+        json!({"validation_context": {"trusted_ca": file("-ca.crt"), "match_typed_subject_alt_names": names}});
+    if cluster.own.is_some() {
+        common["tls_certificates"] = json!([{"certificate_chain": file(".crt"), "private_key": file(".key")}]);
+    }
+    let context = json!({"sni": "localhost", "common_tls_context": common});
+    transport_socket(cluster.protocol == Protocol::Http3, "Upstream", context)
+}
+
+/// A context of TLS by itself, or as that of QUIC.
+fn transport_socket(is_quic: bool, stream: &str, mut context: Value) -> Value {
+    if is_quic {
+        let quic = format!("type.googleapis.com/envoy.extensions.transport_sockets.quic.v3.Quic{stream}Transport");
+        let field = format!("{}_tls_context", stream.to_ascii_lowercase());
+        return json!({"name": "envoy.transport_sockets.quic", "typed_config": {"@type": quic, field: context}});
+    }
+    let tls = format!("type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.{stream}TlsContext");
+    context["@type"] = json!(tls);
+    json!({"name": "tls", "typed_config": context})
 }
 
 fn listeners(directory: &Directory, options: &Options, version: u32) -> Value {
@@ -439,7 +532,7 @@ fn listeners(directory: &Directory, options: &Options, version: u32) -> Value {
     let told = ["decision", "reason", "route", "issuer", "client_id", "subject", "binding"];
     let told: Vec<String> = told.iter().map(|fact| format!("%FILTER_STATE(wasm.holdfast.{fact}:PLAIN)%")).collect();
     let format = format!("%RESPONSE_CODE% %RESPONSE_CODE_DETAILS% {}\n", told.join(" "));
-    let manager = json!({
+    let mut manager = json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "test", "stream_idle_timeout": "30s", "use_remote_address": true, "http_filters": filters,
         "http_protocol_options": {"enable_trailers": true},
@@ -449,17 +542,28 @@ fn listeners(directory: &Directory, options: &Options, version: u32) -> Value {
             "@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
             "log_format": {"text_format_source": {"inline_string": format}}}}]
     });
+    if options.websockets {
+        manager["upgrade_configs"] = json!([{"upgrade_type": "websocket"}]);
+        manager["http2_protocol_options"] = json!({"allow_connect": true});
+    }
+    let is_quic = options.tls == Tls::Quic;
+    if is_quic {
+        manager["codec_type"] = json!("HTTP3");
+        manager["http3_protocol_options"] = json!({});
+    }
     let mut chain = json!({"filters": [{"name": "http", "typed_config": manager}]});
     if options.tls != Tls::Plaintext {
-        chain["transport_socket"] = downstream_tls(directory, options.tls);
+        chain["transport_socket"] = downstream_tls(directory, options);
     }
-    json!({
-        "version_info": version.to_string(),
-        "resources": [{
-            "@type": "type.googleapis.com/envoy.config.listener.v3.Listener", "name": "test",
-            "address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}, "filter_chains": [chain]
-        }]
-    })
+    let mut listener = json!({
+        "@type": "type.googleapis.com/envoy.config.listener.v3.Listener", "name": "test", "filter_chains": [chain],
+        "address": {"socket_address": {
+            "address": "127.0.0.1", "port_value": 0, "protocol": if is_quic { "UDP" } else { "TCP" }}}
+    });
+    if is_quic {
+        listener["udp_listener_config"] = json!({"quic_options": {}});
+    }
+    json!({"version_info": version.to_string(), "resources": [listener]})
 }
 
 fn wasm(plugin: &Configuration, variables: &serde_json::Map<String, Value>, lets_bodies_run: bool) -> Value {
@@ -477,22 +581,28 @@ fn wasm(plugin: &Configuration, variables: &serde_json::Map<String, Value>, lets
     }})
 }
 
-fn downstream_tls(directory: &Directory, tls: Tls) -> Value {
+fn downstream_tls(directory: &Directory, options: &Options) -> Value {
+    let tls = options.tls;
     let file = |name: &str| json!({"filename": directory.path().join(name)});
     let mut common =
         json!({"tls_certificates": [{"certificate_chain": file("server.crt"), "private_key": file("server.key")}]});
     match tls {
         Tls::None | Tls::Plaintext => {}
-        Tls::Optional | Tls::Resuming => common["validation_context"] = json!({"trusted_ca": file("client-ca.crt")}),
+        Tls::Optional | Tls::Resuming | Tls::Quic => {
+            common["validation_context"] = json!({"trusted_ca": file("client-ca.crt")});
+        }
         Tls::Untrusted => {
             common["validation_context"] =
                 json!({"trusted_ca": file("client-ca.crt"), "trust_chain_verification": "ACCEPT_UNTRUSTED"});
         }
     }
-    json!({"name": "tls", "typed_config": {
-        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
-        "common_tls_context": common, "require_client_certificate": false,
+    if tls != Tls::Quic {
+        common["alpn_protocols"] = json!(["h2", "http/1.1"]);
+    }
+    let context = json!({
+        "common_tls_context": common, "require_client_certificate": options.requires_certificate,
         "disable_stateless_session_resumption": tls != Tls::Resuming,
         "disable_stateful_session_resumption": tls != Tls::Resuming
-    }})
+    });
+    transport_socket(tls == Tls::Quic, "Downstream", context)
 }

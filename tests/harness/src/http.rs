@@ -10,6 +10,7 @@ pub struct Response {
     pub status: u16,
     pub headers: Fields,
     pub body: Vec<u8>,
+    pub trailers: Fields,
 }
 
 impl Response {
@@ -95,7 +96,8 @@ pub fn read_body(stream: &mut impl Read, headers: &Fields, mut buffer: Vec<u8>) 
     }
 }
 
-fn fill(stream: &mut impl Read, buffer: &mut Vec<u8>, length: usize) -> io::Result<()> {
+/// Reads until `buffer` holds that much.
+pub fn fill(stream: &mut impl Read, buffer: &mut Vec<u8>, length: usize) -> io::Result<()> {
     let mut part = [0; 8192];
     while buffer.len() < length {
         match stream.read(&mut part)? {

@@ -5,7 +5,9 @@
 //! - [`AuthorizationServer`]: a scripted one that can be slow, wrong, rotate its keys, and counts what it was asked
 //! - [`OidcProvider`]: a real one
 //! - [`Envoy`]: the proxy, by a configuration of the tests or by one of `envoy/*.yaml`
+//! - [`GrpcService`]: the same for gRPC
 //! - [`Client`], [`Connection`]: requests over TLS with or without a certificate, octet by octet
+//! - [`Http2`], [`Call`]: the same over HTTP/2
 //! - [`module`]: the filter, built once a run
 //!
 //! All listen on loopback, on ports that the system chose, so tests run side by side.
@@ -15,7 +17,9 @@ mod certificate;
 mod client;
 mod directory;
 mod envoy;
+mod grpc_service;
 mod http;
+mod http2;
 mod keys;
 mod module;
 mod oidc_provider;
@@ -25,10 +29,12 @@ mod upstream;
 
 pub use authorization_server::{AuthorizationServer, Fault};
 pub use certificate::{Authority, Certificate, Leaf};
-pub use client::{Client, Connection, Request};
+pub use client::{Client, Connection, Request, Session, TlsVersion};
 pub use directory::Directory;
-pub use envoy::{Cluster, Configuration, Envoy, Options, Tls};
+pub use envoy::{Cluster, Configuration, Envoy, Options, Protocol, Tls};
+pub use grpc_service::GrpcService;
 pub use http::{Fields, Response};
+pub use http2::{Call, Http2};
 pub use keys::{Algorithm, SigningKey, base64url, sign_octets};
 pub use module::{module, set_up, top};
 pub use oidc_provider::OidcProvider;

@@ -1,8 +1,9 @@
 //! What has to be fetched or built before anything starts, by the script that `make` uses too; once a run.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 /// The top of the repository.
 pub fn top() -> &'static Path {
@@ -28,8 +29,10 @@ pub fn module() -> &'static Path {
     })
 }
 
-/// Envoy's binary.
-pub fn envoy() -> &'static Path {
-    static ENVOY: OnceLock<PathBuf> = OnceLock::new();
-    ENVOY.get_or_init(|| set_up("envoy"))
+/// Envoy's binary: of this version, or of the one that everything runs with.
+pub fn envoy(version: Option<&str>) -> PathBuf {
+    static ENVOYS: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
+    let step = version.map_or_else(|| "envoy".to_owned(), |version| format!("envoy-{version}"));
+    let mut envoys = ENVOYS.lock().expect("what was set up");
+    envoys.entry(step).or_insert_with_key(|step| set_up(step)).clone()
 }

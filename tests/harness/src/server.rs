@@ -39,6 +39,8 @@ pub enum Reaction {
     },
     /// Answers with these octets, whatever they are, and closes.
     Octets(Vec<u8>),
+    /// Takes the upgrade to a WebSocket, and sends back every octet that comes then.
+    Echo,
     /// Closes without a word.
     Close,
     /// Begins to answer and never ends.
@@ -113,6 +115,17 @@ fn react(stream: &mut TcpStream, reaction: Reaction, stopped: &AtomicBool) -> bo
         }
         Reaction::Octets(octets) => {
             let _ = stream.write_all(&octets);
+            false
+        }
+        Reaction::Echo => {
+            // The answer to the key of the example in RFC 6455 §1.3.
+            let head = b"HTTP/1.1 101 x\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+            let mut part = [0; 1024];
+            let mut going = stream.write_all(head).is_ok();
+            while going {
+                let size = stream.read(&mut part).unwrap_or(0);
+                going = size > 0 && stream.write_all(&part[..size]).is_ok();
+            }
             false
         }
         Reaction::Close => false,

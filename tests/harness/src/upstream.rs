@@ -1,4 +1,4 @@
-//! The service behind the proxy: it answers 200, and records what reaches it.
+//! The service behind the proxy: it answers 200, or what comes over a WebSocket with the same, and records what reaches it.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,11 @@ impl Upstream {
         let received = Arc::new(Mutex::new(Vec::new()));
         let record = Arc::clone(&received);
         let server = Server::start(move |request| {
+            let upgrade = request.values("upgrade") == ["websocket"];
             record.lock().expect("the record").push(request);
+            if upgrade {
+                return Reaction::Echo;
+            }
             Reaction::Answer { status: 200, content_type: "text/plain", body: b"reached the service\n".to_vec() }
         });
         Self { server, received }
