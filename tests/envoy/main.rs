@@ -8,4 +8,5 @@ mod examples;
 mod faults;
 mod identity;
 mod keys;
+mod paths;
 mod stage;

@@ -64,6 +64,8 @@ pub struct Options {
     pub routes: Option<Value>,
     /// `allow_on_headers_stop_iteration`: Envoy does not hold back bodies and trailers of requests that wait.
     pub lets_bodies_run: bool,
+    /// Settings of the connection manager, over those that all tests have.
+    pub manager: serde_json::Map<String, Value>,
 }
 
 pub struct Envoy {
@@ -100,6 +102,7 @@ impl Options {
             filters: Vec::new(),
             routes: None,
             lets_bodies_run: false,
+            manager: serde_json::Map::new(),
         }
     }
 
@@ -429,7 +432,7 @@ fn listeners(directory: &Directory, options: &Options, version: u32) -> Value {
     let told = ["decision", "reason", "route", "issuer", "client_id", "subject", "binding"];
     let told: Vec<String> = told.iter().map(|fact| format!("%FILTER_STATE(wasm.holdfast.{fact}:PLAIN)%")).collect();
     let format = format!("%RESPONSE_CODE% %RESPONSE_CODE_DETAILS% {}\n", told.join(" "));
-    let manager = json!({
+    let mut manager = json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "test", "stream_idle_timeout": "30s", "use_remote_address": true, "http_filters": filters,
         "http_protocol_options": {"enable_trailers": true},
@@ -439,6 +442,7 @@ fn listeners(directory: &Directory, options: &Options, version: u32) -> Value {
             "@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
             "log_format": {"text_format_source": {"inline_string": format}}}}]
     });
+    manager.as_object_mut().expect("a map").extend(options.manager.clone());
     let mut chain = json!({"filters": [{"name": "http", "typed_config": manager}]});
     if options.tls != Tls::Plaintext {
         chain["transport_socket"] = downstream_tls(directory, options.tls);
