@@ -10,6 +10,7 @@ mod grpc;
 mod identity;
 mod keys;
 mod observation;
+mod paths;
 mod promql;
 mod stage;
 mod transport;

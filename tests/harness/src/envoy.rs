@@ -88,6 +88,8 @@ pub struct Options {
     pub websockets: bool,
     /// Another Envoy than the one that everything runs with.
     pub version: Option<&'static str>,
+    /// Settings of the connection manager, over those that all tests have.
+    pub manager: serde_json::Map<String, Value>,
 }
 
 pub struct Envoy {
@@ -136,6 +138,7 @@ impl Options {
             drain_seconds: 600,
             websockets: false,
             version: None,
+            manager: serde_json::Map::new(),
         }
     }
 
@@ -551,6 +554,7 @@ fn listeners(directory: &Directory, options: &Options, version: u32) -> Value {
         manager["codec_type"] = json!("HTTP3");
         manager["http3_protocol_options"] = json!({});
     }
+    manager.as_object_mut().expect("a map").extend(options.manager.clone());
     let mut chain = json!({"filters": [{"name": "http", "typed_config": manager}]});
     if options.tls != Tls::Plaintext {
         chain["transport_socket"] = downstream_tls(directory, options);
