@@ -66,7 +66,7 @@ fuzz: ## try every parser with SECONDS=60 of made-up input each; needs a nightly
 
 # Short enough for every run; without a nightly compiler nothing is tried, and that is said.
 fuzz-short:
-	@if tests/set-up nightly; then fuzz/run 5; $(call took,fuzz-short); else echo "make: NOT fuzzed: there is no nightly compiler"; fi
+	@if tests/set-up nightly; then fuzz/run 3; $(call took,fuzz-short); else echo "make: NOT fuzzed: there is no nightly compiler"; fi
 
 # The core is what is not wasm. What is measured: its own tests, journeys and properties.
 coverage: ## run the core's tests and print which lines they reach; fails under 96 %

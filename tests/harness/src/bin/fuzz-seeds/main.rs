@@ -60,6 +60,13 @@ fn tokens(seeds: &mut Seeds) {
     }
     let header = json!({"alg": "ES256", "typ": "at+jwt", "kid": "k1", "cty": "x", "crit": ["b64"], "b64": false});
     seeds.write("jws", format!("{header}\0{}", claims()));
+    // RFC 8037 A.4
+    let signed = [
+        "eyJhbGciOiJFZERTQSJ9",
+        "RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc",
+        "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg",
+    ];
+    seeds.write("jws", signed.join("."));
     let all: Vec<Value> = keys.iter().map(SigningKey::jwk).collect();
     seeds.write("key_set", json!({"keys": all}).to_string());
     for (name, value) in [("active", json!(true)), ("active", json!(false)), ("token_type", json!("Bearer"))] {
