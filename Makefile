@@ -2,11 +2,14 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .NOTPARALLEL:
-.PHONY: help set-up wasm reproducible demo lint lint-wasm test test-versions clean
+.PHONY: help set-up wasm reproducible demo lint lint-wasm test test-versions fuzz fuzz-short coverage mutants clean
 .DEFAULT_GOAL := help
 
 output := $(or $(CARGO_TARGET_DIR),target)
 with_module = HOLDFAST_WASM="$$(realpath "$(output)/wasm32-wasip1/release/holdfast.wasm")"
+# Bash counts in a variable of that name, see `took`.
+unexport SECONDS
+core_tests = --test journeys --test properties
 took = echo "make: $(1) took $$SECONDS s"
 
 help: ## list these targets
@@ -55,6 +58,30 @@ test: ## set up, build, check and run every test
 	@$(MAKE) --no-print-directory wasm; $(call took,wasm)
 	@$(MAKE) --no-print-directory lint; $(call took,lint)
 	@$(with_module) cargo test --workspace --locked; $(call took,cargo test)
+	@$(MAKE) --no-print-directory fuzz-short
+
+fuzz: ## try every parser with SECONDS=60 of made-up input each; needs a nightly compiler
+	@tests/set-up nightly
+	@fuzz/run $(or $(SECONDS),60); $(call took,fuzz)
+
+# Short enough for every run; without a nightly compiler nothing is tried, and that is said.
+fuzz-short:
+	@if tests/set-up nightly; then fuzz/run 3; $(call took,fuzz-short); else echo "make: NOT fuzzed: there is no nightly compiler"; fi
+
+# The core is what is not wasm. What is measured: its own tests, journeys and properties.
+coverage: ## run the core's tests and print which lines they reach; fails under 96 %
+	@llvm=$$(tests/set-up llvm); tool=$$(tests/set-up cargo-llvm-cov); \
+	export PATH=$$tool/bin:$$PATH LLVM_COV=$$llvm/llvm-cov LLVM_PROFDATA=$$llvm/llvm-profdata; \
+	cargo llvm-cov --locked --lib $(core_tests) --ignore-filename-regex '(^|/)tests/|src/host/' \
+	  --show-missing-lines --fail-under-lines 96; $(call took,coverage)
+
+mutants: ## change token, binding, policy and denial in every way and count what tests notice; fails under 90 %; FILE=src/… for one
+	@tool=$$(tests/set-up cargo-mutants); export PATH=$$tool/bin:$$PATH; \
+	cargo mutants --output $(output) $(if $(FILE),--file $(FILE)) || (($$? == 2 || $$? == 3)); \
+	of() { wc -l <"$(output)/mutants.out/$$1.txt"; }; \
+	caught=$$(($$(of caught) + $$(of timeout))); all=$$((caught + $$(of missed))); \
+	echo "make: $$caught of $$all mutants were noticed"; cat $(output)/mutants.out/missed.txt; $(call took,mutants); \
+	((all > 0 && caught * 100 >= all * 90)) || { echo "make: fewer than 90 % of the mutants were noticed"; exit 1; }
 
 test-versions: ## run the tests of older Envoys alone (`make test` runs them too)
 	@tests/set-up envoys wasm
