@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use holdfast::facts::peer::{CertificateDigest, Error, Leaf};
+use holdfast::facts::peer::{Attribute, CertificateDigest, Error, Leaf};
 use holdfast::jose::base64url;
 use holdfast::jose::json::{self, Limits};
 use holdfast::token::Confirmation;
@@ -47,8 +47,9 @@ fn the_certificate_of_rfc_8705_appendix_a_is_read() {
     let example = &examples["rfc8705_appendix_a"];
     let digest = CertificateDigest::from_hex(text(example, "/sha256_hex").as_bytes()).expect("a digest");
     let pem = text(example, "/cert_pem").as_bytes();
-    // From 2018-10-18 12:37:09 to 2022-05-02 12:37:09; version 1, so it has no names.
-    let expected = Leaf { not_before: 1_539_866_229, not_after: 1_651_495_029, ..Leaf::default() };
+    // From 2018-10-18 12:37:09 to 2022-05-02 12:37:09; version 1, so it has no alternative names.
+    let subject = vec![Attribute { kind: "2.5.4.3".into(), value: Some("mtls".into()) }];
+    let expected = Leaf { not_before: 1_539_866_229, not_after: 1_651_495_029, subject, ..Leaf::default() };
     assert_eq!(Leaf::from_pem(pem, digest), Ok(expected));
     assert_eq!(Leaf::from_pem(pem, CertificateDigest([0; 32])), Err(Error::OtherDigest));
     assert_eq!(bound_to(&json!({"x5t#S256": text(example, "/x5t#S256")})), certificate(digest));
