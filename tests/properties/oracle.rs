@@ -250,10 +250,10 @@ impl History {
         let claims = &proof.claims;
         let date = |name: &str| claims.get(name).map(|date| date.as_f64().unwrap_or(f64::NAN));
         let (now, leeway) = (now as f64, self.setting.leeway as f64);
-        if date("exp").is_none_or(|exp| !(now < exp.floor() + leeway)) {
+        if !date("exp").is_some_and(|exp| now < exp.floor() + leeway) {
             return Err("it has expired".to_owned());
         }
-        if date("nbf").is_some_and(|nbf| !(nbf.floor() - leeway <= now)) {
+        if !date("nbf").is_none_or(|nbf| nbf.floor() - leeway <= now) {
             return Err("it is not valid yet".to_owned());
         }
         let wanted = if route.other_audience { OTHER_AUDIENCE } else { AUDIENCE };
