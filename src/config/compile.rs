@@ -405,7 +405,7 @@ impl Loading<'_> {
             {
                 self.wrong(&own.at, same_in_metrics(&later.name, &earlier.name));
             }
-            if let Some((earlier, _)) = before().find(|(earlier, _)| earlier.takes_all_of(later)) {
+            if let Some((earlier, _)) = before().find(|(earlier, _)| earlier.takes_all_but_odd_paths_of(later)) {
                 let what = format!(
                     "can never match: routes[{}] stands before it and takes all of it; move routes[{}] up",
                     earlier.name, later.name
@@ -580,7 +580,7 @@ fn left_over<'a>(later: &Route, earlier: &Route, written: &'a written::Route) ->
     if !later.methods.is_empty() || earlier.methods.is_empty() || !hosts || !envoy_routes {
         return None;
     }
-    if later.paths.is_empty() {
+    if later.paths.is_empty() || (earlier.paths.is_empty() && later.paths.iter().any(PathPattern::takes_all)) {
         return Some(written.path_texts.first().map_or("/**", String::as_str));
     }
     let is_covered = |theirs: &PathPattern| later.paths.iter().any(|ours| ours.covers(theirs));
@@ -643,11 +643,8 @@ impl Loading<'_> {
         if let Some(certificate) = &written.certificate {
             self.names_are_proven(&format!("{}.certificate", written.at), certificate);
         }
-        let inside = Place {
-            issuers: place.issuers.clone(),
-            issuer_is_said: place.issuer_is_said || !issuers.is_empty(),
-            ..*place
-        };
+        let inside =
+            Place { issuers: whose.clone(), issuer_is_said: place.issuer_is_said || !issuers.is_empty(), ..*place };
         Rule {
             roles: written.roles.clone(),
             clients: written.clients.clone(),
@@ -695,7 +692,13 @@ impl Loading<'_> {
             .filter_map(|id| self.document.issuers.get(id.0))
             .map(|issuer| issuer.name.as_str())
             .collect();
-        for (member, is_there) in [("client", !written.clients.is_empty()), ("claims", !written.claims.is_empty())] {
+        let refers = written.references.iter().any(|(_, reference)| matches!(reference, Reference::Claim(_)));
+        let certificate = written.certificate.is_some() && written.claims.is_empty() && refers;
+        for (member, is_there) in [
+            ("client", !written.clients.is_empty()),
+            ("claims", !written.claims.is_empty()),
+            ("certificate", certificate),
+        ] {
             if is_there {
                 let what = format!(
                     "{} may each mean somebody else by this; write issuer beside it, one or a list",

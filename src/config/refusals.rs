@@ -763,4 +763,60 @@ fn who_acted_earlier_decides_nothing() {
         assert_eq!(mistakes(&rule), [format!("routes[accounts].allow[0].claims[{place:?}]: {told}")]);
     }
     assert_eq!(mistakes(&with_rule(json!({"claims": {"/act/sub": "tool", "/act/actor": "x"}}))), NONE);
+    let referring = with_rule(json!({"claims": {"/owner": "{/act/act/sub}"}}));
+    assert_eq!(mistakes(&referring), [format!("routes[accounts].allow[0].claims[\"/owner\"]: {told}")]);
+    let id = with_rule(json!({"certificate": {"spiffe_id": "spiffe://bank.example/ns/{/act/sub}"}}));
+    assert_eq!(mistakes(&id), NONE, "the current actor counts");
+}
+
+#[test]
+fn an_actor_adds_nothing_to_what_a_token_is_good_for() {
+    let told = "speaks of who acts, which adds nothing to what the token is good for (RFC 8693 §4.1)";
+    let roles = with_issuer("roles", json!({"at": ["/roles", "/act/roles"]}));
+    assert_eq!(mistakes(&roles), [format!("issuers[bank].roles.at[1]: {told}")]);
+    for claim in ["client_id", "scope"] {
+        let claims = with_issuer("claims", json!({claim: "/act/sub"}));
+        assert_eq!(mistakes(&claims), [format!("issuers[bank].claims.{claim}: {told}")]);
+    }
+    assert_eq!(mistakes(&with_issuer("claims", json!({"client_id": "/actor"}))), NONE);
+}
+
+#[test]
+fn a_reference_to_a_claim_says_whose_token_it_means() {
+    let with = |rule: Value| {
+        two_issuers(|document| {
+            document["peer_certificate"] = json!({"chain": "verified"});
+            document["routes"][0]["issuer"] = json!(["a", "b"]);
+            document["routes"][0]["allow"] = json!([rule.clone()]);
+        })
+    };
+    let told = "routes[accounts].allow[0].certificate: a and b may each mean somebody else by this; write issuer beside it, one or a list";
+    assert_eq!(mistakes(&with(json!({"certificate": {"san_email": "{/client_id}"}}))), [told]);
+    assert_eq!(mistakes(&with(json!({"issuer": "a", "certificate": {"san_email": "{/client_id}"}}))), NONE);
+    assert_eq!(mistakes(&with(json!({"certificate": {"san_email": "a@b.example"}}))), NONE);
+}
+
+#[test]
+fn what_a_route_takes_from_a_later_one_is_told_for_every_way_to_say_any() {
+    let all = |first: Value| {
+        document(|document| {
+            let admin = json!({"name": "admin", "path": "/admin/**", "allow": [{"client": "n26"}]});
+            document["routes"] = json!([first, admin]);
+        })
+    };
+    let told =
+        ["routes[admin]: can never match: routes[all] stands before it and takes all of it; move routes[admin] up"];
+    let any_host = json!({"name": "all", "host": "**", "path": "/**", "allow": "authenticated"});
+    assert_eq!(mistakes(&all(any_host)), told);
+    let mut odd = all(json!({"name": "all", "path": "/**", "allow": "authenticated"}));
+    odd["routes"][1]["danger_allow_path"] = json!(["semicolon"]);
+    assert_eq!(mistakes(&odd), told, "only odd spellings would reach it");
+    let read = json!({"name": "read", "methods": ["GET"], "allow": "public"});
+    let rest = document(|document| {
+        document["routes"] = json!([read, {"name": "rest", "path": "/**", "allow": "authenticated"}]);
+    });
+    assert_eq!(
+        mistakes(&rest),
+        ["routes[rest]: would take the methods that routes[read] leaves of /**; say which: methods: [...]"]
+    );
 }

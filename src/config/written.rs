@@ -441,8 +441,8 @@ impl Claims {
         let Some(map) = map.get("claims").and_then(|node| node.map()) else { return nothing };
         let formats = [("string", ScopeFormat::String), ("array", ScopeFormat::Array)];
         let read = Self {
-            client_id: map.get("client_id").and_then(|node| node.pointer()),
-            scope: map.get("scope").and_then(|node| node.pointer()),
+            client_id: map.get("client_id").and_then(|node| own_claim(&node)),
+            scope: map.get("scope").and_then(|node| own_claim(&node)),
             scope_format: map.get("scope_format").and_then(|node| node.word(&formats)).unwrap_or(ScopeFormat::String),
         };
         map.finish();
@@ -479,7 +479,7 @@ impl Client {
 impl IssuerRoles {
     fn read(node: &Node<'_>) -> Option<Self> {
         let map = node.map()?;
-        let at = map.require("at").map(|node| node.one_or_more().iter().filter_map(Node::pointer).collect());
+        let at = map.require("at").map(|node| node.one_or_more().iter().filter_map(own_claim).collect());
         let only = map.get("only").map(|node| owned(node.texts()));
         map.finish();
         Some(Self { at: at.unwrap_or_default(), only })
@@ -1089,6 +1089,31 @@ impl Rule {
     }
 }
 
+/// Those who acted before are history.
+const HISTORY: &str =
+    "speaks of who acted earlier, which decides nothing (RFC 8693 §4.1); write what the current actor has: /act/sub";
+
+fn is_at_or_below(pointer: &Pointer, place: &str) -> bool {
+    pointer.as_str().strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// A claim that says what the token itself is good for: an actor adds nothing to that.
+fn own_claim(node: &Node<'_>) -> Option<Pointer> {
+    let pointer = node.pointer()?;
+    if is_at_or_below(&pointer, "/act") {
+        node.wrong("speaks of who acts, which adds nothing to what the token is good for (RFC 8693 §4.1)");
+    }
+    Some(pointer)
+}
+
+/// Keeps a reference for what is to be said of it once its route is known.
+fn refer(references: &mut Vec<(String, Reference)>, node: &Node<'_>, reference: &Reference) {
+    if matches!(reference, Reference::Claim(pointer) if is_at_or_below(pointer, "/act/act")) {
+        node.wrong(HISTORY);
+    }
+    references.push((node.path.clone(), reference.clone()));
+}
+
 fn read_claims(node: &Node<'_>, references: &mut Vec<(String, Reference)>) -> Vec<(Pointer, ClaimTest)> {
     let Some(map) = node.map() else { return Vec::new() };
     let mut claims = Vec::new();
@@ -1097,9 +1122,8 @@ fn read_claims(node: &Node<'_>, references: &mut Vec<(String, Reference)>) -> Ve
         if pointer.is_none() {
             node.wrong(format_args!("{key:?} is not a JSON pointer; write /{}", key.replace('.', "/")));
         }
-        // Those who acted before are history and decide nothing (RFC 8693 §4.1).
-        if key == "/act/act" || key.starts_with("/act/act/") {
-            node.wrong("speaks of who acted earlier, which decides nothing (RFC 8693 §4.1); write what the current actor has: /act/sub");
+        if pointer.as_ref().is_some_and(|pointer| is_at_or_below(pointer, "/act/act")) {
+            node.wrong(HISTORY);
         }
         if let (Some(pointer), Some(test)) = (pointer, read_claim_test(&node, references)) {
             claims.push((pointer, test));
@@ -1174,7 +1198,7 @@ fn operand(node: &Node<'_>, references: &mut Vec<(String, Reference)>) -> Option
         }
     };
     if let Some(reference) = operand.reference() {
-        references.push((node.path.clone(), reference.clone()));
+        refer(references, node, reference);
     }
     Some(operand)
 }
@@ -1182,8 +1206,11 @@ fn operand(node: &Node<'_>, references: &mut Vec<(String, Reference)>) -> Option
 fn read_certificate(node: &Node<'_>, references: &mut Vec<(String, Reference)>) -> Option<CertificateTest> {
     let map = node.map()?;
     let spiffe_id: Vec<SpiffePattern> = patterns(&map, "spiffe_id", SpiffePattern::parse);
-    for reference in spiffe_id.iter().flat_map(|pattern| &pattern.references) {
-        references.push((format!("{}.spiffe_id", node.path), reference.clone()));
+    if let Some(node) = map.get("spiffe_id") {
+        spiffe_id
+            .iter()
+            .flat_map(|pattern| &pattern.references)
+            .for_each(|reference| refer(references, &node, reference));
     }
     let mut exact = |name, read: fn(&Node<'_>)| {
         let nodes = map.get(name).map(|node| node.one_or_more()).unwrap_or_default();

@@ -163,8 +163,14 @@ impl Leaf {
                         GeneralName::URI(uri) => self.uris.push((*uri).to_owned()),
                         GeneralName::DNSName(name) => self.dns.push((*name).to_owned()),
                         GeneralName::RFC822Name(address) => self.emails.push((*address).to_owned()),
-                        GeneralName::IPAddress(octets) => self.ips.extend(read_ip(octets)),
-                        _ => {}
+                        GeneralName::IPAddress(octets) => self.ips.push(read_ip(octets).ok_or(Error::NotX509)?),
+                        // A name that can't be read may be the one that a rule refuses.
+                        GeneralName::Invalid(..) => return Err(Error::NotX509),
+                        GeneralName::OtherName(..)
+                        | GeneralName::X400Address(_)
+                        | GeneralName::DirectoryName(_)
+                        | GeneralName::EDIPartyName(_)
+                        | GeneralName::RegisteredID(_) => {}
                     }
                 }
             }
@@ -190,7 +196,7 @@ impl Leaf {
     }
 }
 
-/// An address is of four octets or of sixteen (RFC 5280 §4.2.1.6); others name nobody.
+/// An address is of four octets or of sixteen (RFC 5280 §4.2.1.6).
 fn read_ip(octets: &[u8]) -> Option<IpAddr> {
     let v4 = || <[u8; 4]>::try_from(octets).ok().map(|octets| Ipv4Addr::from(octets).into());
     v4().or_else(|| <[u8; 16]>::try_from(octets).ok().map(|octets| Ipv6Addr::from(octets).into()))

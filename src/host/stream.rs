@@ -95,6 +95,7 @@ impl HttpContext for Stream {
         if let Some(shared) = &self.shared
             && !removes_forged_trailers(shared)
         {
+            shared.borrow_mut().waiting.forget(&self.waiter);
             let decision = shared.borrow().enforcer.refuse_unreadable();
             self.waiter.progress.set(apply(shared, decision));
         }

@@ -224,7 +224,7 @@ fn lacking_of(rule: &Rule, route: &Route, facts: Facts<'_>) -> Option<Error> {
 fn preflight_method(request: &Request) -> Option<&[u8]> {
     let only = |name| {
         let mut values = request.values(name);
-        values.next().filter(|_| values.next().is_none())
+        values.next().filter(|value| !value.is_empty() && values.next().is_none())
     };
     let is_one = request.method() == b"OPTIONS"
         && only(b"origin").is_some()

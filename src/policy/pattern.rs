@@ -229,6 +229,11 @@ impl HostPattern {
     pub fn covers(&self, other: &Self) -> bool {
         self.0.covers(&other.0)
     }
+
+    /// Whether it is `**`.
+    pub fn takes_all(&self) -> bool {
+        self.0.open && self.0.pieces.is_empty()
+    }
 }
 
 impl DnsPattern {

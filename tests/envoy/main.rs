@@ -2,6 +2,7 @@
 
 mod answers;
 mod bad_inputs;
+mod carriers;
 mod certificates;
 mod configuration;
 mod examples;
