@@ -5,6 +5,7 @@
 
 #![allow(clippy::result_large_err, reason = "a refusal is made once, at the end of a journey, and moved twice")]
 
+use core::time::Duration;
 use std::rc::Rc;
 
 use serde_json::Value;
@@ -39,6 +40,8 @@ pub struct Enforcer {
     without_route: effect::Settings,
     owned: Owned,
     unchecked_validity: bool,
+    /// The time that was told last.
+    told: UnixTime,
 }
 
 /// What a configuration says, compiled.
@@ -171,6 +174,7 @@ impl Enforcer {
             without_route: effect::Settings::default(),
             owned: settings.owned,
             unchecked_validity: settings.unchecked_validity,
+            told: UnixTime::new(0),
         }
     }
 
@@ -218,6 +222,7 @@ impl Enforcer {
 
     /// Begins the journey of one request.
     pub fn begin(&mut self, request: Request, now: UnixTime) -> Step {
+        self.follow(now);
         let matched = match self.policy.route(&request) {
             Ok(matched) => matched,
             Err(error) => return Step::Done(Err(self.refuse(error.into(), None, None, None))),
@@ -247,6 +252,7 @@ impl Enforcer {
 
     /// Refreshes that are due and that nobody waits for.
     pub fn due(&mut self, now: UnixTime) -> Vec<Callout> {
+        self.follow(now);
         self.keys.iter_mut().flatten().filter_map(|keys| keys.due(now)).collect()
     }
 
@@ -277,6 +283,16 @@ impl Enforcer {
             }
             _ => UNKNOWN,
         }
+    }
+
+    /// A clock that is set back must make nothing that was learned younger than it is.
+    fn follow(&mut self, now: UnixTime) {
+        if now < self.told {
+            let by = Duration::from_secs(self.told.seconds().saturating_sub(now.seconds()));
+            self.keys.iter_mut().flatten().for_each(|keys| keys.set_back(by));
+            self.memory.forget_all();
+        }
+        self.told = now;
     }
 
     /// Takes back a question that will not be asked.

@@ -175,6 +175,17 @@ impl Keys {
         if self.under_way || self.bucket.take(now) { self.ask(service) } else { Found::NoSuchKey }
     }
 
+    /// The clock was set back by so much: all is as old as it was.
+    pub fn set_back(&mut self, by: Duration) {
+        if let Some(held) = &mut self.held {
+            held.fetched = held.fetched.minus(by);
+        }
+        if let Some(failing) = &mut self.failing {
+            failing.retry = failing.retry.minus(by);
+        }
+        self.bucket.filled = self.bucket.filled.minus(by);
+    }
+
     /// The question that was to be asked is not: the journey had asked too often.
     pub fn withdraw(&mut self) {
         self.under_way = false;

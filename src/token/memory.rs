@@ -88,6 +88,11 @@ impl Memory {
         }
         self.bad.insert(id, Entry { said: Err(said), good_until: until, stale_until: until, size: 0 });
     }
+
+    /// Forgets all: the clock by which it was to be believed is another.
+    pub fn forget_all(&mut self) {
+        *self = Self { good: Generations::new(self.good.limits), bad: Generations::new(self.bad.limits) };
+    }
 }
 
 /// A bounded map in two generations: when the young one has half of the place, the old one goes and the young one grows old.
