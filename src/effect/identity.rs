@@ -14,7 +14,7 @@ use super::{Fact, Settings, TokenForward};
 /// decided on, and what this configuration tells upstreams.
 #[derive(Clone, Debug, Default)]
 pub struct Owned {
-    /// Of this configuration, in lower case with `-` for `_`.
+    /// Of this configuration, in lower case with `-` for every sign.
     told: Vec<Vec<u8>>,
 }
 
@@ -40,7 +40,8 @@ impl Owned {
         Self { told: names.map(|name| name.bytes().map(folded).collect()).collect() }
     }
 
-    /// Whether a field of this name is one that only this filter may hand on. `_` counts as `-`: services often confuse them.
+    /// Whether a field of this name is one that only this filter may hand on. `_`, and every other sign, counts as `-`: services
+    /// often confuse them.
     pub fn holds(&self, name: &[u8]) -> bool {
         let is = |owned: &[u8]| owned.len() == name.len() && name.iter().zip(owned).all(|(a, b)| folded(*a) == *b);
         ALWAYS.iter().any(|owned| is(owned)) || self.told.iter().any(|owned| is(owned))
@@ -48,7 +49,7 @@ impl Owned {
 }
 
 fn folded(octet: u8) -> u8 {
-    if octet == b'_' { b'-' } else { octet.to_ascii_lowercase() }
+    if octet.is_ascii_alphanumeric() { octet.to_ascii_lowercase() } else { b'-' }
 }
 
 /// Whether a field carries an access token or a proof for one.
@@ -195,7 +196,8 @@ mod tests {
     #[test]
     fn owned_names_are_known_in_every_spelling() {
         let owned = Owned::new(["x-client-id", "x_subject"].into_iter());
-        let ours = ["x-client-id", "X-Client-Id", "x_client_id", "X-CLIENT_ID", "x-subject", "X_Subject"];
+        let ours =
+            ["x-client-id", "X-Client-Id", "x_client_id", "x.client~id", "X-CLIENT_ID", "x-subject", "X_Subject"];
         for name in ["client-cert", "Client-Cert", "client_cert", "X_HTTP_Method-Override"].into_iter().chain(ours) {
             assert!(owned.holds(name.as_bytes()), "{name}");
         }

@@ -191,7 +191,8 @@ impl Gauges {
         issuer.is_warned = differs;
     }
 
-    /// Takes back all that was told, where a configuration ends. Others that live tell theirs anew within a second.
+    /// Takes back all that was told, where a configuration ends. Others that live tell theirs anew within a second; the skew of a
+    /// server's clock, which only its next answer tells, stays.
     pub fn withdraw(&mut self) {
         let parts =
             [&mut self.tokens, &mut self.token_bytes, &mut self.certificates, &mut self.waiting, &mut self.callouts];
@@ -199,7 +200,7 @@ impl Gauges {
         for issuer in &mut self.issuers {
             issuer.stale.tell(0);
             issuer.absent.tell(0);
-            for id in [issuer.keys, issuer.fetched, issuer.clock_skew] {
+            for id in [issuer.keys, issuer.fetched] {
                 record(id, 0);
             }
         }

@@ -352,3 +352,33 @@ fn a_spiffe_id_is_told_only_where_the_certificate_proves_it() {
         assert_eq!(facts.get("workload").map(String::as_str), told, "{uri}");
     }
 }
+
+/// A certificate with these alternative names, each a tag and its octets.
+fn with_names(names: &[(u8, &[u8])]) -> harness::Certificate {
+    let one = |(tag, octets): &(u8, &[u8])| [&[*tag, u8::try_from(octets.len()).unwrap()], *octets].concat();
+    let all: Vec<u8> = names.iter().flat_map(one).collect();
+    let der = [&[0x30, u8::try_from(all.len()).unwrap()], all.as_slice()].concat();
+    let leaf = harness::Leaf::nameless("bank").valid(-9_999_999, 99_999_999).extension(&[2, 5, 29, 17], der);
+    harness::Authority::new("test CA").issue(leaf)
+}
+
+#[test]
+fn a_name_that_can_not_be_read_is_not_taken_for_none() {
+    let (uri, email, ip) = (0x86, 0x81, 0x87);
+    let mut world = World::new(json!({
+        "peer_certificate": {"chain": "verified", "trust_domains": ["bank.example"]},
+        "routes": [{"name": "all", "path": "/x", "allow": [
+            {"certificate": {"spiffe_id": "spiffe://bank.example/ns/a/sa/x"}, "token": "none"}]}]
+    }));
+    let id = b"spiffe://bank.example/ns/a/sa/x".as_slice();
+    let unreadable = (400, "certificate.not_x509");
+    for (names, expected) in [
+        (vec![(uri, id)], PASSES),
+        (vec![(uri, id), (email, b"a@b.example".as_slice()), (ip, &[10, 0, 0, 1])], PASSES),
+        (vec![(uri, id), (uri, b"urn:\xff".as_slice())], unreadable),
+        (vec![(uri, id), (email, b"a@b.example\xff".as_slice())], unreadable),
+        (vec![(uri, id), (ip, &[10, 0, 0, 1, 255, 0, 0, 0])], unreadable),
+    ] {
+        assert_eq!(world.verdict(&get("/x").certificate(&with_names(&names))), expected, "{names:?}");
+    }
+}
