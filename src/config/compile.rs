@@ -24,7 +24,7 @@ use crate::token::{self, Audiences, Places, Profile, introspection, memory};
 
 use super::Compiled;
 use super::read::{Found, is_told};
-use super::written::{self, Document};
+use super::written::{self, AuthMethod, Document, Protocol, Revocation};
 
 /// What requests that wait may take in memory.
 const WAITING_BYTES: usize = 8 * 1024 * 1024;
@@ -228,6 +228,8 @@ fn compile_introspection(
     issuer: &written::Issuer,
     written: &written::Introspection,
 ) -> introspection::Settings {
+    // A further word compiles nowhere before something is done for it here.
+    let (Protocol::Rfc7662, AuthMethod::ClientSecretBasic) = (written.protocol, written.auth_method);
     let mut service = service(id, Question::Introspection, issuer, &written.endpoint);
     service.method = "POST";
     service.headers.push(("authorization", written.client.authorization()));
@@ -244,6 +246,7 @@ fn compile_introspection(
 impl Loading<'_> {
     fn route(&mut self, written: &written::Route) -> Option<(Route, effect::Settings)> {
         let effective = self.document.defaults.under(&written.own);
+        let Revocation::None = effective.revocation.unwrap_or(Revocation::None);
         let allow = written.allow.as_ref()?;
         let issuers = self.issuers_of(written, allow);
         let place = Place { route: Some(written), issuers: issuers.clone(), issuer_is_said: false };
@@ -760,7 +763,7 @@ impl Loading<'_> {
     }
 
     fn including_roles_exist(&self) {
-        for (role, _) in &self.document.includes {
+        for (role, _) in &self.document.roles.includes {
             self.role_exists(&format!("roles.includes[{role:?}]"), role, &[]);
         }
     }
@@ -770,7 +773,7 @@ impl Loading<'_> {
         // What could not be read may be where a role is asked for.
         let all_read = self.found.borrow().is_empty();
         let asked = self.asked_roles();
-        for (at, list) in self.document.exclusive.iter().enumerate() {
+        for (at, list) in self.document.roles.exclusive.iter().enumerate() {
             let at = format!("roles.exclusive[{at}]");
             for role in list {
                 self.role_exists(&at, role, &[]);
@@ -782,7 +785,7 @@ impl Loading<'_> {
                 }
             }
             let Some(hierarchy) = &self.hierarchy else { continue };
-            for (role, _) in &self.document.includes {
+            for (role, _) in &self.document.roles.includes {
                 let held = [role.clone()];
                 let both: Vec<&str> =
                     list.iter().filter(|other| hierarchy.includes(&held, other)).map(String::as_str).collect();
@@ -808,7 +811,7 @@ impl Loading<'_> {
             _ => &[],
         });
         of_routes.chain(&self.document.deny).for_each(|rule| of_rule(rule, &mut all));
-        for (role, included) in &self.document.includes {
+        for (role, included) in &self.document.roles.includes {
             all.push(role);
             all.extend(included.iter().map(String::as_str));
         }
@@ -848,7 +851,7 @@ impl Loading<'_> {
     }
 
     fn roles(&self) -> Option<Roles> {
-        match Roles::new(&self.document.includes, &self.document.exclusive) {
+        match Roles::new(&self.document.roles.includes, &self.document.roles.exclusive) {
             Ok(roles) => Some(roles),
             Err(Circle(circle)) => {
                 self.wrong(

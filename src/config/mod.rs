@@ -9,6 +9,8 @@ use crate::jose::json::{self, Limits, Object, Value};
 
 mod compile;
 mod read;
+#[cfg(feature = "schema")]
+pub mod schema;
 mod structure;
 mod written;
 

@@ -574,7 +574,7 @@ fn types_words_and_ranges_are_strict() {
             (
                 "/issuers/0/algorithms",
                 json!(["es256"]),
-                r#"issuers[bank].algorithms[0]: "es256" is none of ES256, ES384, PS256, PS384, PS512, EdDSA, RS256, RS384, RS512"#,
+                r#"issuers[bank].algorithms[0]: "es256" is none of ES256, ES384, PS256, PS384, PS512, EdDSA, Ed25519, RS256, RS384, RS512"#,
                 json!(["RS512"]),
             ),
             (

@@ -3,6 +3,11 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
+#[cfg(feature = "schema")]
+use schemars::JsonSchema;
+#[cfg(feature = "schema")]
+use std::collections::BTreeMap;
+
 use crate::binding::Requirement;
 use crate::client::ClientSecretBasic;
 use crate::effect::{Fact, TokenForward};
@@ -20,216 +25,497 @@ use crate::policy::step_up::StepUp;
 use crate::token::{Profile, ScopeFormat};
 
 use super::read::{Map, Node};
+#[cfg(feature = "schema")]
+use super::schema::{Entries, Excepting, OneOrMore, Refusing, Word, shape};
 
 /// Where a variable of the VM's environment is looked up.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// The whole document.
+/// The policy of one plugin: who may do what with which token.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(deny_unknown_fields, title = "Holdfast"))]
 pub struct Document {
-    /// Authorization servers; needed as soon as one route wants a token.
+    /// Authorization servers whose tokens count; needed as soon as one route wants a token.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<Issuer>>"))]
     pub issuers: Vec<Issuer>,
+    /// What the TLS of this proxy says about the caller.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<PeerCertificate>"))]
     pub peer_certificate: PeerCertificate,
-    /// `roles.includes`: a role, and those that it includes.
-    pub includes: Vec<(String, Vec<String>)>,
-    /// `roles.exclusive`: lists of which nobody may hold two.
-    pub exclusive: Vec<Vec<String>>,
+    /// How roles relate to each other.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<RoleRelations>"))]
+    pub roles: RoleRelations,
     /// Rules that refuse first, on every route that is not public.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<Refusing>>"))]
     pub deny: Vec<Rule>,
+    #[cfg_attr(feature = "schema", schemars(flatten))]
     pub defaults: Defaults,
+    /// The first that matches decides; a request that matches none gets 403.
     pub routes: Vec<Route>,
+    /// How much is held at a time, for each worker thread of Envoy.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Limits>"))]
     pub limits: Limits,
-    /// `log: all`
+    /// Which decisions are logged, a line each.
+    #[cfg_attr(feature = "schema", schemars(rename = "log", with = "Option<Word<Logged>>", extend("default" = "refusals")))]
     pub log_permits: bool,
 }
 
+/// An authorization server.
 #[derive(Debug)]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(deny_unknown_fields))]
 pub struct Issuer {
     /// Where it stands, for mistakes found later.
+    #[cfg_attr(feature = "schema", schemars(skip))]
     pub at: String,
+    /// Its https URL, octet by octet as it stands in `iss`.
+    #[cfg_attr(feature = "schema", schemars(with = "shape::Identifier"))]
     pub issuer: String,
-    /// = the issuer
+    /// What routes, rules, logs and metrics call it; the issuer itself unless it has one.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<shape::Name>"))]
     pub name: String,
-    /// One of them must stand in `aud`.
+    /// Whom its tokens are for; one of them must stand in `aud`. Required, unless `danger_any_audience` stands instead.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<String>>"))]
     pub audiences: Vec<String>,
+    /// Takes tokens for anybody, from a server that writes no `aud`. Stands instead of `audiences`.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<bool>", extend("default" = false)))]
     pub danger_any_audience: bool,
-    /// = ES256, PS256, EdDSA
+    /// The signature algorithms that it uses; a key without `alg` serves the first that fits it.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(with = "Option<Vec<Word<Algorithms>>>", extend("default" = ["ES256", "PS256", "EdDSA"]))
+    )]
     pub algorithms: Vec<Algorithm>,
-    /// = rfc9068
+    /// How its JWTs are told to be access tokens: `rfc9068` by `typ: at+jwt` and all its claims, `legacy` by `typ: JWT` or none
+    /// (Keycloak, Entra ID).
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Word<Profiles>>", extend("default" = "rfc9068")))]
     pub profile: Profile,
-    /// = 30s, at most 2m
+    /// How far its clock may differ from ours: 0s to 2m, whole seconds.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<shape::Time>", extend("default" = "30s")))]
     pub leeway: Duration,
-    /// = 24h
+    /// The most that may lie between `iat` and `exp`: 1s to 8784h, whole seconds.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<shape::Time>", extend("default" = "24h")))]
     pub max_token_lifetime: Duration,
+    /// Where it writes the client and the scopes, and how.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Claims>"))]
     pub claims: Claims,
-    /// = no `sub`, or the client's id in it
+    /// When no user stands behind a token, all of these hold. By default: no `sub`, or `sub` is the client's id.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Entries<Pointer, shape::Claim>>"))]
     pub client_token_when: Vec<(Pointer, ClaimTest)>,
+    /// Where it writes roles. Without it nobody has any.
     pub roles: Option<IssuerRoles>,
-    /// For tokens without `cnf`: the certificate that their client presents instead.
+    /// For tokens without `cnf`: the certificate that their client must present instead. The first entry for a client counts.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<Client>>"))]
     pub clients: Vec<Client>,
     /// Every reference in `clients` and `client_token_when`, and where it stands.
+    #[cfg_attr(feature = "schema", schemars(skip))]
     pub references: Vec<(String, Reference)>,
+    /// The keys that verify JWTs. Without it every token goes to introspection.
     pub jwks: Option<Jwks>,
+    /// The endpoint that is asked about opaque tokens.
     pub introspection: Option<Introspection>,
 }
 
 /// Where this issuer writes what everybody needs.
 #[derive(Debug)]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(deny_unknown_fields))]
 pub struct Claims {
-    /// = /client_id
+    /// The claim with the client's id: `/azp` for Keycloak.
+    #[cfg_attr(feature = "schema", schemars(extend("default" = "/client_id")))]
     pub client_id: Option<Pointer>,
-    /// = /scope
+    /// The claim with the scopes: `/scp` for Entra ID.
+    #[cfg_attr(feature = "schema", schemars(extend("default" = "/scope")))]
     pub scope: Option<Pointer>,
-    /// = string
+    /// Scopes in one text with blanks between them, or in a list of texts.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Word<ScopeFormats>>", extend("default" = "string")))]
     pub scope_format: ScopeFormat,
 }
 
+/// The certificate of a client whose tokens are not bound.
 #[derive(Debug)]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(deny_unknown_fields))]
 pub struct Client {
+    #[cfg_attr(feature = "schema", schemars(skip))]
     pub at: String,
-    /// = all others
+    /// The client's id. Without it the entry is for all others, and stands last.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<shape::Plain>"))]
     pub client: Option<String>,
+    /// What its certificate must say.
+    #[cfg_attr(feature = "schema", schemars(with = "shape::Certificate"))]
     pub certificate: CertificateTest,
 }
 
+/// Where an issuer writes roles, and which it may assert.
 #[derive(Debug)]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(deny_unknown_fields))]
 pub struct IssuerRoles {
+    /// Claims that hold a role or a list of roles; what they hold is put together.
+    #[cfg_attr(feature = "schema", schemars(with = "OneOrMore<Pointer>"))]
     pub at: Vec<Pointer>,
-    /// = any
+    /// The roles that this issuer may assert; others are not seen. Any by default; required once two issuers bring roles.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<OneOrMore<String>>"))]
     pub only: Option<Vec<String>>,
 }
 
+/// The keys of an issuer: fetched through an Envoy cluster, or written out.
 #[derive(Debug)]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(untagged, deny_unknown_fields))]
 pub enum Jwks {
-    Fetched { endpoint: Endpoint, refresh: Duration, max_stale: Duration },
-    Inline { set: JwkSet, skipped: Vec<Skipped> },
+    Fetched {
+        #[cfg_attr(feature = "schema", schemars(flatten))]
+        endpoint: Endpoint,
+        /// How often the keys are fetched: 1m to 1h, whole seconds. An unknown `kid` asks at once.
+        #[cfg_attr(feature = "schema", schemars(with = "Option<shape::Time>", extend("default" = "5m")))]
+        refresh: Duration,
+        /// How long fetched keys serve while the server is away: `refresh` to 24h, whole seconds.
+        #[cfg_attr(feature = "schema", schemars(with = "Option<shape::Time>", extend("default" = "1h")))]
+        max_stale: Duration,
+    },
+    Inline {
+        /// A JWK Set as a string (YAML 1.1 turns its members n and y into booleans), public keys only.
+        #[cfg_attr(feature = "schema", schemars(rename = "inline", with = "String"))]
+        set: JwkSet,
+        #[cfg_attr(feature = "schema", schemars(skip))]
+        skipped: Vec<Skipped>,
+    },
 }
 
 /// An endpoint behind an Envoy cluster.
 #[derive(Debug)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct Endpoint {
+    /// An Envoy cluster (Istio: `outbound|443||login.bank.example`), whose TLS must verify the server.
+    #[cfg_attr(feature = "schema", schemars(with = "shape::Cluster"))]
     pub cluster: String,
+    /// The path of the endpoint, with a query where it has one.
+    #[cfg_attr(feature = "schema", schemars(with = "shape::RequestPath"))]
     pub path: String,
-    /// = the issuer's host
+    /// What is written into `:authority`; the issuer's host by default.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<shape::Authority>"))]
     pub authority: Option<String>,
-    /// = 1s, 50ms to 10s
+    /// How long an answer may take: 50ms to 10s.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<shape::Time>", extend("default" = "1s")))]
     pub timeout: Duration,
 }
 
+/// An introspection endpoint, and our own credentials there.
 #[derive(Debug)]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(deny_unknown_fields))]
 pub struct Introspection {
+    #[cfg_attr(feature = "schema", schemars(flatten))]
     pub endpoint: Endpoint,
+    /// What is spoken there.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Word<Protocols>>", extend("default" = "rfc7662")))]
+    pub protocol: Protocol,
+    /// How we authenticate there.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(with = "Option<Word<AuthMethods>>", extend("default" = "client_secret_basic"))
+    )]
+    pub auth_method: AuthMethod,
+    #[cfg_attr(feature = "schema", schemars(flatten, with = "shape::ClientSecretBasic"))]
     pub client: ClientSecretBasic,
-    /// = 30s, at most 5m
+    /// How long an answer is remembered, never past `exp`: 0s (ask every time) to 5m, whole seconds.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<shape::Time>", extend("default" = "30s")))]
     pub cache: Duration,
-    /// = 0s, at most 1m
+    /// How much longer it serves while the server does not answer, never past `exp`: 0s to 1m, whole seconds.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<shape::Time>", extend("default" = "0s")))]
     pub stale_if_error: Duration,
+    /// Takes an answer without `exp` for 5 s instead of refusing it.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<bool>", extend("default" = false)))]
     pub danger_allow_no_exp: bool,
 }
 
+#[derive(Clone, Copy, Debug)]
+pub enum Protocol {
+    Rfc7662,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum AuthMethod {
+    ClientSecretBasic,
+}
+
+/// What the TLS of this proxy says about the caller.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(deny_unknown_fields))]
 pub struct PeerCertificate {
     /// Something in it could not be read, so that nothing is missed in it.
+    #[cfg_attr(feature = "schema", schemars(skip))]
     pub is_unreadable: bool,
-    /// `chain: verified`
+    /// Whether the proxy verifies the chain of the client's certificate. Names in certificates count only where it does.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(rename = "chain", with = "Option<Word<Chains>>", extend("default" = "unverified"))
+    )]
     pub chain_verified: bool,
+    /// SPIFFE trust domains whose own authority the proxy verifies chains with; SPIFFE IDs count only in these.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<shape::TrustDomain>>"))]
     pub trust_domains: Vec<String>,
+    /// Takes a certificate of which the proxy tells the digest alone, so that its dates are unknown (Envoy before 1.39).
+    #[cfg_attr(feature = "schema", schemars(with = "Option<bool>", extend("default" = false)))]
     pub danger_unchecked_validity: bool,
 }
 
-/// What a route uses unless it has its own.
+/// How roles relate to each other.
+#[derive(Debug, Default)]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(deny_unknown_fields))]
+pub struct RoleRelations {
+    /// A role, and those that whoever holds it has as well; no circles.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<BTreeMap<String, OneOrMore<String>>>"))]
+    pub includes: Vec<(String, Vec<String>)>,
+    /// Lists of roles of which nobody may hold two, included ones too; whoever does gets 403.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<shape::Several>>"))]
+    pub exclusive: Vec<Vec<String>>,
+}
+
+/// What a route uses unless it has its own; its own replaces the whole field.
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct Defaults {
+    /// What a token must be bound to. `when_bound` admits tokens without `cnf` too; one that has a `cnf` is held to it always.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Word<Bindings>>", extend("default" = "certificate")))]
     pub binding: Option<Requirement>,
-    /// `cors_preflight: pass`
+    /// Whether JWTs are asked about too.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Word<Revocations>>", extend("default" = "none")))]
+    pub revocation: Option<Revocation>,
+    /// `pass` lets true preflights of CORS through without a token, to be answered behind this filter.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Word<Preflights>>", extend("default" = "refuse")))]
     pub cors_preflight: Option<bool>,
+    /// Takes tokens over a hop without TLS.
+    #[cfg_attr(feature = "schema", schemars(extend("default" = false)))]
     pub danger_allow_plaintext: Option<bool>,
+    /// What `WWW-Authenticate` says.
     pub challenge: Option<Challenge>,
+    /// What the service behind this filter is told.
     pub forward: Option<Forward>,
 }
 
+#[derive(Clone, Copy, Debug)]
+pub enum Revocation {
+    None,
+}
+
+/// What `WWW-Authenticate` says.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(deny_unknown_fields))]
 pub struct Challenge {
-    /// = holdfast
+    /// The realm.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<shape::Field>", extend("default" = "holdfast")))]
     pub realm: Option<String>,
+    /// The https URL of the protected resource's metadata (RFC 9728).
+    #[cfg_attr(feature = "schema", schemars(with = "Option<shape::MetadataUrl>"))]
     pub resource_metadata: Option<String>,
 }
 
+/// What the service behind this filter is told.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(deny_unknown_fields))]
 pub struct Forward {
+    #[cfg_attr(feature = "schema", schemars(skip))]
     pub at: String,
-    /// = keep
+    /// Whether a verified token goes on.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Word<TokenForwards>>", extend("default" = "keep")))]
     pub token: TokenForward,
+    /// Header fields by name, and the fact or the claim (by its JSON pointer) in each. Callers' own copies are removed on every
+    /// route.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Entries<shape::HeaderName, shape::Told>>"))]
     pub headers: Vec<(String, Fact)>,
+    /// Filter state by the end of its name, `wasm.holdfast.<name>`, and the fact or the claim (by its JSON pointer) in each.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Entries<shape::FactName, shape::Told>>"))]
     pub filter_state: Vec<(String, Fact)>,
 }
 
+/// Which requests, and who may send them.
 #[derive(Debug)]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(deny_unknown_fields))]
 pub struct Route {
+    #[cfg_attr(feature = "schema", schemars(skip))]
     pub at: String,
     /// Name, host, methods and path could be read, so that more can be said of them.
+    #[cfg_attr(feature = "schema", schemars(skip))]
     pub is_readable: bool,
+    /// Its own name, in logs and metrics.
+    #[cfg_attr(feature = "schema", schemars(with = "shape::Name"))]
     pub name: String,
+    /// Hosts, any by default. A piece between dots is text, `*` or `{name}` for one, or `**` (first) for any number.
+    #[cfg_attr(feature = "schema", schemars(rename = "host", with = "Option<OneOrMore<shape::Host>>"))]
     pub hosts: Vec<HostPattern>,
+    /// Methods, any by default; no method implies another. Required with `allow: public`.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<shape::Method>>"))]
     pub methods: Vec<String>,
+    /// Paths, any by default. A piece between slashes is text (decoded), `*` or `{name}` for one, or `**` (last) for any number.
+    #[cfg_attr(feature = "schema", schemars(rename = "path", with = "Option<OneOrMore<shape::Path>>"))]
     pub paths: Vec<PathPattern>,
     /// The paths as written, for mistakes.
+    #[cfg_attr(feature = "schema", schemars(skip))]
     pub path_texts: Vec<String>,
+    /// The metadata string `holdfast.policy` of the Envoy route or, if it has none, the Envoy route's name; any by default.
+    #[cfg_attr(feature = "schema", schemars(rename = "envoy_route", with = "Option<OneOrMore<String>>"))]
     pub envoy_routes: Vec<String>,
-    /// = none
+    /// Odd paths that this route takes; a path with one of these matches no other route.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<Word<OddPaths>>>"))]
     pub danger_allow_path: Oddities,
+    /// Who may pass: `public` (nobody is asked), `authenticated` (any good, bound token), or rules of which one is enough.
+    #[cfg_attr(feature = "schema", schemars(with = "Allow"))]
     pub allow: Option<Allow>,
-    /// Names of issuers.
+    /// Whose tokens are taken, by the name of the issuer; required once there are several.
+    #[cfg_attr(feature = "schema", schemars(rename = "issuer", with = "Option<OneOrMore<String>>"))]
     pub issuers: Vec<String>,
+    /// Whom tokens must be for on this route, instead of the issuer's audiences.
     pub audiences: Option<Vec<String>>,
+    /// Scopes that a token must have, ALL of them, in addition to a rule's own.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<shape::Token>>"))]
     pub scopes: Vec<String>,
+    #[cfg_attr(feature = "schema", schemars(flatten, with = "shape::StepUp"))]
     pub step_up: StepUp,
+    #[cfg_attr(feature = "schema", schemars(flatten))]
     pub own: Defaults,
+    /// Keeps `Authorization` and `DPoP` on a route that reads no token: what goes on is not verified.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<bool>", extend("default" = false)))]
     pub danger_forward_unverified_token: bool,
 }
 
+/// Who may pass.
 #[derive(Debug)]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(rename_all = "snake_case"))]
 pub enum Allow {
     Public,
     Authenticated,
+    #[cfg_attr(feature = "schema", schemars(untagged))]
     Rules(Vec<Rule>),
 }
 
+/// Conditions, all of which must hold. A list means one of its values, but for scopes, which means all.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(deny_unknown_fields))]
 pub struct Rule {
+    #[cfg_attr(feature = "schema", schemars(skip))]
     pub at: String,
+    /// A role that the caller holds, one of these.
+    #[cfg_attr(feature = "schema", schemars(rename = "role", with = "Option<OneOrMore<shape::Plain>>"))]
     pub roles: Vec<String>,
+    /// The client's id, one of these.
+    #[cfg_attr(feature = "schema", schemars(rename = "client", with = "Option<OneOrMore<shape::Plain>>"))]
     pub clients: Vec<String>,
-    /// Names of issuers.
+    /// Whose token it is, by the name of the issuer, one of these.
+    #[cfg_attr(feature = "schema", schemars(rename = "issuer", with = "Option<OneOrMore<String>>"))]
     pub issuers: Vec<String>,
+    /// Whether a user stands behind the token, or the client alone.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Word<Principals>>"))]
     pub principal: Option<Principal>,
+    /// Claims by JSON pointer, and what each must say; all of them.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Entries<Pointer, shape::Claim>>"))]
     pub claims: Vec<(Pointer, ClaimTest)>,
+    /// What the caller's certificate must say; all of it.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<shape::Certificate>"))]
     pub certificate: Option<CertificateTest>,
+    /// Scopes that the token must have, ALL of them.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<shape::Token>>"))]
     pub scopes: Vec<String>,
+    #[cfg_attr(feature = "schema", schemars(flatten, with = "shape::StepUp"))]
     pub step_up: StepUp,
+    /// Asks for no token: the certificate speaks.
+    #[cfg_attr(feature = "schema", schemars(rename = "token", with = "Option<Word<TokenRules>>"))]
     pub without_token: bool,
+    /// Nor a caller who meets this rule, or one of a list.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<OneOrMore<Excepting>>"))]
     pub not: Vec<Rule>,
     /// Every reference in it, and where it stands.
+    #[cfg_attr(feature = "schema", schemars(skip))]
     pub references: Vec<(String, Reference)>,
 }
 
+/// How much is held at a time, for each worker thread of Envoy.
 #[derive(Debug)]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(default, deny_unknown_fields))]
 pub struct Limits {
-    /// = 10000
+    /// Introspection answers that are remembered.
+    #[cfg_attr(feature = "schema", schemars(range(max = MAX_TOKENS)))]
     pub tokens: usize,
-    /// = 16MiB
+    /// The memory that they take: 64KiB to 512MiB.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<shape::Size>", extend("default" = "16MiB")))]
     pub token_bytes: usize,
-    /// = 64
+    /// Introspections under way for one issuer.
+    #[cfg_attr(feature = "schema", schemars(range(min = MIN_CALLOUTS, max = MAX_CALLOUTS)))]
     pub callouts: usize,
-    /// = 1024
+    /// Requests that wait for an answer.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = MAX_WAITING)))]
     pub waiting: usize,
 }
+
+const MAX_TOKENS: usize = 1_000_000;
+const MIN_CALLOUTS: usize = 4;
+const MAX_CALLOUTS: usize = 4096;
+const MAX_WAITING: usize = 65_536;
 
 impl Default for Limits {
     fn default() -> Self {
         Self { tokens: 10_000, token_bytes: 16 * 1024 * 1024, callouts: 64, waiting: 1024 }
     }
 }
+
+/// What a field says in words, and what each means.
+pub trait Vocabulary {
+    type Meaning: Clone + 'static;
+    const WORDS: &'static [(&'static str, Self::Meaning)];
+}
+
+macro_rules! vocabulary {
+    ($($name:ident: $meaning:ty = { $($word:literal => $means:expr),+ $(,)? })+) => {
+        $(
+            pub struct $name;
+
+            impl Vocabulary for $name {
+                type Meaning = $meaning;
+                const WORDS: &'static [(&'static str, $meaning)] = &[$(($word, $means)),+];
+            }
+        )+
+    };
+}
+
+vocabulary! {
+    Algorithms: Algorithm = {
+        "ES256" => Algorithm::Es256,
+        "ES384" => Algorithm::Es384,
+        "PS256" => Algorithm::Ps256,
+        "PS384" => Algorithm::Ps384,
+        "PS512" => Algorithm::Ps512,
+        "EdDSA" => Algorithm::EdDsa,
+        "Ed25519" => Algorithm::EdDsa,
+        "RS256" => Algorithm::Rs256,
+        "RS384" => Algorithm::Rs384,
+        "RS512" => Algorithm::Rs512,
+    }
+    AuthMethods: AuthMethod = { "client_secret_basic" => AuthMethod::ClientSecretBasic }
+    Bindings: Requirement = { "certificate" => Requirement::Certificate, "when_bound" => Requirement::WhenBound }
+    Chains: bool = { "unverified" => false, "verified" => true }
+    Facts: Fact = {
+        "client_id" => Fact::ClientId,
+        "subject" => Fact::Subject,
+        "issuer" => Fact::Issuer,
+        "roles" => Fact::Roles,
+        "scopes" => Fact::Scopes,
+        "binding" => Fact::Binding,
+        "route" => Fact::Route,
+        "spiffe_id" => Fact::SpiffeId,
+        "certificate_sha256" => Fact::CertificateSha256,
+    }
+    Logged: bool = { "refusals" => false, "all" => true }
+    OddPaths: Oddities = {
+        "encoded_slash" => Oddities { encoded_slash: true, ..NO_ODDITY },
+        "empty_segment" => Oddities { empty_segment: true, ..NO_ODDITY },
+        "semicolon" => Oddities { semicolon: true, ..NO_ODDITY },
+    }
+    Preflights: bool = { "refuse" => false, "pass" => true }
+    Principals: Principal = { "user" => Principal::User, "client" => Principal::Client }
+    Profiles: Profile = { "rfc9068" => Profile::Rfc9068, "legacy" => Profile::Legacy }
+    Protocols: Protocol = { "rfc7662" => Protocol::Rfc7662 }
+    Revocations: Revocation = { "none" => Revocation::None }
+    ScopeFormats: ScopeFormat = { "string" => ScopeFormat::String, "array" => ScopeFormat::Array }
+    TokenForwards: TokenForward = { "keep" => TokenForward::Keep, "strip" => TokenForward::Strip }
+    TokenRules: bool = { "none" => true }
+}
+
+const NO_ODDITY: Oddities = Oddities { encoded_slash: false, empty_segment: false, semicolon: false, not_text: false };
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
@@ -252,7 +538,7 @@ impl Document {
         }
         map.not_yet(&["dpop", "danger_dry_run"]);
         if let Some(node) = map.get("roles") {
-            (document.includes, document.exclusive) = read_roles(&node);
+            document.roles = RoleRelations::read(&node);
         }
         if let Some(node) = map.get("deny") {
             document.deny = node.list().iter().map(Rule::read_refusing).collect();
@@ -265,7 +551,7 @@ impl Document {
         if let Some(node) = map.get("limits") {
             document.limits = Limits::read(&node);
         }
-        let log = map.get("log").and_then(|node| node.word(&[("refusals", false), ("all", true)]));
+        let log = map.get("log").and_then(|node| node.word(Logged::WORDS));
         document.log_permits = log.unwrap_or(false);
         map.finish();
         document
@@ -412,18 +698,17 @@ fn read_algorithms(map: &Map<'_>) -> Vec<Algorithm> {
 
 fn read_algorithm(node: &Node<'_>) -> Option<Algorithm> {
     let text = node.text()?;
-    let algorithm = Algorithm::parse(text);
-    match algorithm {
-        Some(_) => {}
-        None if text.starts_with("HS") => node.wrong(format_args!(
+    if text.starts_with("HS") {
+        node.wrong(format_args!(
             "{text} lets whoever can check a token also write one; write ES256, PS256 or EdDSA, or use introspection for such tokens"
-        )),
-        None if text.eq_ignore_ascii_case("none") => node.wrong("none is no signature; write ES256, PS256 or EdDSA"),
-        None => node.wrong(format_args!(
-            "{text:?} is none of ES256, ES384, PS256, PS384, PS512, EdDSA, RS256, RS384, RS512"
-        )),
+        ));
+        return None;
     }
-    algorithm
+    if text.eq_ignore_ascii_case("none") {
+        node.wrong("none is no signature; write ES256, PS256 or EdDSA");
+        return None;
+    }
+    node.word(Algorithms::WORDS)
 }
 
 fn read_profile(map: &Map<'_>) -> Profile {
@@ -432,18 +717,20 @@ fn read_profile(map: &Map<'_>) -> Profile {
         node.wrong("jwt_svid is not yet enforced by this version; write rfc9068 or legacy");
         return Profile::Rfc9068;
     }
-    node.word(&[("rfc9068", Profile::Rfc9068), ("legacy", Profile::Legacy)]).unwrap_or(Profile::Rfc9068)
+    node.word(Profiles::WORDS).unwrap_or(Profile::Rfc9068)
 }
 
 impl Claims {
     fn read(map: &Map<'_>) -> Self {
         let nothing = Self { client_id: None, scope: None, scope_format: ScopeFormat::String };
         let Some(map) = map.get("claims").and_then(|node| node.map()) else { return nothing };
-        let formats = [("string", ScopeFormat::String), ("array", ScopeFormat::Array)];
         let read = Self {
             client_id: map.get("client_id").and_then(|node| own_claim(&node)),
             scope: map.get("scope").and_then(|node| own_claim(&node)),
-            scope_format: map.get("scope_format").and_then(|node| node.word(&formats)).unwrap_or(ScopeFormat::String),
+            scope_format: map
+                .get("scope_format")
+                .and_then(|node| node.word(ScopeFormats::WORDS))
+                .unwrap_or(ScopeFormat::String),
         };
         map.finish();
         read
@@ -581,26 +868,11 @@ impl Introspection {
     fn read(node: &Node<'_>, environment: Environment<'_>) -> Option<Self> {
         let map = node.map()?;
         let endpoint = Endpoint::read(&map);
-        let only_yet = |name: &'static str, word: &str, others: &[&str]| {
-            let Some(node) = map.get(name) else { return };
-            match node.text() {
-                Some(text) if others.contains(&text) => {
-                    node.wrong(format_args!(
-                        "{text} is not yet supported by this version; write {word}, or leave it out"
-                    ));
-                }
-                Some(text) if text != word => {
-                    node.wrong(format_args!("{text:?} is none of {word}, {}", others.join(", ")));
-                }
-                _ => {}
-            }
-        };
-        only_yet("protocol", "rfc7662", &["rfc9701", "phantom", "split", "authlete"]);
-        only_yet(
-            "auth_method",
-            "client_secret_basic",
-            &["client_secret_post", "private_key_jwt", "tls_client_auth", "bearer"],
-        );
+        let later = ["rfc9701", "phantom", "split", "authlete"];
+        let protocol = map.get("protocol").and_then(|node| word_or_later(&node, Protocols::WORDS, &later, "supported"));
+        let later = ["client_secret_post", "private_key_jwt", "tls_client_auth", "bearer"];
+        let auth_method =
+            map.get("auth_method").and_then(|node| word_or_later(&node, AuthMethods::WORDS, &later, "supported"));
         map.not_yet(&["private_key", "token"]);
         let client_id = map.require("client_id").and_then(|node| node.header_text().map(str::to_owned));
         let client_secret = map.require("client_secret").and_then(|node| node.secret(environment));
@@ -610,6 +882,8 @@ impl Introspection {
         map.finish();
         Some(Self {
             endpoint: endpoint?,
+            protocol: protocol.unwrap_or(Protocol::Rfc7662),
+            auth_method: auth_method.unwrap_or(AuthMethod::ClientSecretBasic),
             client: ClientSecretBasic { client_id: client_id?, client_secret: client_secret? },
             cache,
             stale_if_error,
@@ -622,7 +896,7 @@ impl PeerCertificate {
     fn read(node: &Node<'_>) -> Self {
         let before = node.found.borrow().len();
         let Some(map) = node.map() else { return Self { is_unreadable: true, ..Self::default() } };
-        let chain = map.get("chain").and_then(|node| node.word(&[("unverified", false), ("verified", true)]));
+        let chain = map.get("chain").and_then(|node| node.word(Chains::WORDS));
         let domains = map.get("trust_domains").map(|node| node.list()).unwrap_or_default();
         let trust_domains = domains.iter().filter_map(read_trust_domain).collect();
         let read = Self {
@@ -652,16 +926,16 @@ fn read_trust_domain(node: &Node<'_>) -> Option<String> {
     Some(text.to_owned())
 }
 
-type Hierarchy = (Vec<(String, Vec<String>)>, Vec<Vec<String>>);
-
-fn read_roles(node: &Node<'_>) -> Hierarchy {
-    let Some(map) = node.map() else { return Hierarchy::default() };
-    let includes = map.get("includes").and_then(|node| node.map());
-    let exclusive = map.get("exclusive").map(|node| node.list()).unwrap_or_default();
-    map.finish();
-    let entries = includes.iter().flat_map(Map::entries);
-    let includes = entries.map(|(role, node)| (role.to_owned(), owned(node.texts()))).collect();
-    (includes, exclusive.iter().map(read_exclusive).collect())
+impl RoleRelations {
+    fn read(node: &Node<'_>) -> Self {
+        let Some(map) = node.map() else { return Self::default() };
+        let includes = map.get("includes").and_then(|node| node.map());
+        let exclusive = map.get("exclusive").map(|node| node.list()).unwrap_or_default();
+        map.finish();
+        let entries = includes.iter().flat_map(Map::entries);
+        let includes = entries.map(|(role, node)| (role.to_owned(), owned(node.texts()))).collect();
+        Self { includes, exclusive: exclusive.iter().map(read_exclusive).collect() }
+    }
 }
 
 fn read_exclusive(node: &Node<'_>) -> Vec<String> {
@@ -674,12 +948,13 @@ fn read_exclusive(node: &Node<'_>) -> Vec<String> {
 
 impl Defaults {
     fn read(map: &Map<'_>) -> Self {
-        if let Some(node) = map.get("revocation") {
-            refuse_later_words(&node, "none", &["introspection", "status_list"]);
-        }
+        let later = ["introspection", "status_list"];
         Self {
             binding: map.get("binding").and_then(|node| read_binding(&node)),
-            cors_preflight: map.get("cors_preflight").and_then(|node| node.word(&[("refuse", false), ("pass", true)])),
+            revocation: map
+                .get("revocation")
+                .and_then(|node| word_or_later(&node, Revocations::WORDS, &later, "enforced")),
+            cors_preflight: map.get("cors_preflight").and_then(|node| node.word(Preflights::WORDS)),
             danger_allow_plaintext: map.get("danger_allow_plaintext").and_then(|node| node.flag()),
             challenge: map.get("challenge").and_then(|node| Challenge::read(&node)),
             forward: map.get("forward").and_then(|node| Forward::read(&node)),
@@ -690,6 +965,7 @@ impl Defaults {
     pub fn under(&self, own: &Self) -> Self {
         Self {
             binding: own.binding.or(self.binding),
+            revocation: own.revocation.or(self.revocation),
             cors_preflight: own.cors_preflight.or(self.cors_preflight),
             danger_allow_plaintext: own.danger_allow_plaintext.or(self.danger_allow_plaintext),
             challenge: own.challenge.clone().or_else(|| self.challenge.clone()),
@@ -698,14 +974,20 @@ impl Defaults {
     }
 }
 
-fn refuse_later_words(node: &Node<'_>, word: &str, later: &[&str]) {
-    match node.text() {
-        Some(text) if later.contains(&text) => {
-            node.wrong(format_args!("{text} is not yet enforced by this version; write {word}, or leave it out"));
-        }
-        Some(text) if text != word => node.wrong(format_args!("{text:?} is none of {word}, {}", later.join(", "))),
-        _ => {}
+/// One of these words; `later` are those that this version knows and does not do.
+fn word_or_later<T: Clone>(node: &Node<'_>, words: &[(&str, T)], later: &[&str], done: &str) -> Option<T> {
+    let text = node.text()?;
+    if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == text) {
+        return Some(meaning.clone());
     }
+    let now: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+    let now = now.join(", ");
+    if later.contains(&text) {
+        node.wrong(format_args!("{text} is not yet {done} by this version; write {now}, or leave it out"));
+    } else {
+        node.wrong(format_args!("{text:?} is none of {now}, {}", later.join(", ")));
+    }
+    None
 }
 
 fn read_binding(node: &Node<'_>) -> Option<Requirement> {
@@ -713,7 +995,7 @@ fn read_binding(node: &Node<'_>) -> Option<Requirement> {
         node.wrong("DPoP is not yet enforced by this version; write certificate or when_bound");
         return None;
     }
-    node.word(&[("certificate", Requirement::Certificate), ("when_bound", Requirement::WhenBound)])
+    node.word(Bindings::WORDS)
 }
 
 impl Challenge {
@@ -740,14 +1022,12 @@ fn read_metadata(node: &Node<'_>) -> Option<String> {
 }
 
 /// Facts that stand in filter state always.
-const ALWAYS_TOLD: [&str; 7] = ["decision", "reason", "route", "client_id", "subject", "issuer", "binding"];
+pub const ALWAYS_TOLD: [&str; 7] = ["decision", "reason", "route", "client_id", "subject", "issuer", "binding"];
 
 impl Forward {
     fn read(node: &Node<'_>) -> Option<Self> {
         let map = node.map()?;
-        let token = map
-            .get("token")
-            .and_then(|node| node.word(&[("keep", TokenForward::Keep), ("strip", TokenForward::Strip)]));
+        let token = map.get("token").and_then(|node| node.word(TokenForwards::WORDS));
         let read = Self {
             at: node.path.clone(),
             token: token.unwrap_or(TokenForward::Keep),
@@ -777,7 +1057,7 @@ fn is_fact_name(name: &str, node: &Node<'_>) -> bool {
 }
 
 /// Fields that mean something to HTTP, to proxies or to this filter already, and the beginnings of their names.
-const TAKEN: [&str; 27] = [
+pub const TAKEN: [&str; 27] = [
     "authorization",
     "connection",
     "cookie",
@@ -806,7 +1086,7 @@ const TAKEN: [&str; 27] = [
     "client-cert-chain",
     "set-cookie",
 ];
-const TAKEN_BEGINNINGS: [&str; 9] =
+pub const TAKEN_BEGINNINGS: [&str; 9] =
     ["accept", "access-control-", "content-", "grpc-", "if-", "proxy-", "sec-", "x-envoy-", "x-forwarded-"];
 
 /// A field that the upstream is to believe, in the one spelling that no service confuses with another.
@@ -828,25 +1108,12 @@ fn read_fact(node: &Node<'_>) -> Option<Fact> {
         return node.pointer().map(Fact::Claim);
     }
     let text = node.text()?;
-    let fact = match text {
-        "client_id" => Fact::ClientId,
-        "subject" => Fact::Subject,
-        "issuer" => Fact::Issuer,
-        "roles" => Fact::Roles,
-        "scopes" => Fact::Scopes,
-        "binding" => Fact::Binding,
-        "route" => Fact::Route,
-        "spiffe_id" => Fact::SpiffeId,
-        "certificate_sha256" => Fact::CertificateSha256,
-        _ => {
-            node.wrong(format_args!(
-                "{text:?} is none of client_id, subject, issuer, roles, scopes, binding, route, spiffe_id, certificate_sha256, \
-                 and no claim, which is written /{text}"
-            ));
-            return None;
-        }
-    };
-    Some(fact)
+    let fact = Facts::WORDS.iter().find(|(word, _)| *word == text).map(|(_, fact)| fact.clone());
+    if fact.is_none() {
+        let words: Vec<&str> = Facts::WORDS.iter().map(|(word, _)| *word).collect();
+        node.wrong(format_args!("{text:?} is none of {}, and no claim, which is written /{text}", words.join(", ")));
+    }
+    fact
 }
 
 impl Route {
@@ -901,15 +1168,8 @@ impl Route {
 }
 
 fn read_oddities(node: &Node<'_>) -> Oddities {
-    const WORDS: [(&str, Oddities); 3] = [
-        ("encoded_slash", Oddities { encoded_slash: true, ..NO_ODDITY }),
-        ("empty_segment", Oddities { empty_segment: true, ..NO_ODDITY }),
-        ("semicolon", Oddities { semicolon: true, ..NO_ODDITY }),
-    ];
-    const NO_ODDITY: Oddities =
-        Oddities { encoded_slash: false, empty_segment: false, semicolon: false, not_text: false };
     let words = node.list();
-    let named = words.iter().filter_map(|node| node.word(&WORDS));
+    let named = words.iter().filter_map(|node| node.word(OddPaths::WORDS));
     named.fold(NO_ODDITY, |all, one| Oddities {
         encoded_slash: all.encoded_slash || one.encoded_slash,
         empty_segment: all.empty_segment || one.empty_segment,
@@ -1011,11 +1271,10 @@ impl Rule {
         rule.roles = names_of(&map, "role");
         rule.clients = names_of(&map, "client");
         rule.issuers = texts_of(&map, "issuer");
-        let principals = [("user", Principal::User), ("client", Principal::Client)];
-        rule.principal = map.get("principal").and_then(|node| node.word(&principals));
+        rule.principal = map.get("principal").and_then(|node| node.word(Principals::WORDS));
         rule.scopes = map.get("scopes").map(|node| read_scopes(&node)).unwrap_or_default();
         rule.step_up = read_step_up(&map);
-        rule.without_token = map.get("token").and_then(|node| node.word(&[("none", true)])).unwrap_or(false);
+        rule.without_token = map.get("token").and_then(|node| node.word(TokenRules::WORDS)).unwrap_or(false);
         if let Some(node) = map.get("claims") {
             rule.claims = read_claims(&node, &mut rule.references);
         }
@@ -1299,13 +1558,16 @@ impl Limits {
         let Some(map) = node.map() else { return Self::default() };
         let default = Self::default();
         let read = Self {
-            tokens: map.get("tokens").and_then(|node| node.whole(0, 1_000_000)).unwrap_or(default.tokens),
+            tokens: map.get("tokens").and_then(|node| node.whole(0, MAX_TOKENS)).unwrap_or(default.tokens),
             token_bytes: map
                 .get("token_bytes")
                 .and_then(|node| node.size(64 * 1024, 512 * 1024 * 1024))
                 .unwrap_or(default.token_bytes),
-            callouts: map.get("callouts").and_then(|node| node.whole(4, 4096)).unwrap_or(default.callouts),
-            waiting: map.get("waiting").and_then(|node| node.whole(1, 65_536)).unwrap_or(default.waiting),
+            callouts: map
+                .get("callouts")
+                .and_then(|node| node.whole(MIN_CALLOUTS, MAX_CALLOUTS))
+                .unwrap_or(default.callouts),
+            waiting: map.get("waiting").and_then(|node| node.whole(1, MAX_WAITING)).unwrap_or(default.waiting),
         };
         map.not_yet(&["proofs"]);
         map.finish();
