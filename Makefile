@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .NOTPARALLEL:
-.PHONY: help set-up wasm reproducible demo lint lint-wasm test test-versions fuzz fuzz-short coverage mutants clean
+.PHONY: help set-up wasm reproducible demo schema lint lint-wasm test test-versions fuzz fuzz-short coverage mutants clean
 .DEFAULT_GOAL := help
 
 output := $(or $(CARGO_TARGET_DIR),target)
@@ -10,6 +10,7 @@ with_module = HOLDFAST_WASM="$$(realpath "$(output)/wasm32-wasip1/release/holdfa
 # Bash counts in a variable of that name, see `took`.
 unexport SECONDS
 core_tests = --test journeys --test properties
+print_schema = cargo run --quiet --locked --example schema --features schema
 took = echo "make: $(1) took $$SECONDS s"
 
 help: ## list these targets
@@ -38,11 +39,15 @@ demo: set-up wasm ## send real requests through Envoy and show what became of th
 	@cargo build --locked --package harness --bin demo
 	@$(with_module) exec cargo run --quiet --locked --package harness --bin demo
 
+schema: ## write the JSON Schema of the configuration from its types
+	@$(print_schema) >docs/holdfast.schema.json
+
 lint: ## check format, clippy and the documentation, for this machine and for wasm
 	@cargo fmt --version >/dev/null || { echo "make: rustfmt is missing; install it with: rustup component add rustfmt"; exit 1; }
 	@cargo clippy --version >/dev/null || { echo "make: clippy is missing; install it with: rustup component add clippy"; exit 1; }
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	@$(print_schema) | cmp --silent - docs/holdfast.schema.json || { echo "make: docs/holdfast.schema.json is not what the types say; run: make schema"; exit 1; }
 	@if compgen -G "$$(rustc --print target-libdir --target wasm32-wasip1)/libstd-*.rlib" >/dev/null; then \
 	  $(MAKE) --no-print-directory lint-wasm; \
 	else \

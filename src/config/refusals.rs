@@ -669,10 +669,9 @@ fn names_in_certificates_are_written_as_they_are_compared() {
         (json!({"san_ip": "10.0.0"}), "san_ip: \"10.0.0\" is not an IP address"),
         (json!({"san_ip": "2001:DB8:0::1"}), "san_ip: is spelt otherwise than RFC 5952 says; write 2001:db8::1"),
         (json!({"subject": {}}), "subject: is empty; leave it out, or say what it is for"),
-        (
-            json!({"subject": {"CN": {"a": 1}}}),
-            "subject[\"CN\"]: is a map; write text, a number, true or false, or a list of them",
-        ),
+        (json!({"subject": {"CN": {"a": 1}}}), "subject[\"CN\"]: is a map; write text"),
+        (json!({"subject": {"CN": 5}}), "subject[\"CN\"]: is the number 5; write text"),
+        (json!({"san_ip": 5}), "san_ip: is the number 5; write text"),
     ] {
         assert_eq!(mistakes(&certificate(test)), [format!("{at}.{told}")]);
     }

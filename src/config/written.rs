@@ -1462,6 +1462,12 @@ fn operand(node: &Node<'_>, references: &mut Vec<(String, Reference)>) -> Option
     Some(operand)
 }
 
+/// Names in certificates are text.
+fn text_operand(node: &Node<'_>, references: &mut Vec<(String, Reference)>) -> Option<Operand> {
+    node.text()?;
+    operand(node, references)
+}
+
 fn read_certificate(node: &Node<'_>, references: &mut Vec<(String, Reference)>) -> Option<CertificateTest> {
     let map = node.map()?;
     let spiffe_id: Vec<SpiffePattern> = patterns(&map, "spiffe_id", SpiffePattern::parse);
@@ -1474,15 +1480,15 @@ fn read_certificate(node: &Node<'_>, references: &mut Vec<(String, Reference)>) 
     let mut exact = |name, read: fn(&Node<'_>)| {
         let nodes = map.get(name).map(|node| node.one_or_more()).unwrap_or_default();
         nodes.iter().for_each(read);
-        nodes.iter().filter_map(|node| operand(node, references)).collect::<Vec<_>>()
+        nodes.iter().filter_map(|node| text_operand(node, references)).collect::<Vec<_>>()
     };
     let (san_uri, san_email, san_ip) =
         (exact("san_uri", refuse_spiffe_id), exact("san_email", refuse_no_address), exact("san_ip", refuse_no_ip));
     let subject = map.get("subject").and_then(|node| node.map());
-    let attributes = subject
-        .iter()
-        .flat_map(Map::entries)
-        .filter_map(|(name, node)| Some((read_attribute(name, &node)?, operands(&node, references))));
+    let attributes = subject.iter().flat_map(Map::entries).filter_map(|(name, node)| {
+        let kind = read_attribute(name, &node)?;
+        Some((kind, node.one_or_more().iter().filter_map(|node| text_operand(node, references)).collect()))
+    });
     let subject = attributes.collect();
     let sha256 = map.get("sha256").map(|node| node.one_or_more()).unwrap_or_default();
     let test = CertificateTest {

@@ -1,11 +1,11 @@
 //! Roles that include others, closed once at load (INCITS 359, checklist 24.2).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The role hierarchy: for each role all that it includes, itself too.
 #[derive(Clone, Debug, Default)]
 pub struct Roles {
-    closure: HashMap<String, HashSet<String>>,
+    closure: BTreeMap<String, BTreeSet<String>>,
     /// Lists of which nobody may hold two (static separation of duty).
     exclusive: Vec<Vec<String>>,
 }
@@ -16,11 +16,11 @@ pub struct Circle(pub Vec<String>);
 
 impl Roles {
     pub fn new(includes: &[(String, Vec<String>)], exclusive: &[Vec<String>]) -> Result<Self, Circle> {
-        let direct: HashMap<&str, &[String]> =
+        let direct: BTreeMap<&str, &[String]> =
             includes.iter().map(|(role, own)| (role.as_str(), own.as_slice())).collect();
-        let mut closure = HashMap::new();
+        let mut closure = BTreeMap::new();
         for (role, _) in includes {
-            let mut all = HashSet::new();
+            let mut all = BTreeSet::new();
             collect(role, &direct, &mut all, &mut Vec::new())?;
             closure.insert(role.clone(), all.into_iter().map(str::to_owned).collect());
         }
@@ -40,8 +40,8 @@ impl Roles {
 
 fn collect<'a>(
     role: &'a str,
-    direct: &HashMap<&'a str, &'a [String]>,
-    all: &mut HashSet<&'a str>,
+    direct: &BTreeMap<&'a str, &'a [String]>,
+    all: &mut BTreeSet<&'a str>,
     above: &mut Vec<&'a str>,
 ) -> Result<(), Circle> {
     if let Some(start) = above.iter().position(|other| *other == role) {
