@@ -1,7 +1,7 @@
 //! One configuration on one worker: loaded, kept fresh, and asked for by its requests.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
@@ -36,6 +36,8 @@ pub struct Root {
     gauges: Option<Gauges>,
     /// Callouts that were sent, by the host's number.
     sent: HashMap<u32, Sent>,
+    /// Requests whose question was settled, and which have not gone on yet.
+    ready: VecDeque<Ready>,
 }
 
 /// A callout under way.
@@ -46,7 +48,19 @@ struct Sent {
     at: Option<u64>,
 }
 
+/// A request that may go on.
+struct Ready {
+    shared: Shared,
+    waiter: Waiter,
+    suspended: Suspended,
+    settled: Rc<Settled>,
+}
+
 const TICK: u32 = 1000;
+
+/// So many requests go on in one call of the host. It answers those that are refused when the call is over, each inside of
+/// the one before: some 300 of them exhaust the stack, and with it the VM.
+const AT_A_TIME: usize = 32;
 
 /// Makes the root context tick at once, to send what requests have asked for.
 pub fn wake(shared: &Shared) {
@@ -69,7 +83,8 @@ impl Context for Root {
         if let (Some(gauges), Some(date)) = (&mut self.gauges, date) {
             gauges.compare_clocks(id.service.issuer, date, abi::now());
         }
-        settle(&shared, &id, answer, took);
+        self.settle(&shared, &id, answer, took);
+        self.release();
     }
 
     /// The configuration ends here.
@@ -115,6 +130,8 @@ impl RootContext for Root {
         if let Some(gauges) = &mut self.gauges {
             gauges.show(&shared, now);
         }
+        // Last: from here on the calls are about those who go on.
+        self.release();
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
@@ -137,7 +154,7 @@ impl Root {
         if let Some(old) = self.shared.take() {
             loop {
                 let Some(id) = old.borrow_mut().waiting.next_to_send() else { break };
-                settle(&old, &id, Answer::None(NoAnswer::NotSent), None);
+                self.settle(&old, &id, Answer::None(NoAnswer::NotSent), None);
             }
         }
         if let Some(mut old) = self.gauges.take() {
@@ -163,7 +180,7 @@ impl Root {
                 Some(token) => {
                     self.sent.insert(token, Sent { shared: Rc::clone(shared), id, at: abi::milliseconds().ok() });
                 }
-                None => settle(shared, &id, Answer::None(NoAnswer::NotSent), None),
+                None => self.settle(shared, &id, Answer::None(NoAnswer::NotSent), None),
             }
         }
     }
@@ -176,26 +193,41 @@ impl Root {
         let body = (!id.body.is_empty()).then_some(id.body.as_slice());
         self.dispatch_http_call(&service.cluster, headers, body, Vec::new(), service.timeout).ok()
     }
+
+    /// Reads an answer once; everybody who waits for it may go on. `took` is the time that it took, in milliseconds.
+    fn settle(&mut self, shared: &Shared, id: &CalloutId, answer: Answer, took: Option<u64>) {
+        let now = abi::now();
+        let settled = shared.borrow_mut().enforcer.settle(id, answer, now);
+        metrics::count_callout(shared, (id.service.issuer, id.service.question), settled.outcome(), took);
+        say(shared, id, &settled);
+        let settled = Rc::new(settled);
+        for (waiter, suspended) in shared.borrow_mut().waiting.settle(id) {
+            let (shared, settled) = (Rc::clone(shared), Rc::clone(&settled));
+            self.ready.push_back(Ready { shared, waiter, suspended, settled });
+        }
+    }
+
+    /// Lets those go on who may; where they are many, the others with the next tick, which comes at once.
+    fn release(&mut self) {
+        let count = self.ready.len().min(AT_A_TIME);
+        self.ready.drain(..count).for_each(go_on);
+        if let (false, Some(shared)) = (self.ready.is_empty(), &self.shared) {
+            wake(shared);
+        }
+    }
 }
 
-/// Reads an answer once, and lets everybody who waits for it go on; `took` is the time that it took, in milliseconds.
-fn settle(shared: &Shared, id: &CalloutId, answer: Answer, took: Option<u64>) {
+fn go_on(Ready { shared, waiter, suspended, settled }: Ready) {
+    // One that has gone is left alone: the calls would be about another request.
+    if abi::set_effective_context(waiter.id).is_err() {
+        return;
+    }
     let now = abi::now();
-    let settled = shared.borrow_mut().enforcer.settle(id, answer, now);
-    metrics::count_callout(shared, (id.service.issuer, id.service.question), settled.outcome(), took);
-    say(shared, id, &settled);
-    let waiters = shared.borrow_mut().waiting.settle(id);
-    for (waiter, suspended) in waiters {
-        // One that has gone is left alone: the calls would be about another request.
-        if abi::set_effective_context(waiter.id).is_err() {
-            continue;
-        }
-        let step = shared.borrow_mut().enforcer.resume(suspended, &settled, now);
-        let progress = advance(shared, &waiter, step);
-        waiter.progress.set(progress);
-        if progress == Progress::Goes {
-            let _ = abi::continue_request();
-        }
+    let step = shared.borrow_mut().enforcer.resume(suspended, &settled, now);
+    let progress = advance(&shared, &waiter, step);
+    waiter.progress.set(progress);
+    if progress == Progress::Goes {
+        let _ = abi::continue_request();
     }
 }
 
