@@ -10,14 +10,19 @@ use serde_json::{Value, json};
 
 use crate::keys::SigningKey;
 use crate::server::{Reaction, Received, Server};
+use crate::wait_until;
 
 /// How it goes wrong; for one path or for all.
 #[derive(Clone, Debug)]
 pub enum Fault {
     /// Answers late.
     Slow(Duration),
+    /// Says nothing until it is mended, or goes wrong in another way, and does that then.
+    Held,
     /// Closes without a word.
     Close,
+    /// Tears the connection down.
+    Reset,
     /// Begins to answer and never ends.
     Trickle,
     /// Answers this instead.
@@ -39,13 +44,26 @@ struct Script {
     asked: Vec<Received>,
 }
 
+impl Script {
+    fn of(keys: &[&SigningKey]) -> Arc<Mutex<Self>> {
+        let keys = keys.iter().map(|key| (*key).clone()).collect();
+        Arc::new(Mutex::new(Self { keys, ..Self::default() }))
+    }
+}
+
 impl AuthorizationServer {
-    /// Serves `/jwks`, and introspection everywhere else.
+    /// Serves its keys at `/jwks` and at all that begins so, and introspection everywhere else.
     pub fn start(keys: &[&SigningKey]) -> Self {
-        let script = Script { keys: keys.iter().map(|key| (*key).clone()).collect(), ..Script::default() };
-        let script = Arc::new(Mutex::new(script));
+        let script = Script::of(keys);
         let play = Arc::clone(&script);
         Self { server: Server::start(move |request| react(&play, request)), script }
+    }
+
+    /// Starts anew where one has stopped, and knows nothing but these keys.
+    pub fn start_at(address: SocketAddr, keys: &[&SigningKey]) -> Self {
+        let script = Script::of(keys);
+        let play = Arc::clone(&script);
+        Self { server: Server::start_at(address, move |request| react(&play, request)), script }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -98,22 +116,33 @@ fn react(script: &Mutex<Script>, request: Received) -> Reaction {
         let mut script = script.lock().expect("the script");
         script.asked.push(request);
         let body = match path.as_str() {
-            "/jwks" => json!({"keys": script.keys.iter().map(SigningKey::jwk).collect::<Vec<_>>()}),
+            path if path.starts_with("/jwks") => {
+                json!({"keys": script.keys.iter().map(SigningKey::jwk).collect::<Vec<_>>()})
+            }
             _ => script.tokens.get(&token).cloned().unwrap_or_else(|| json!({"active": false})),
         };
         (script.faults.get(&path).cloned(), body)
     };
+    let fault = if matches!(fault, Some(Fault::Held)) { after_held(script, &path) } else { fault };
     let good =
         Reaction::Answer { status: 200, content_type: "application/json", body: answer.to_string().into_bytes() };
     match fault {
-        None => good,
+        None | Some(Fault::Held) => good,
         Some(Fault::Slow(delay)) => {
             std::thread::sleep(delay);
             good
         }
         Some(Fault::Close) => Reaction::Close,
+        Some(Fault::Reset) => Reaction::Reset,
         Some(Fault::Trickle) => Reaction::Trickle,
         Some(Fault::Octets(octets)) => Reaction::Octets(octets),
         Some(Fault::Answer { status, content_type, body }) => Reaction::Answer { status, content_type, body },
     }
+}
+
+/// Waits until that is over, and says what the fault is then.
+fn after_held(script: &Mutex<Script>, path: &str) -> Option<Fault> {
+    let fault = || script.lock().expect("the script").faults.get(path).cloned();
+    wait_until(Duration::from_secs(30), || !matches!(fault(), Some(Fault::Held)));
+    fault()
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard};
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::certificate::{Authority, Certificate, Leaf};
 use crate::client::{Client, Request, TlsVersion};
+use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::module::{envoy, module, top};
 use crate::process::Process;
@@ -90,6 +91,12 @@ pub struct Options {
     pub version: Option<&'static str>,
     /// Settings of the connection manager, over those that all tests have.
     pub manager: serde_json::Map<String, Value>,
+    /// What becomes of requests when the module fails.
+    pub failure_policy: &'static str,
+    /// Another module than the one that is shipped.
+    pub module: Option<PathBuf>,
+    /// Variables of the proxy that give it a clock of its own.
+    pub clock: Vec<(&'static str, PathBuf)>,
 }
 
 pub struct Envoy {
@@ -139,6 +146,9 @@ impl Options {
             websockets: false,
             version: None,
             manager: serde_json::Map::new(),
+            failure_policy: "FAIL_RELOAD",
+            module: None,
+            clock: Vec::new(),
         }
     }
 
@@ -156,6 +166,12 @@ impl Options {
 
     pub fn variable(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// The proxy reads this clock instead of the machine's.
+    pub fn clock(mut self, clock: &Clock) -> Self {
+        self.clock = clock.variables();
         self
     }
 
@@ -272,6 +288,7 @@ impl Envoy {
             .arg("--admin-address-path")
             .arg(path("admin"))
             .envs(options.environment.iter().map(|(name, value)| (name, value)))
+            .envs(options.clock.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(log);
@@ -526,8 +543,7 @@ fn transport_socket(is_quic: bool, stream: &str, mut context: Value) -> Value {
 fn listeners(directory: &Directory, options: &Options, version: u32) -> Value {
     let variables: serde_json::Map<String, Value> =
         options.environment.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
-    let mut filters: Vec<Value> =
-        options.plugins.iter().map(|plugin| wasm(plugin, &variables, options.lets_bodies_run)).collect();
+    let mut filters: Vec<Value> = options.plugins.iter().map(|plugin| wasm(plugin, &variables, options)).collect();
     filters.extend(options.filters.iter().cloned());
     filters.push(json!({"name": "router", "typed_config": {
         "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}));
@@ -570,15 +586,16 @@ fn listeners(directory: &Directory, options: &Options, version: u32) -> Value {
     json!({"version_info": version.to_string(), "resources": [listener]})
 }
 
-fn wasm(plugin: &Configuration, variables: &serde_json::Map<String, Value>, lets_bodies_run: bool) -> Value {
+fn wasm(plugin: &Configuration, variables: &serde_json::Map<String, Value>, options: &Options) -> Value {
+    let module = options.module.as_deref().unwrap_or_else(|| module());
     json!({"name": plugin.name, "typed_config": {
         "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
         "config": {
-            "name": plugin.name, "root_id": plugin.name, "failure_policy": "FAIL_RELOAD",
-            "allow_on_headers_stop_iteration": lets_bodies_run,
+            "name": plugin.name, "root_id": plugin.name, "failure_policy": options.failure_policy,
+            "allow_on_headers_stop_iteration": options.lets_bodies_run,
             "configuration": {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": plugin.document},
             "vm_config": {
-                "vm_id": "test", "runtime": "envoy.wasm.runtime.v8", "code": {"local": {"filename": module()}},
+                "vm_id": "test", "runtime": "envoy.wasm.runtime.v8", "code": {"local": {"filename": module}},
                 "environment_variables": {"key_values": variables}
             }
         }

@@ -8,13 +8,15 @@
 //! - [`GrpcService`]: the same for gRPC
 //! - [`Client`], [`Connection`]: requests over TLS with or without a certificate, octet by octet
 //! - [`Http2`], [`Call`]: the same over HTTP/2
-//! - [`module`]: the filter, built once a run
+//! - [`module`]: the filter, built once a run; [`Trap`]: a copy of it that fails at will
+//! - [`Clock`]: a clock that a test sets
 //!
 //! All listen on loopback, on ports that the system chose, so tests run side by side.
 
 mod authorization_server;
 mod certificate;
 mod client;
+mod clock;
 mod directory;
 mod envoy;
 mod grpc_service;
@@ -25,11 +27,13 @@ mod module;
 mod oidc_provider;
 mod process;
 mod server;
+mod trap;
 mod upstream;
 
 pub use authorization_server::{AuthorizationServer, Fault};
 pub use certificate::{Authority, Certificate, Leaf};
 pub use client::{Client, Connection, Request, Session, TlsVersion};
+pub use clock::Clock;
 pub use directory::Directory;
 pub use envoy::{Cluster, Configuration, Envoy, Options, Protocol, Tls};
 pub use grpc_service::GrpcService;
@@ -39,6 +43,7 @@ pub use keys::{Algorithm, SigningKey, base64url, sign_octets};
 pub use module::{module, set_up, top};
 pub use oidc_provider::OidcProvider;
 pub use server::Received;
+pub use trap::Trap;
 pub use upstream::Upstream;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

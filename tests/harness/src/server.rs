@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::http::{Fields, read_body, read_head, values};
+use crate::wait_until;
 
 /// A request, as it arrived.
 #[derive(Clone, Debug)]
@@ -43,6 +44,8 @@ pub enum Reaction {
     Echo,
     /// Closes without a word.
     Close,
+    /// Tears the connection down (RST).
+    Reset,
     /// Begins to answer and never ends.
     Trickle,
 }
@@ -55,7 +58,20 @@ pub struct Server {
 
 impl Server {
     pub fn start(handler: impl Fn(Received) -> Reaction + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on loopback");
+        Self::listen(TcpListener::bind("127.0.0.1:0").expect("a free port on loopback"), handler)
+    }
+
+    /// Starts where another has stopped.
+    pub fn start_at(address: SocketAddr, handler: impl Fn(Received) -> Reaction + Send + Sync + 'static) -> Self {
+        let mut listener = None;
+        wait_until(Duration::from_secs(5), || {
+            listener = TcpListener::bind(address).ok();
+            listener.is_some()
+        });
+        Self::listen(listener.expect("the port of the one that has stopped"), handler)
+    }
+
+    fn listen(listener: TcpListener, handler: impl Fn(Received) -> Reaction + Send + Sync + 'static) -> Self {
         let address = listener.local_addr().expect("the port");
         let stopped = Arc::new(AtomicBool::new(false));
         let (handler, stop) = (Arc::new(handler), Arc::clone(&stopped));
@@ -129,6 +145,10 @@ fn react(stream: &mut TcpStream, reaction: Reaction, stopped: &AtomicBool) -> bo
             false
         }
         Reaction::Close => false,
+        Reaction::Reset => {
+            let _ = socket2::SockRef::from(&*stream).set_linger(Some(Duration::ZERO));
+            false
+        }
         Reaction::Trickle => {
             let _ = stream
                 .write_all(b"HTTP/1.1 200 x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n");

@@ -2,16 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-use harness::{Authority, Envoy, Fault, Leaf, OidcProvider, Options, Request, Upstream, wait_until};
-use serde_json::json;
+use harness::{
+    Algorithm, Authority, AuthorizationServer, Envoy, Fault, Leaf, OidcProvider, Options, Request, SigningKey, Upstream,
+};
+use serde_json::{Value, json};
 
-use super::stage::{Stage, api, document};
+use super::{PROMISED, recovers};
+use crate::stage::{Stage, api, document};
 
 fn faults() -> Vec<(&'static str, Fault)> {
     let answer =
         |status: u16, body: &[u8]| Fault::Answer { status, content_type: "application/json", body: body.to_vec() };
     vec![
         ("closes", Fault::Close),
+        ("resets", Fault::Reset),
         ("is slow", Fault::Slow(Duration::from_secs(15))),
         ("trickles", Fault::Trickle),
         ("answers nothing", answer(200, b"")),
@@ -23,6 +27,9 @@ fn faults() -> Vec<(&'static str, Fault)> {
         ("has moved", answer(302, b"")),
         ("has no content", answer(204, b"")),
         ("answers 10 MiB", answer(200, &vec![b' '; 10 * 1024 * 1024])),
+        ("answers a page", answer(200, b"<!doctype html><title>Sign in</title>")),
+        ("answers a list", answer(200, b"[]")),
+        ("answers something else", answer(200, br#"{"issuer": "https://login.bank.example"}"#)),
     ]
 }
 
@@ -31,25 +38,129 @@ fn without_an_answer_about_a_token_there_is_none_to_the_client_but_503() {
     let stage = Stage::set(&document()).warm();
     let before = stage.envoy.memory();
     for (name, fault) in faults() {
+        let asked = api(&name.replace(' ', "-"));
+        stage.server.know(&name.replace(' ', "-"), stage.active());
         stage.server.fail("/introspect", fault);
         let started = Instant::now();
-        let answer = stage.as_bank(&api("opaque"));
-        assert_eq!(answer.status, 503, "{name}");
-        assert_eq!(answer.value("retry-after").as_deref(), Some("1"), "{name}");
-        assert_eq!(answer.value("www-authenticate"), None, "{name}");
-        assert!(started.elapsed() < Duration::from_secs(8), "{name} took {:?}", started.elapsed());
+        for answer in [stage.as_bank(&asked), stage.as_thief(&asked)] {
+            assert_eq!(answer.status, 503, "{name}");
+            assert_eq!(answer.value("retry-after").as_deref(), Some("1"), "{name}");
+            assert_eq!(answer.value("www-authenticate"), None, "{name}");
+        }
+        assert!(started.elapsed() < Duration::from_secs(16), "{name} took {:?}", started.elapsed());
         stage.assert_alive();
+        stage.server.mend();
+        let took =
+            recovers(&format!("introspection that {name}"), Instant::now(), || stage.as_bank(&asked).status == 200);
+        assert!(took <= PROMISED, "{name}: {took:?}");
+        assert_eq!(stage.as_thief(&asked).status, 401, "{name}");
+        assert_eq!(stage.reached(), 1, "{name}");
     }
-    assert!(
-        stage.envoy.memory() < before + 24 * 1024,
-        "memory stays flat: {} KiB, then {}",
-        before,
-        stage.envoy.memory()
-    );
+    let after = stage.envoy.memory();
+    println!("introspection that fails: Envoy has {after} KiB, {before} KiB before");
+    assert!(after < before + 24 * 1024, "memory stays flat: {before} KiB, then {after}");
+}
+
+/// One issuer for each fault, all behind one server.
+fn one_issuer_each(faults: &[(&str, Fault)]) -> Value {
+    let issuers: Vec<Value> = (0..faults.len())
+        .map(|at| {
+            json!({"issuer": format!("https://{at}.example"), "name": format!("i{at}"),
+                   "audiences": ["https://api.bank.example"],
+                   "jwks": {"cluster": "login", "path": format!("/jwks/{at}"), "timeout": "300ms"}})
+        })
+        .collect();
+    let names: Vec<String> = (0..faults.len()).map(|at| format!("i{at}")).collect();
+    let route = json!({"name": "api", "path": "/api/**", "issuer": names, "allow": "authenticated"});
+    json!({"issuers": issuers, "routes": [route]})
+}
+
+#[test]
+fn without_keys_there_is_no_answer_but_503_and_they_are_taken_within_five_seconds_when_they_come() {
+    let faults = faults();
+    let stage = Stage::set(&document()).warm();
+    let before = stage.envoy.memory();
+    for (at, (_, fault)) in faults.iter().enumerate() {
+        stage.server.fail(&format!("/jwks/{at}"), fault.clone());
+    }
+    stage.envoy.configure(&one_issuer_each(&faults)).expect("a good configuration");
+    let good: Vec<_> =
+        (0..faults.len()).map(|at| api(&stage.token_with(json!({"iss": format!("https://{at}.example")})))).collect();
+    // Long enough for the longest distance of retries.
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(9) {
+        for ((name, _), request) in faults.iter().zip(&good) {
+            assert_eq!((stage.as_bank(request).status, stage.as_thief(request).status), (503, 503), "{name}");
+        }
+    }
+    assert_eq!(stage.reached(), 0);
+    println!("keys that fail: Envoy has {} KiB, {before} KiB before", stage.envoy.memory());
     stage.server.mend();
-    stage.server.know("opaque", stage.active());
-    assert_eq!(stage.as_bank(&api("opaque")).status, 200, "and all is well when it is back");
-    assert_eq!(stage.reached(), 1);
+    let mended = Instant::now();
+    std::thread::scope(|scope| {
+        for ((name, _), request) in faults.iter().zip(&good) {
+            let stage = &stage;
+            scope.spawn(move || {
+                let took = recovers(&format!("keys, of a server that {name}"), mended, || {
+                    let statuses = (stage.as_thief(request).status, stage.as_bank(request).status);
+                    assert!(matches!(statuses, (401 | 503, 200 | 503)), "{statuses:?}");
+                    statuses.1 == 200
+                });
+                assert!(took <= PROMISED, "{name}: {took:?}");
+            });
+        }
+    });
+    assert_eq!(stage.reached(), faults.len());
+}
+
+/// Such a set is an answer: it says that there is no such key.
+#[test]
+fn with_the_keys_of_others_nothing_is_believed_and_the_right_ones_are_found_again() {
+    let stage = Stage::set(&document()).warm();
+    let others = SigningKey::new(Algorithm::Es256, "other");
+    for keys in [vec![], vec![&others]] {
+        stage.server.publish(&keys);
+        let mut cold = document();
+        cold["challenge"] = json!({"realm": keys.len().to_string()});
+        stage.envoy.configure(&cold).expect("a good configuration");
+        let good = api(&stage.token());
+        for _ in 0..6 {
+            assert_eq!((stage.as_bank(&good).status, stage.as_thief(&good).status), (401, 401));
+        }
+        stage.server.publish(&[&stage.key]);
+        recovers(&format!("{} keys of others", keys.len()), Instant::now(), || stage.as_bank(&good).status == 200);
+        assert_eq!(stage.as_thief(&good).status, 401);
+        assert_eq!(stage.reached(), 1);
+    }
+}
+
+#[test]
+fn a_server_that_is_started_anew_is_asked_anew() {
+    let Stage { envoy, upstream, server, key, bank, thief } = Stage::set(&document()).warm();
+    let (address, claims) = (server.address(), crate::stage::claims(&bank));
+    let mut active = claims.clone();
+    active["active"] = json!(true);
+    active["token_type"] = json!("Bearer");
+    drop(server);
+    let mut cold = document();
+    cold["challenge"] = json!({"realm": "cold"});
+    envoy.configure(&cold).expect("a good configuration");
+    let (bank, thief) = (envoy.client(&bank), envoy.client(&thief));
+    let new_key = SigningKey::new(Algorithm::Es256, "k2");
+    let (opaque, of_old, of_new) =
+        (api("opaque"), api(&key.mint(json!({}), &claims)), api(&new_key.mint(json!({}), &claims)));
+    for request in [&opaque, &of_old, &of_new] {
+        assert_eq!((bank.send(request).status, thief.send(request).status), (503, 503));
+    }
+    assert_eq!(upstream.received().len(), 0);
+    let server = AuthorizationServer::start_at(address, &[&new_key]);
+    server.know("opaque", active);
+    let started = Instant::now();
+    recovers("introspection, of a server started anew", started, || bank.send(&opaque).status == 200);
+    recovers("keys, of a server started anew", started, || bank.send(&of_new).status == 200);
+    assert_eq!(bank.send(&of_old).status, 401, "the old key is no more");
+    assert_eq!((thief.send(&opaque).status, thief.send(&of_new).status), (401, 401));
+    assert_eq!(upstream.received().len(), 2);
 }
 
 #[test]
@@ -72,35 +183,11 @@ fn our_own_credentials_refused_is_no_verdict_on_the_token_and_an_alarm() {
 }
 
 #[test]
-fn without_keys_at_the_start_nothing_is_believed_until_they_come() {
-    let mut document = document();
-    document["issuers"][0]["jwks"]["timeout"] = json!("300ms");
-    let stage = Stage::with(&document, |options| options);
-    stage.server.fail("/jwks", Fault::Close);
-    // Whatever was fetched before the fault, an issuer of its own has nothing.
-    let other = json!({
-        "issuers": [{"issuer": "https://login.bank.example", "name": "bank", "audiences": ["https://api.bank.example"],
-                     "jwks": {"cluster": "login", "path": "/jwks", "timeout": "300ms"}}],
-        "routes": [{"name": "api", "path": "/api/**", "allow": "authenticated"}]
-    });
-    stage.envoy.configure(&other).expect("a good configuration");
-    let answer = stage.as_bank(&api(&stage.token()));
-    assert_eq!((answer.status, answer.value("retry-after").as_deref()), (503, Some("1")));
-    assert_eq!(stage.reached(), 0);
-    stage.server.mend();
-    assert!(
-        wait_until(Duration::from_secs(8), || stage.as_bank(&api(&stage.token())).status == 200),
-        "{}",
-        stage.envoy.log()
-    );
-}
-
-#[test]
 fn keys_that_were_fetched_serve_while_the_server_is_away() {
     let stage = Stage::set(&document()).warm();
     assert_eq!(stage.as_bank(&api(&stage.token())).status, 200);
     stage.server.fail("/jwks", Fault::Close);
-    let unknown = harness::SigningKey::new(harness::Algorithm::Es256, "unknown").mint(json!({}), &stage.claims());
+    let unknown = SigningKey::new(Algorithm::Es256, "unknown").mint(json!({}), &stage.claims());
     assert_eq!(stage.as_bank(&api(&unknown)).status, 503, "an unknown key is no verdict now");
     assert_eq!(stage.as_bank(&api(&stage.token())).status, 200);
 }
@@ -166,7 +253,7 @@ fn a_server_of_another_name_or_authority_is_not_believed() {
 #[test]
 fn a_server_that_is_gone_is_no_verdict() {
     let Stage { envoy, upstream, server, key, bank, .. } = Stage::set(&document()).warm();
-    let good = key.mint(json!({}), &super::stage::claims(&bank));
+    let good = key.mint(json!({}), &crate::stage::claims(&bank));
     drop(server);
     assert_eq!(envoy.client(&bank).send(&api("opaque")).status, 503);
     assert_eq!(envoy.client(&bank).send(&api(&good)).status, 200, "the keys are there");

@@ -1,0 +1,23 @@
+//! What goes wrong around the filter and in it: nothing is let through for that, and all is well again soon after.
+
+use std::time::{Duration, Instant};
+
+use harness::wait_until;
+
+mod bounds;
+mod clock;
+mod herd;
+mod replaced;
+mod server;
+mod trap;
+
+/// Waits until it is well again, and tells how long that took since `since`.
+fn recovers(from: &str, since: Instant, is_well: impl FnMut() -> bool) -> Duration {
+    assert!(wait_until(Duration::from_secs(30), is_well), "no recovery from: {from}");
+    let took = since.elapsed();
+    println!("recovery: {:.2} s, {from}", took.as_secs_f32());
+    took
+}
+
+/// The longest recovery that is promised; nothing but the distance of retries is in it.
+const PROMISED: Duration = Duration::from_secs(5);
