@@ -1,6 +1,6 @@
 //! The configurations of `envoy/`, as they are, with a real authorization server.
 
-use harness::{Authority, Envoy, Leaf, OidcProvider, Request, Upstream, top, yaml};
+use harness::{Authority, Envoy, Leaf, OidcProvider, Request, Upstream, top};
 use serde_json::{Value, json};
 
 const API: &str = "https://api.market.example";
@@ -85,74 +85,5 @@ fn every_policy_in_the_readme_loads_and_a_mistake_in_one_does_not() {
         let wrong = policy.replacen("allow:", "alow:", 1);
         let said = Envoy::try_policy(&ca, "minimal.yaml", &wrong).expect_err("a mistake");
         assert!(said.contains("alow: is not a field here; did you mean allow?"), "{said}");
-    }
-}
-
-const MANAGER: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
-
-/// What nobody should copy: each a name, and whether it is so.
-fn unsafe_in(example: &Value) -> Vec<&'static str> {
-    let none = Value::Null;
-    let manager = example.pointer(MANAGER).unwrap_or(&none);
-    let at = |place: &str| manager.pointer(place).unwrap_or(&none);
-    let lasts = |value: &Value| value.as_str().is_some_and(|text| text.ends_with('s') && text != "0s");
-    let filters = at("/http_filters").as_array().cloned().unwrap_or_default();
-    let policy = filters.first().and_then(|filter| filter.pointer("/typed_config/config/failure_policy"));
-    let clusters = example.pointer("/static_resources/clusters").and_then(Value::as_array).cloned().unwrap_or_default();
-    let servers: Vec<&Value> = clusters.iter().filter(|cluster| cluster["name"] != "upstream").collect();
-    let verified = |cluster: &&Value| {
-        let context = cluster.pointer("/transport_socket/typed_config/common_tls_context/validation_context");
-        context.is_some_and(|context| {
-            context.pointer("/trusted_ca/filename").is_some_and(Value::is_string)
-                && context.pointer("/match_typed_subject_alt_names/0/matcher/exact").is_some_and(Value::is_string)
-        })
-    };
-    let checks = [
-        ("admin", example.pointer("/admin/address/socket_address/address") == Some(&json!("127.0.0.1"))),
-        ("normalize_path", at("/normalize_path") == &json!(true)),
-        ("merge_slashes", at("/merge_slashes").is_boolean()),
-        ("escaped slashes", at("/path_with_escaped_slashes_action").is_string()),
-        (
-            "underscores",
-            at("/common_http_protocol_options/headers_with_underscores_action") == &json!("REJECT_REQUEST"),
-        ),
-        ("idle connections", lasts(at("/common_http_protocol_options/idle_timeout"))),
-        ("idle streams", lasts(at("/stream_idle_timeout"))),
-        ("forwarded certificates", at("/forward_client_cert_details") == &json!("SANITIZE")),
-        ("first filter", filters.first().is_some_and(|filter| filter["name"] == "envoy.filters.http.wasm")),
-        ("failure policy", policy.is_some_and(|policy| policy == "FAIL_RELOAD" || policy == "FAIL_CLOSED")),
-        ("authorization server", !servers.is_empty() && servers.iter().all(verified)),
-    ];
-    checks.into_iter().filter_map(|(name, holds)| (!holds).then_some(name)).collect()
-}
-
-#[test]
-fn every_example_is_safe_to_copy_and_one_that_is_not_is_told() {
-    for name in ["minimal.yaml", "complete.yaml"] {
-        let text = std::fs::read_to_string(top().join("envoy").join(name)).expect("an example");
-        let example = yaml(&text).expect("YAML");
-        assert_eq!(unsafe_in(&example), Vec::<&str>::new(), "{name}");
-        let changed = |place: &str, value: Value| {
-            let mut copy = example.clone();
-            *copy.pointer_mut(place).unwrap_or_else(|| panic!("{name}: {place}")) = value;
-            unsafe_in(&copy)
-        };
-        let manager = |place: &str| format!("{MANAGER}{place}");
-        let tls = "/static_resources/clusters/1/transport_socket/typed_config/common_tls_context/validation_context";
-        for (place, value, told) in [
-            ("/admin/address/socket_address/address".to_owned(), json!("0.0.0.0"), "admin"),
-            (manager("/normalize_path"), json!(false), "normalize_path"),
-            (manager("/merge_slashes"), Value::Null, "merge_slashes"),
-            (manager("/path_with_escaped_slashes_action"), Value::Null, "escaped slashes"),
-            (manager("/common_http_protocol_options/headers_with_underscores_action"), json!("ALLOW"), "underscores"),
-            (manager("/common_http_protocol_options/idle_timeout"), json!("0s"), "idle connections"),
-            (manager("/stream_idle_timeout"), json!("0s"), "idle streams"),
-            (manager("/forward_client_cert_details"), json!("ALWAYS_FORWARD_ONLY"), "forwarded certificates"),
-            (manager("/http_filters/0/typed_config/config/failure_policy"), json!("FAIL_OPEN"), "failure policy"),
-            (format!("{tls}/trusted_ca"), Value::Null, "authorization server"),
-            (format!("{tls}/match_typed_subject_alt_names"), json!([]), "authorization server"),
-        ] {
-            assert_eq!(changed(&place, value), [told], "{name}");
-        }
     }
 }

@@ -13,6 +13,7 @@ mod keys;
 mod observation;
 mod paths;
 mod promql;
+mod shipped;
 mod stage;
 mod transport;
 mod versions;
