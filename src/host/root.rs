@@ -218,8 +218,8 @@ impl Root {
 }
 
 fn go_on(Ready { shared, waiter, suspended, settled }: Ready) {
-    // One that has gone is left alone: the calls would be about another request.
-    if abi::set_effective_context(waiter.id).is_err() {
+    // One that was answered meanwhile has its answer; one that has gone is left alone: the calls would be about another request.
+    if waiter.progress.get() != Progress::Waits || abi::set_effective_context(waiter.id).is_err() {
         return;
     }
     let now = abi::now();
