@@ -183,36 +183,6 @@ impl fmt::Debug for Header {
     }
 }
 
-impl fmt::Display for Part {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Header => "header",
-            Self::Payload => "payload",
-            Self::Signature => "signature",
-        })
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotThreeParts => f.write_str("the signed object does not have three parts"),
-            Self::EmptyPart(part) => write!(f, "the {part} is empty"),
-            Self::Encoding(part, error) => write!(f, "the {part} is not base64url: {error}"),
-            Self::HeaderTooLong => write!(f, "the header has more than {LONGEST_HEADER} octets"),
-            Self::HeaderJson(error) => write!(f, "the header is not JSON: {error}"),
-            Self::HeaderNotAMap => f.write_str("the header is not a JSON object"),
-            Self::NoAlgorithm => f.write_str("the header names no algorithm"),
-            Self::NotAString(name) => write!(f, "{name} in the header is not a string"),
-            Self::KidTooLong => write!(f, "kid in the header has more than {LONGEST_KID} octets"),
-            Self::OtherAlgorithm => f.write_str("the header names another algorithm"),
-            Self::Signature => f.write_str("the signature is not one of this key"),
-        }
-    }
-}
-
-impl std::error::Error for Error {}
-
 #[cfg(test)]
 mod tests {
     use super::super::jwk::Jwk;
@@ -428,7 +398,7 @@ mod tests {
     fn a_header_is_clean_utf_8() {
         let refused_as = |header: &[u8]| match refused(&of_header(header)) {
             Error::HeaderJson(error) => error.what,
-            other => unreachable!("{other}"),
+            other => unreachable!("{other:?}"),
         };
         assert_eq!(refused_as(b"{\"alg\":\"ES\xff\"}"), json::Problem::NotUtf8);
         assert_eq!(refused_as(b"\xef\xbb\xbf{\"alg\":\"ES256\"}"), json::Problem::ByteOrderMark);

@@ -349,3 +349,27 @@ fn a_worker_fetches_the_keys_of_each_issuer_before_anybody_asks() {
     assert_eq!(due[0].id.service.path, "/jwks");
     assert_eq!(world.enforcer().due(now), []);
 }
+
+#[test]
+fn what_a_callout_came_to_is_one_of_few_words() {
+    use holdfast::callout::NoAnswer;
+    use holdfast::flow::Settled;
+    use holdfast::keys::{Failure, Fetched};
+    use holdfast::token::introspection::Unusable;
+    let keys = |failure| Settled::Keys(Fetched::Failed(failure));
+    let introspection = |unusable| Settled::Introspection(Err(unusable));
+    for (settled, expected) in [
+        (Settled::Keys(Fetched::Set { keys: 1, skipped: vec![] }), "answered"),
+        (keys(Failure::NoAnswer(NoAnswer::Reset)), "reset"),
+        (keys(Failure::Status(404)), "other_status"),
+        (keys(Failure::NotAKeySet), "unusable"),
+        (introspection(Unusable::NoAnswer(NoAnswer::NotSent)), "not_sent"),
+        (introspection(Unusable::NoAnswer(NoAnswer::TooLarge)), "too_large"),
+        (introspection(Unusable::Status(500)), "unavailable"),
+        (introspection(Unusable::OurCredentials), "our_credentials"),
+        (introspection(Unusable::Body), "unusable"),
+        (Settled::Crowded, "crowded"),
+    ] {
+        assert_eq!(settled.outcome(), expected, "{settled:?}");
+    }
+}
