@@ -76,6 +76,8 @@ pub struct Options {
     pub plugins: Vec<Configuration>,
     /// HTTP filters behind the plug-ins.
     pub filters: Vec<Value>,
+    /// Where Envoy takes the module from, if not from the file.
+    pub code: Option<Value>,
     /// Routes instead of the one that takes all to `upstream`.
     pub routes: Option<Value>,
     /// `allow_on_headers_stop_iteration`: Envoy does not hold back bodies and trailers of requests that wait.
@@ -132,6 +134,7 @@ impl Options {
             environment: Vec::new(),
             plugins: vec![Configuration { name: "holdfast".into(), document: document.to_string() }],
             filters: Vec::new(),
+            code: None,
             routes: None,
             lets_bodies_run: false,
             stats_tags: Vec::new(),
@@ -409,6 +412,13 @@ impl Envoy {
         text.lines().map(str::to_owned).collect()
     }
 
+    /// All lines of the access log, once there is one for every request that has come so far; none may be under way.
+    pub fn settled_access_log(&self) -> Vec<String> {
+        let settled = || self.access_log().len() as u64 == self.stat("http.test.downstream_rq_total");
+        assert!(wait_until(Duration::from_secs(10), settled), "a request is not in the access log");
+        self.access_log()
+    }
+
     /// Waits for that many lines in the access log, which is written a moment later.
     pub fn access_lines(&self, count: usize) -> Vec<String> {
         wait_until(Duration::from_secs(5), || self.access_log().len() >= count);
@@ -526,8 +536,7 @@ fn transport_socket(is_quic: bool, stream: &str, mut context: Value) -> Value {
 fn listeners(directory: &Directory, options: &Options, version: u32) -> Value {
     let variables: serde_json::Map<String, Value> =
         options.environment.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
-    let mut filters: Vec<Value> =
-        options.plugins.iter().map(|plugin| wasm(plugin, &variables, options.lets_bodies_run)).collect();
+    let mut filters: Vec<Value> = options.plugins.iter().map(|plugin| wasm(plugin, &variables, options)).collect();
     filters.extend(options.filters.iter().cloned());
     filters.push(json!({"name": "router", "typed_config": {
         "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}));
@@ -570,15 +579,16 @@ fn listeners(directory: &Directory, options: &Options, version: u32) -> Value {
     json!({"version_info": version.to_string(), "resources": [listener]})
 }
 
-fn wasm(plugin: &Configuration, variables: &serde_json::Map<String, Value>, lets_bodies_run: bool) -> Value {
+fn wasm(plugin: &Configuration, variables: &serde_json::Map<String, Value>, options: &Options) -> Value {
+    let code = options.code.clone().unwrap_or_else(|| json!({"local": {"filename": module()}}));
     json!({"name": plugin.name, "typed_config": {
         "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
         "config": {
             "name": plugin.name, "root_id": plugin.name, "failure_policy": "FAIL_RELOAD",
-            "allow_on_headers_stop_iteration": lets_bodies_run,
+            "allow_on_headers_stop_iteration": options.lets_bodies_run,
             "configuration": {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": plugin.document},
             "vm_config": {
-                "vm_id": "test", "runtime": "envoy.wasm.runtime.v8", "code": {"local": {"filename": module()}},
+                "vm_id": "test", "runtime": "envoy.wasm.runtime.v8", "code": code,
                 "environment_variables": {"key_values": variables}
             }
         }
