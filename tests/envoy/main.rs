@@ -2,7 +2,6 @@
 
 mod answers;
 mod bad_inputs;
-mod carriers;
 mod certificates;
 mod configuration;
 mod examples;

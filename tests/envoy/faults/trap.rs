@@ -15,7 +15,8 @@ fn with_trap(trap: Trap, change: impl FnOnce(Options) -> Options) -> (Stage, Dir
     let shipped = std::fs::read(module()).expect("the module");
     let directory = Directory::new();
     let path = directory.write("holdfast.wasm", trap.set(&shipped));
-    (Stage::with(&document(), |options| change(Options { module: Some(path), ..options })).warm(), directory)
+    let code = Some(json!({"local": {"filename": path}}));
+    (Stage::with(&document(), |options| change(Options { code, ..options })).warm(), directory)
 }
 
 /// A good request that the module does not survive.

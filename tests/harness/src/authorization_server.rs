@@ -25,6 +25,8 @@ pub enum Fault {
     Reset,
     /// Begins to answer and never ends.
     Trickle,
+    /// The same as fast as it is read, up to 1 GiB.
+    Flood,
     /// Answers this instead.
     Answer { status: u16, content_type: &'static str, body: Vec<u8> },
     /// Answers with octets that need not be HTTP, and closes.
@@ -135,6 +137,7 @@ fn react(script: &Mutex<Script>, request: Received) -> Reaction {
         Some(Fault::Close) => Reaction::Close,
         Some(Fault::Reset) => Reaction::Reset,
         Some(Fault::Trickle) => Reaction::Trickle,
+        Some(Fault::Flood) => Reaction::Flood,
         Some(Fault::Octets(octets)) => Reaction::Octets(octets),
         Some(Fault::Answer { status, content_type, body }) => Reaction::Answer { status, content_type, body },
     }

@@ -40,8 +40,16 @@ impl Authority {
     }
 
     pub fn issue(&self, leaf: Leaf) -> Certificate {
-        let key = KeyPair::generate().expect("a P-256 key");
-        Certificate::of(&leaf.params.signed_by(&key, &self.issuer).expect("a certificate"), &key)
+        self.certify(leaf, &KeyPair::generate().expect("a P-256 key"))
+    }
+
+    /// Another certificate for the key of this one.
+    pub fn renew(&self, certificate: &Certificate, leaf: Leaf) -> Certificate {
+        self.certify(leaf, &KeyPair::from_pem(&certificate.key_pem).expect("its key"))
+    }
+
+    fn certify(&self, leaf: Leaf, key: &KeyPair) -> Certificate {
+        Certificate::of(&leaf.params.signed_by(key, &self.issuer).expect("a certificate"), key)
     }
 }
 

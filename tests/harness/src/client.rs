@@ -180,6 +180,14 @@ impl Client {
         self
     }
 
+    /// The same client, which offers this protocol, and speaks whatever the test writes.
+    pub fn offering(mut self, protocol: &str) -> Self {
+        if let Some(config) = &mut self.tls {
+            Arc::make_mut(config).alpn_protocols = vec![protocol.as_bytes().to_vec()];
+        }
+        self
+    }
+
     pub fn open(&self) -> io::Result<Connection> {
         let stream = TcpStream::connect(self.address)?;
         stream.set_nodelay(true)?;

@@ -77,6 +77,8 @@ pub struct Options {
     pub plugins: Vec<Configuration>,
     /// HTTP filters behind the plug-ins.
     pub filters: Vec<Value>,
+    /// Where Envoy takes the module from, if not from the file that is shipped.
+    pub code: Option<Value>,
     /// Routes instead of the one that takes all to `upstream`.
     pub routes: Option<Value>,
     /// `allow_on_headers_stop_iteration`: Envoy does not hold back bodies and trailers of requests that wait.
@@ -93,8 +95,6 @@ pub struct Options {
     pub manager: serde_json::Map<String, Value>,
     /// What becomes of requests when the module fails.
     pub failure_policy: &'static str,
-    /// Another module than the one that is shipped.
-    pub module: Option<PathBuf>,
     /// Variables of the proxy that give it a clock of its own.
     pub clock: Vec<(&'static str, PathBuf)>,
 }
@@ -139,6 +139,7 @@ impl Options {
             environment: Vec::new(),
             plugins: vec![Configuration { name: "holdfast".into(), document: document.to_string() }],
             filters: Vec::new(),
+            code: None,
             routes: None,
             lets_bodies_run: false,
             stats_tags: Vec::new(),
@@ -147,7 +148,6 @@ impl Options {
             version: None,
             manager: serde_json::Map::new(),
             failure_policy: "FAIL_RELOAD",
-            module: None,
             clock: Vec::new(),
         }
     }
@@ -426,6 +426,13 @@ impl Envoy {
         text.lines().map(str::to_owned).collect()
     }
 
+    /// All lines of the access log, once there is one for every request that has come so far; none may be under way.
+    pub fn settled_access_log(&self) -> Vec<String> {
+        let settled = || self.access_log().len() as u64 == self.stat("http.test.downstream_rq_total");
+        assert!(wait_until(Duration::from_secs(10), settled), "a request is not in the access log");
+        self.access_log()
+    }
+
     /// Waits for that many lines in the access log, which is written a moment later.
     pub fn access_lines(&self, count: usize) -> Vec<String> {
         wait_until(Duration::from_secs(5), || self.access_log().len() >= count);
@@ -587,7 +594,7 @@ fn listeners(directory: &Directory, options: &Options, version: u32) -> Value {
 }
 
 fn wasm(plugin: &Configuration, variables: &serde_json::Map<String, Value>, options: &Options) -> Value {
-    let module = options.module.as_deref().unwrap_or_else(|| module());
+    let code = options.code.clone().unwrap_or_else(|| json!({"local": {"filename": module()}}));
     json!({"name": plugin.name, "typed_config": {
         "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
         "config": {
@@ -595,7 +602,7 @@ fn wasm(plugin: &Configuration, variables: &serde_json::Map<String, Value>, opti
             "allow_on_headers_stop_iteration": options.lets_bodies_run,
             "configuration": {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": plugin.document},
             "vm_config": {
-                "vm_id": "test", "runtime": "envoy.wasm.runtime.v8", "code": {"local": {"filename": module}},
+                "vm_id": "test", "runtime": "envoy.wasm.runtime.v8", "code": code,
                 "environment_variables": {"key_values": variables}
             }
         }

@@ -48,6 +48,8 @@ pub enum Reaction {
     Reset,
     /// Begins to answer and never ends.
     Trickle,
+    /// The same as fast as the other end reads, up to 1 GiB.
+    Flood,
 }
 
 /// Listens until dropped.
@@ -150,8 +152,7 @@ fn react(stream: &mut TcpStream, reaction: Reaction, stopped: &AtomicBool) -> bo
             false
         }
         Reaction::Trickle => {
-            let _ = stream
-                .write_all(b"HTTP/1.1 200 x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n");
+            let _ = stream.write_all(CHUNKED);
             let _ = stream.set_read_timeout(Some(Duration::from_millis(20)));
             while !stopped.load(Ordering::Relaxed) && stream.write_all(b"1\r\n \r\n").is_ok() {
                 if matches!(stream.read(&mut [0; 16]), Ok(0)) {
@@ -160,5 +161,15 @@ fn react(stream: &mut TcpStream, reaction: Reaction, stopped: &AtomicBool) -> bo
             }
             false
         }
+        Reaction::Flood => {
+            let mebibyte = [b"100000\r\n", &vec![b' '; 1 << 20][..], b"\r\n"].concat();
+            let mut sends = stream.write_all(CHUNKED).is_ok();
+            for _ in 0..1024 {
+                sends = sends && !stopped.load(Ordering::Relaxed) && stream.write_all(&mebibyte).is_ok();
+            }
+            false
+        }
     }
 }
+
+const CHUNKED: &[u8] = b"HTTP/1.1 200 x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
