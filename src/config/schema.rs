@@ -191,7 +191,7 @@ pub mod shape {
     }
 
     texts! {
-        Address = r"[@{]";
+        Address = format!("^(?=.*[@{{]){}", REFERRING.trim_start_matches('^'));
         Attribute = format!(r"^({}|[0-9]+(\.[0-9]+){{2,}})$", attribute_names().collect::<Vec<_>>().join("|"));
         Authority = r"^(?!.*[/@?#,])[!#-\[\]-~]+$";
         Cluster = r"^(?!.*://)[!#-\[\]-~]+$";
@@ -233,7 +233,7 @@ pub mod shape {
 
     const REFERRING: &str = r"^(?!$)[^{}]*(\{([0-9A-Za-z_]+|(/([^/~{}]|~[01])*)+)\}[^{}]*)?$";
 
-    /// `client::ClientSecretBasic`.
+    // Stands for `client::ClientSecretBasic`.
     #[derive(JsonSchema)]
     pub struct ClientSecretBasic {
         /// Who we are there.
@@ -252,7 +252,7 @@ pub mod shape {
         env: String,
     }
 
-    /// `policy::step_up::StepUp`.
+    // Stands for `policy::step_up::StepUp`.
     #[derive(JsonSchema)]
     pub struct StepUp {
         /// Levels of login of which the token's `acr` must be one; else 401 with these (RFC 9470).
@@ -263,7 +263,8 @@ pub mod shape {
         max_age: Option<String>,
     }
 
-    /// `effect::Fact`.
+    // Stands for `effect::Fact`.
+    /// A fact, or a claim by its JSON pointer.
     #[derive(JsonSchema)]
     #[schemars(untagged, inline)]
     pub enum Told {
@@ -271,7 +272,8 @@ pub mod shape {
         Claim(Pointer),
     }
 
-    /// `policy::operand::Operand`. Types are never converted.
+    // Stands for `policy::operand::Operand`.
+    /// Text, a number or a boolean; types are never converted.
     #[derive(JsonSchema)]
     #[schemars(untagged, inline)]
     pub enum Value {
@@ -280,6 +282,7 @@ pub mod shape {
         Bool(bool),
     }
 
+    // Stands for `policy::rule::ClaimTest`.
     /// What a claim must say: a value or one of a list, or a test. In text, `{name}` is what host or path bound and `{/pointer}`
     /// another claim.
     #[derive(JsonSchema)]
@@ -295,6 +298,7 @@ pub mod shape {
         OneOf(OneOrMore<Value>),
     }
 
+    // Stands for `policy::certificate::CertificateTest`.
     /// What a certificate must say. Names count only where `peer_certificate` says that the chain is verified.
     #[derive(JsonSchema)]
     #[schemars(deny_unknown_fields)]

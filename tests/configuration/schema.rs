@@ -16,52 +16,31 @@ fn validator() -> Validator {
 }
 
 /// What the loader alone can tell: how fields, values and names go together, and values behind a pattern.
-const LOADERS_ALONE: [&str; 40] = [
+const LOADERS_ALONE: [&str; 20] = [
     // Durations and sizes are texts to a schema.
     "s is out of range; write",
-    "m is out of range; write",
     "h is out of range; write",
     "iB is out of range; write",
     "has a fraction of a second",
-    "is shorter than refresh",
     // Beside another field, or without it.
     "has no audiences",
-    "stands beside",
-    "can verify no token",
-    "names nobody; say who may pass",
     "is public, and says no methods",
-    "asks for a token, and the route is public",
-    "asks every caller for",
+    "names nobody; say who may pass",
     "count only where the proxy verified the chain",
     "no certificate can prove",
-    "names in certificates count only",
-    "the route has",
-    "is in both",
+    "takes tokens, and there are no issuers",
     // Names that refer to something.
-    "no issuer is called",
     "there is no issuer",
+    "no issuer brings roles",
     "no issuer may assert",
-    "may not assert",
     "no rule asks for",
-    "excludes",
-    "is a circle",
-    "binds no",
     "bound",
-    "stands in the list twice",
-    "stands in it twice",
     "the VM has no variable",
-    // Among several entries.
+    // Among several entries; of lists with other things than texts in them JSON Schema has no word for texts alone.
+    "stands in the list twice",
     "can never match",
     "can never count",
     "would take the methods",
-    "another route has this name",
-    "another issuer has",
-    // Grammars beyond a pattern.
-    "is not a JWK Set",
-    "is not an IP address",
-    "speaks of who",
-    "holds a brace without its other half",
-    "holds two references",
 ];
 
 #[test]
@@ -91,7 +70,8 @@ fn places(value: &Value, at: &str, all: &mut Vec<String>) {
     }
 }
 
-/// The reference with each of its values replaced by each of many others, and an unknown member in each map.
+/// The reference with each of its values replaced by each of many others, each member taken out, and an unknown one put into
+/// each map.
 fn changed(reference: &Value) -> Vec<(String, Value)> {
     let others = [
         json!(null),
@@ -117,6 +97,7 @@ fn changed(reference: &Value) -> Vec<(String, Value)> {
         json!("30s"),
         json!("1500ms"),
         json!("9000h"),
+        json!("1KiB"),
         json!("1GiB"),
         json!([]),
         json!([[]]),
@@ -142,6 +123,11 @@ fn changed(reference: &Value) -> Vec<(String, Value)> {
             members.insert("zzz".to_owned(), json!(1));
             changed.push((format!("{place}/zzz"), document));
         }
+        for name in reference.pointer(&place).and_then(Value::as_object).into_iter().flat_map(Map::keys) {
+            let mut document = reference.clone();
+            document.pointer_mut(&place).and_then(Value::as_object_mut).expect("a map").remove(name);
+            changed.push((format!("{place} without {name}"), document));
+        }
     }
     changed
 }
@@ -149,20 +135,25 @@ fn changed(reference: &Value) -> Vec<(String, Value)> {
 #[test]
 fn what_the_schema_refuses_the_loader_refuses_and_of_shapes_the_loader_knows_no_more() {
     let validator = validator();
-    let (mut refused, mut differing) = (0, Vec::new());
+    let (mut refused, mut differing, mut alone) = (0, Vec::new(), BTreeSet::new());
     for (change, document) in changed(&reference()) {
         match (validator.is_valid(&document), load(&document)) {
             (true, Ok(_)) => {}
             (false, Ok(_)) => differing.push(format!("{change}: the schema alone refuses it")),
             (false, Err(_)) => refused += 1,
             (true, Err(mistakes)) => {
-                let of_shape = mistakes.iter().filter(|told| !LOADERS_ALONE.iter().any(|alone| told.contains(alone)));
-                differing.extend(of_shape.map(|told| format!("{change}: the loader alone refuses it: {told}")));
+                for told in mistakes {
+                    match LOADERS_ALONE.iter().find(|alone| told.contains(*alone)) {
+                        Some(phrase) => drop(alone.insert(*phrase)),
+                        None => differing.push(format!("{change}: the loader alone refuses it: {told}")),
+                    }
+                }
             }
         }
     }
     assert!(differing.is_empty(), "{}: {}", differing.len(), differing.join("\n"));
     assert!(refused > 3000, "{refused}");
+    assert_eq!(alone, BTreeSet::from(LOADERS_ALONE), "no exception that nothing needs");
 }
 
 /// The fields of a definition, of each of its alternatives.
