@@ -19,7 +19,7 @@ fn config() -> Config {
         config.rng_seed = RngSeed::Fixed(1);
     }
     if !given("PROPTEST_CASES") {
-        config.cases = 2500;
+        config.cases = 4000;
     }
     config
 }

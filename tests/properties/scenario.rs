@@ -119,8 +119,7 @@ fn events() -> BoxedStrategy<Event> {
     let steps = vec![0, 1, 5, 31, 61, 91, 301, 3601, 100_000, -1, -61, -3601, -2_000_000_000, i64::MAX, i64::MIN];
     prop_oneof![
         8 => (asked(), prop::collection::vec(said(), 0..3)).prop_map(|(asked, said)| Event::Exchange(asked, said)),
-        4 => (prop::sample::select(vec![1, 31, 61, 91]), prop::collection::vec(said(), 0..2))
-            .prop_map(|(step, said)| Event::Repeat(step, said)),
+        4 => (prop::sample::select(vec![1, 31, 61, 91, 340, 3601]), again()).prop_map(|(step, said)| Event::Repeat(step, said)),
         2 => asked().prop_map(Event::Request),
         3 => (at(), said()).prop_map(|(at, said)| Event::Answer(at, said)),
         1 => (at(), said()).prop_map(|(at, said)| Event::Again(at, said)),
@@ -129,6 +128,15 @@ fn events() -> BoxedStrategy<Event> {
         1 => Just(Event::Tick),
         2 => prop::sample::select(steps).prop_map(Event::Clock),
         1 => Just(Event::Rotate),
+    ]
+    .boxed()
+}
+
+/// What a server says when it is asked again; often it is away.
+fn again() -> BoxedStrategy<Vec<Said>> {
+    prop_oneof![
+        1 => prop::collection::vec(said(), 0..2),
+        1 => Just(vec![Said::None(NoAnswer::Reset)]),
     ]
     .boxed()
 }
@@ -293,11 +301,16 @@ fn changes() -> BoxedStrategy<Vec<usize>> {
     prop_oneof![
         3 => Just(vec![]),
         2 => prop::collection::vec(0..CHANGES, 1..3),
+        2 => prop::collection::vec(prop::sample::select(RARE.to_vec()), 1..3),
     ]
     .boxed()
 }
 
-const CHANGES: usize = 45;
+const CHANGES: usize = 46;
+
+/// Those that show themselves only together with another or later on, so that they come more often.
+const RARE: [usize; 6] = [2, 13, 14, 24, 29, LONG];
+const LONG: usize = 45;
 
 /// The menu of changes to good claims; null takes one out.
 fn change(number: usize) -> (&'static str, Value) {
@@ -348,6 +361,7 @@ fn change(number: usize) -> (&'static str, Value) {
         41 => ("token_type", json!("DPoP")),
         42 => ("active", json!("true")),
         43 => ("auth_time", json!(now)),
+        LONG => ("exp", json!(now + 7200)),
         _ => ("sub", json!("")),
     }
 }
