@@ -576,8 +576,9 @@ fn same_in_metrics(name: &str, other: &str) -> String {
 
 /// A path of which `later`, for any method, would take what `earlier` does not name.
 fn left_over<'a>(later: &Route, earlier: &Route, written: &'a written::Route) -> Option<&'a str> {
-    let hosts =
-        later.hosts.is_empty() || earlier.hosts.iter().any(|theirs| later.hosts.iter().any(|ours| ours.covers(theirs)));
+    let hosts = later.hosts.is_empty()
+        || earlier.hosts.is_empty()
+        || earlier.hosts.iter().any(|theirs| later.hosts.iter().any(|ours| ours.covers(theirs)));
     let envoy_routes = later.envoy_routes.is_empty() == earlier.envoy_routes.is_empty()
         && earlier.envoy_routes.iter().all(|name| later.envoy_routes.contains(name));
     if !later.methods.is_empty() || earlier.methods.is_empty() || !hosts || !envoy_routes {

@@ -1248,6 +1248,7 @@ fn a_route_that_can_never_match_or_takes_what_was_left_over_is_refused() {
         (get("a", "/x/y"), any("b", "/x/**"), over("/x/y")),
         (get("a", "/x/y"), any("b", "/x/y"), over("/x/y")),
         (at("api.example", get("a", "/x")), any("b", "/x"), over("/x")),
+        (get("a", "/x"), at("api.example", any("b", "/x")), over("/x")),
     ] {
         assert_eq!(mistakes(&small(json!([earlier, later]))), [told], "{earlier} {later}");
     }

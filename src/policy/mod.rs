@@ -27,7 +27,7 @@ use principal::Principals;
 use role::Roles;
 use route::{Allow, Line, Matched, Route, RouteId};
 use rule::{Facts, Rule};
-use step_up::Lacking;
+use step_up::{Lacking, StepUp};
 use truth::Truth;
 
 /// Everything that decides once a caller is known.
@@ -205,15 +205,15 @@ fn lacking_of(rule: &Rule, route: &Route, facts: Facts<'_>) -> Option<Error> {
     let scopes = rule::has_all(facts.sender, &rule.scopes).and(rule::has_all(facts.sender, &route.scopes));
     let added = rule.scopes.iter().filter(|scope| !route.scopes.contains(scope));
     let needed = || route.scopes.iter().chain(added).cloned().collect();
-    let asked = route.step_up.and(&rule.step_up);
-    let lacking = facts.sender.and_then(|sender| asked.lacking(sender.token(), facts.now));
+    let asking = [&route.step_up, &rule.step_up];
+    let lacking = facts.sender.and_then(|sender| StepUp::all_lacking(asking, sender.token(), facts.now));
     match (lacking, scopes) {
         (None, Truth::True) => None,
         (None, Truth::False | Truth::Unknown) => Some(Error::Scope { needed: needed() }),
         (Some(lacking), scopes) => Some(Error::StepUp {
             lacking,
-            acr_values: asked.acr_values,
-            max_age: asked.max_age,
+            acr_values: asking.iter().flat_map(|asked| &asked.acr_values).cloned().collect(),
+            max_age: asking.iter().find_map(|asked| asked.max_age),
             needed: if scopes == Truth::True { Vec::new() } else { needed() },
         }),
     }
@@ -240,7 +240,6 @@ pub(crate) mod tests {
     use super::operand::Operand;
     use super::path::Oddities;
     use super::rule::ClaimTest;
-    use super::step_up::StepUp;
     use super::*;
     use crate::binding::{Requirement, confirm};
     use crate::callout::IssuerId;

@@ -14,8 +14,8 @@ pub struct StepUp {
     pub max_age: Option<Duration>,
 }
 
-/// What a login lacks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a login lacks, in the order in which it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lacking {
     /// `acr` is none of those asked for, or absent.
     Level,
@@ -27,14 +27,12 @@ pub enum Lacking {
 const LEEWAY: Duration = Duration::from_secs(5);
 
 impl StepUp {
-    /// What a route and a rule ask together; no configuration has both ask the same.
-    pub fn and(&self, other: &Self) -> Self {
-        let acr_values = if self.acr_values.is_empty() { &other.acr_values } else { &self.acr_values };
-        Self { acr_values: acr_values.clone(), max_age: self.max_age.or(other.max_age) }
+    /// The first thing that the login behind a token lacks of what these ask together; no two of them ask the same.
+    pub fn all_lacking<const N: usize>(asking: [&Self; N], token: &VerifiedToken, now: UnixTime) -> Option<Lacking> {
+        asking.into_iter().filter_map(|asked| asked.lacking(token, now)).min()
     }
 
-    /// What the login behind a token lacks.
-    pub fn lacking(&self, token: &VerifiedToken, now: UnixTime) -> Option<Lacking> {
+    fn lacking(&self, token: &VerifiedToken, now: UnixTime) -> Option<Lacking> {
         let is_one = |acr: &str| self.acr_values.iter().any(|wanted| wanted == acr);
         if !self.acr_values.is_empty() && !token.acr().is_some_and(is_one) {
             return Some(Lacking::Level);
@@ -94,5 +92,22 @@ mod tests {
         assert_eq!(lacking(&["gold"], Some(60), r#"{"acr": "gold"}"#), Some(Lacking::Recency));
         assert_eq!(lacking(&["gold"], Some(60), r#"{"acr": "gold", "auth_time": 990}"#), None);
         assert_eq!(lacking(&[], None, "{}"), None);
+    }
+
+    #[test]
+    fn what_a_route_and_a_rule_ask_is_told_in_the_same_order() {
+        let level = StepUp { acr_values: vec!["gold".into()], max_age: None };
+        let recency = StepUp { acr_values: Vec::new(), max_age: Some(Duration::from_secs(60)) };
+        for (claims, expected) in [
+            ("{}", Some(Lacking::Level)),
+            (r#"{"acr": "gold"}"#, Some(Lacking::Recency)),
+            (r#"{"auth_time": 990}"#, Some(Lacking::Level)),
+            (r#"{"acr": "gold", "auth_time": 990}"#, None),
+        ] {
+            let sender = sender_of(0, claims);
+            for asking in [[&level, &recency], [&recency, &level]] {
+                assert_eq!(StepUp::all_lacking(asking, sender.token(), UnixTime::new(1000)), expected, "{claims}");
+            }
+        }
     }
 }
