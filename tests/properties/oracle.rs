@@ -7,7 +7,9 @@ use serde_json::Value;
 
 use super::pool::{CERTIFICATES, KEYS};
 use super::scenario::{Asked, Plain, Shown};
-use super::setting::{AUDIENCE, Allow, BANK, IDENTIFIERS, Named, OTHER_AUDIENCE, Place, Route, Rule, Setting, Test};
+use super::setting::{
+    AUDIENCE, Allow, BANK, IDENTIFIERS, Named, OTHER_AUDIENCE, Oddity, Place, Route, Rule, Setting, Test,
+};
 use super::stage::{is_away, is_of_token};
 
 /// All that servers said and callers showed.
@@ -76,15 +78,17 @@ impl History {
     /// How this permit came to be, or which proof it lacks.
     pub fn judge(&self, journey: &Journey, public: bool, name: Option<&str>, now: u64) -> Result<String, String> {
         let asked = &journey.asked;
-        let (route, captured) = self.route(asked).ok_or("no route takes it")?;
+        let preflight = self.preflight(asked);
+        let (route, captured) =
+            preflight.clone().or_else(|| self.route(asked, asked.method)).ok_or("no route takes it")?;
         if name != Some(route.place.name()) {
             return Err(format!("it went by {name:?} instead of {:?}", route.place.name()));
         }
-        if public != matches!(route.allow, Allow::Public) {
+        if public != (preflight.is_some() || matches!(route.allow, Allow::Public)) {
             return Err("public is what is not".to_owned());
         }
         if public {
-            return Ok("public".to_owned());
+            return Ok(if preflight.is_some() { "a preflight" } else { "public" }.to_owned());
         }
         if matches!(asked.peer, Shown::Plaintext) && !route.plaintext {
             return Err("over plaintext".to_owned());
@@ -93,7 +97,7 @@ impl History {
         let shown = !matches!(asked.peer, Shown::Plaintext | Shown::Anonymous);
         match self.presented(journey, route)? {
             None => {
-                self.permits(route, None, certificate, &captured, true)?;
+                self.permits(route, Caller { proof: None, certificate, captured: &captured, now })?;
                 Ok("granted to a certificate alone".to_owned())
             }
             Some(_) if shown && certificate.is_none() => Err("its certificate is out of its dates".to_owned()),
@@ -102,14 +106,15 @@ impl History {
                 let mut lacks = "nobody vouches for its token".to_owned();
                 for proof in &proofs {
                     let judged = self.believes(route, proof, certificate, now).and_then(|unbound| {
-                        self.permits(route, Some(proof), certificate, &captured, false).map(|()| unbound)
+                        let caller = Caller { proof: Some(proof), certificate, captured: &captured, now };
+                        self.permits(route, caller).map(|()| unbound)
                     });
                     match judged {
-                        Ok(true) => return Ok("granted unbound".to_owned()),
-                        Ok(false) if matches!(asked.peer, Shown::DigestOnly(id) if !self.read.contains(&id)) => {
+                        Ok(Some(unbound)) => return Ok(unbound.to_owned()),
+                        Ok(None) if matches!(asked.peer, Shown::DigestOnly(id) if !self.read.contains(&id)) => {
                             return Ok("granted without dates".to_owned());
                         }
-                        Ok(false) => return Ok(proof.how.to_owned()),
+                        Ok(None) => return Ok(proof.how.to_owned()),
                         Err(why) => lacks = why,
                     }
                 }
@@ -147,21 +152,29 @@ impl History {
         }
     }
 
-    fn route(&self, asked: &Asked) -> Option<(&Route, String)> {
-        let path = segments(asked.path)?;
+    /// The route that lets a browser ask before it sends what it wants to.
+    fn preflight(&self, asked: &Asked) -> Option<(&Route, String)> {
+        let wanted = asked.preflight.filter(|method| !method.is_empty())?;
+        let asks = asked.method == "OPTIONS" && asked.credentials.is_empty();
+        self.route(asked, wanted).filter(|(route, _)| asks && route.passes_preflight)
+    }
+
+    fn route(&self, asked: &Asked, method: &str) -> Option<(&Route, String)> {
+        let (path, oddities) = segments(asked.path)?;
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         let host = asked.host.to_ascii_lowercase();
         let host = host.split(':').next().unwrap_or_default().trim_end_matches('.').to_owned();
         let labels: Vec<&str> = host.split('.').collect();
         self.setting.routes.iter().find_map(|route| {
-            let captured = match (route.place, asked.method, path.as_slice(), labels.as_slice()) {
+            let captured = match (route.place, method, path.as_slice(), labels.as_slice()) {
                 (Place::Public, "GET", ["public"], _) | (Place::Orders, "POST", ["orders"], _) => "",
-                (Place::Accounts, _, ["accounts", account], _) => account,
+                (Place::Accounts, _, ["accounts", account], _) if !account.is_empty() => account,
                 (Place::Tenants, _, ["t", ..], [tenant, "saas", "example"]) => tenant,
                 (Place::Rest, "GET" | "POST", ..) => "",
                 _ => return None,
             };
-            Some((route, captured.to_owned()))
+            let is_allowed = oddities.iter().all(|oddity| route.oddities.contains(oddity));
+            is_allowed.then(|| (route, captured.to_owned()))
         })
     }
 }
@@ -245,8 +258,14 @@ impl History {
         held
     }
 
-    /// Whether token and caller belong together at this time; true where nothing binds them.
-    fn believes(&self, route: &Route, proof: &Vouched, certificate: Option<usize>, now: u64) -> Result<bool, String> {
+    /// Whether token and caller belong together at this time; by what else than the token's own word, if so.
+    fn believes(
+        &self,
+        route: &Route,
+        proof: &Vouched,
+        certificate: Option<usize>,
+        now: u64,
+    ) -> Result<Option<&'static str>, String> {
         let claims = &proof.claims;
         let date = |name: &str| claims.get(name).map(|date| date.as_f64().unwrap_or(f64::NAN));
         let (now, leeway) = (now as f64, self.setting.leeway as f64);
@@ -264,84 +283,130 @@ impl History {
         if !meant {
             return Err("it is meant for somebody else".to_owned());
         }
+        let client = self.setting.client.filter(|_| proof.issuer == BANK && claims["client_id"] == "n26");
         match (claims.get("cnf"), certificate) {
-            (None, _) if route.when_bound => Ok(true),
+            (None, Some(id)) if client.is_some_and(|named| is_named(named, id)) => {
+                Ok(Some("granted to a client's certificate"))
+            }
+            (None, _) if route.when_bound && client.is_none() => Ok(Some("granted unbound")),
             (Some(cnf), Some(id)) if cnf.get("jkt").is_none() && cnf["x5t#S256"] == CERTIFICATES[id].x5t_s256 => {
-                Ok(false)
+                Ok(None)
             }
             (cnf, certificate) => Err(format!("it is bound to {cnf:?}, and {certificate:?} was shown")),
         }
     }
 }
 
+/// Whom the policy judges, and when.
+#[derive(Clone, Copy)]
+struct Caller<'a> {
+    proof: Option<&'a Vouched>,
+    certificate: Option<usize>,
+    captured: &'a str,
+    now: u64,
+}
+
 /// What the policy says.
 impl History {
-    fn permits(
-        &self,
-        route: &Route,
-        proof: Option<&Vouched>,
-        certificate: Option<usize>,
-        captured: &str,
-        alone: bool,
-    ) -> Result<(), String> {
-        let holds = |rule: &Rule| holds(rule, proof, certificate, captured);
-        if self.setting.deny.iter().any(|rule| holds(rule) != Some(false)) {
+    fn permits(&self, route: &Route, caller: Caller<'_>) -> Result<(), String> {
+        let roles = caller.roles();
+        let is = |role: &str| roles.contains(&role);
+        if self.setting.exclusive && (is("auditor") || is("chief")) && (is("clerk") || is("manager")) {
+            return Err("it has two exclusive roles".to_owned());
+        }
+        if self.setting.deny.iter().any(|rule| caller.is(rule) != Some(false)) {
             return Err("it is denied".to_owned());
         }
-        if proof.is_some_and(|proof| proof.claims.get("act").is_some()) {
-            return Err("somebody acts for the subject, and no rule admits that".to_owned());
-        }
-        if !route.scopes.iter().all(|scope| has_scope(proof, scope) == Some(true)) && !alone {
+        let has_token = caller.proof.is_some();
+        if has_token && !route.scopes.iter().all(|scope| caller.has_scope(scope) == Some(true)) {
             return Err("it lacks a scope of the route".to_owned());
         }
+        if has_token && !route.max_age.is_none_or(|max_age| caller.has_logged_in(max_age)) {
+            return Err("the login is too old for the route".to_owned());
+        }
+        let is_delegated = caller.claim("act").is_some();
+        let speaks = |rule: &&Rule| {
+            let names_actor = rule.claim.is_some_and(|(place, _)| place.starts_with("/act/"));
+            (has_token || rule.without_token) && (!is_delegated || names_actor)
+        };
         let permitted = match &route.allow {
             Allow::Public => false,
-            Allow::Authenticated => proof.is_some(),
-            Allow::Rules(rules) => {
-                rules.iter().any(|rule| (proof.is_some() || rule.without_token) && holds(rule) == Some(true))
-            }
+            Allow::Authenticated => has_token && !is_delegated,
+            Allow::Rules(rules) => rules.iter().filter(speaks).any(|rule| {
+                caller.is(rule) == Some(true)
+                    && rule.acr.is_none_or(|acr| caller.claim("acr") == Some(&Value::from(acr)))
+            }),
         };
         if permitted { Ok(()) } else { Err("no rule holds".to_owned()) }
     }
 }
 
-/// None where it can't be told.
-fn holds(rule: &Rule, proof: Option<&Vouched>, certificate: Option<usize>, captured: &str) -> Option<bool> {
-    let claim = |name: &str| proof.and_then(|proof| proof.claims.get(name));
-    let mut parts = vec![];
-    if let Some(role) = rule.role {
-        let held = match claim("roles") {
+impl<'a> Caller<'a> {
+    fn claim(self, name: &str) -> Option<&'a Value> {
+        self.proof.and_then(|proof| proof.claims.get(name))
+    }
+
+    fn roles(self) -> Vec<&'a str> {
+        match self.claim("roles") {
             Some(Value::Array(roles)) => roles.iter().filter_map(Value::as_str).collect(),
             Some(Value::String(role)) => vec![role.as_str()],
             _ => vec![],
-        };
-        parts.push(Some(held.iter().any(|held| *held == role || (*held == "manager" && role == "clerk"))));
+        }
     }
-    if let Some(client) = rule.client {
-        parts.push(Some(claim("client_id").is_some_and(|id| id == client)));
+
+    fn has_scope(self, scope: &str) -> Option<bool> {
+        match self.claim("scope") {
+            None => Some(false),
+            Some(Value::String(held)) => Some(held.split(' ').any(|one| one == scope)),
+            Some(_) => None,
+        }
     }
-    if let Some(issuer) = rule.issuer {
-        parts.push(Some(proof.is_some_and(|proof| proof.issuer == issuer)));
+
+    fn has_logged_in(self, max_age: u64) -> bool {
+        let at = self.claim("auth_time").and_then(Value::as_u64);
+        at.is_some_and(|at| self.now <= at + max_age + 5 && at <= self.now.saturating_add(5))
     }
-    if let Some((place, test)) = rule.claim {
-        parts.push(test_holds(test, claim(&place[1..]), captured));
+
+    /// None where it can't be told.
+    fn is(self, rule: &Rule) -> Option<bool> {
+        let mut parts = vec![];
+        if let Some(role) = rule.role {
+            parts.push(Some(self.roles().iter().any(|held| *held == role || (*held == "manager" && role == "clerk"))));
+        }
+        if let Some(client) = rule.client {
+            parts.push(Some(self.claim("client_id").is_some_and(|id| id == client)));
+        }
+        if let Some(of_client) = rule.of_client {
+            let own = self.claim("sub").is_none_or(|subject| Some(subject) == self.claim("client_id"));
+            parts.push(Some(self.proof.is_some() && own == of_client));
+        }
+        if let Some(issuer) = rule.issuer {
+            parts.push(Some(self.proof.is_some_and(|proof| proof.issuer == issuer)));
+        }
+        if let Some((place, test)) = rule.claim {
+            let claim = self.proof.and_then(|proof| proof.claims.pointer(place));
+            parts.push(test_holds(test, claim, self.captured));
+        }
+        if let Some(named) = rule.certificate {
+            // Its names may not be told; then nothing is known of them, which is no permit either.
+            parts.push(Some(self.certificate.is_some_and(|id| is_named(named, id))));
+        }
+        parts.extend(rule.scopes.iter().map(|scope| self.has_scope(scope)));
+        if let Some(not) = &rule.not {
+            parts.push(self.is(not).map(|truth| !truth));
+        }
+        if parts.contains(&Some(false)) {
+            return Some(false);
+        }
+        parts.into_iter().collect::<Option<Vec<bool>>>().map(|_| true)
     }
-    if let Some(named) = rule.certificate {
-        parts.push(match (named, certificate) {
-            (_, None) => Some(false),
-            (Named::Digest(wanted), Some(id)) => Some(id == wanted),
-            // Its names may not be told; then nothing is known of them.
-            (Named::Workload, Some(id)) => Some(CERTIFICATES[id].spiffe_id.is_some()),
-        });
+}
+
+fn is_named(named: Named, id: usize) -> bool {
+    match named {
+        Named::Digest(wanted) => id == wanted,
+        Named::Workload => CERTIFICATES[id].spiffe_id.is_some(),
     }
-    parts.extend(rule.scopes.iter().map(|scope| has_scope(proof, scope)));
-    if let Some(not) = &rule.not {
-        parts.push(holds(not, proof, certificate, captured).map(|truth| !truth));
-    }
-    if parts.contains(&Some(false)) {
-        return Some(false);
-    }
-    parts.into_iter().collect::<Option<Vec<bool>>>().map(|_| true)
 }
 
 fn test_holds(test: Test, claim: Option<&Value>, captured: &str) -> Option<bool> {
@@ -358,14 +423,6 @@ fn test_holds(test: Test, claim: Option<&Value>, captured: &str) -> Option<bool>
     }
 }
 
-fn has_scope(proof: Option<&Vouched>, scope: &str) -> Option<bool> {
-    match proof.map(|proof| proof.claims.get("scope")) {
-        None | Some(None) => Some(false),
-        Some(Some(Value::String(held))) => Some(held.split(' ').any(|one| one == scope)),
-        Some(Some(_)) => None,
-    }
-}
-
 /// The token of a field of this scheme.
 fn bearer(value: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(value).ok()?;
@@ -373,18 +430,28 @@ fn bearer(value: &[u8]) -> Option<String> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start_matches(' ').to_owned())
 }
 
-/// The segments of a path that everybody reads in the same way.
-fn segments(target: &str) -> Option<Vec<String>> {
+/// The segments of a path, and what is odd in them; none where even those who read it oddly may not agree.
+fn segments(target: &str) -> Option<(Vec<String>, Vec<Oddity>)> {
     let path = target.split('?').next()?.strip_prefix('/')?;
     let path = path.strip_suffix('/').unwrap_or(path);
     if path.is_empty() && !target.starts_with("//") {
-        return Some(vec![]);
+        return Some((vec![], vec![]));
     }
-    let strange = |segment: &String| {
-        segment.is_empty() || [".", ".."].contains(&segment.as_str()) || segment.contains(['/', '\\', ';', '#', '\0'])
-    };
     let segments: Vec<String> = path.split('/').map(unescaped).collect::<Option<_>>()?;
-    (!segments.iter().any(strange)).then_some(segments)
+    let is_dot = |part: &str| [".", ".."].contains(&part.split(';').next().unwrap_or_default());
+    if segments.iter().any(|segment| segment.contains(['\\', '#', '\0']) || segment.split('/').any(is_dot)) {
+        return None;
+    }
+    let has = |oddity: Oddity| {
+        segments.iter().any(|segment| match oddity {
+            Oddity::EncodedSlash => segment.contains('/'),
+            Oddity::EmptySegment => segment.is_empty(),
+            Oddity::Semicolon => segment.contains(';'),
+        })
+    };
+    let mut oddities = vec![Oddity::EncodedSlash, Oddity::EmptySegment, Oddity::Semicolon];
+    oddities.retain(|oddity| has(*oddity));
+    Some((segments, oddities))
 }
 
 fn unescaped(text: &str) -> Option<String> {

@@ -45,6 +45,8 @@ pub struct Asked {
     pub peer: Shown,
     /// The values of `Authorization`.
     pub credentials: Vec<Vec<u8>>,
+    /// The method that a browser says it wants to use.
+    pub preflight: Option<&'static str>,
 }
 
 /// What the proxy tells of the caller's certificate.
@@ -162,14 +164,24 @@ fn asked() -> BoxedStrategy<Asked> {
         2 => prop::sample::select(vec![
             "/accounts/a%63me/", "/accounts", "/accounts/a%2Fb", "/accounts//", "/accounts/../orders", "/accounts/.%2e/x",
             "/t", "/t/%zz", "/t;x", "/orders/", "//orders", "/orders#", "/or%64ers", "/else?access_token=x", "/\\x", "",
-            "*", "orders", "/%00", "/%ff", "/accounts/%C3%A9",
+            "*", "orders", "/%00", "/%ff", "/accounts/%C3%A9", "/accounts/x%2fy", "/t//x", "/t/x%3By/%2F", "/accounts/;",
+            "/t/..;/x", "/t/x%2F..%2Fy", "/accounts/%e9",
         ]),
     ];
-    (methods, mostly(hosts), paths, shown(), credentials())
-        .prop_map(|(method, host, path, peer, credentials)| {
-            // Most of those who order do it by POST.
-            let method = if path == "/orders" && method == "GET" { "POST" } else { method };
-            Asked { method, host, path, peer, credentials }
+    let preflight =
+        prop_oneof![9 => Just(None), 1 => prop::sample::select(vec!["GET", "POST", "PUT", "get", ""]).prop_map(Some)];
+    (methods, mostly(hosts), paths, shown(), credentials(), preflight)
+        .prop_map(|(method, host, path, peer, mut credentials, preflight)| {
+            // Most of those who order do it by POST, and most preflights are what they look like.
+            let method = match (path, method, preflight) {
+                (_, "GET", Some(_)) => "OPTIONS",
+                ("/orders", "GET", None) => "POST",
+                _ => method,
+            };
+            if preflight.is_some() && path != "/orders" {
+                credentials.clear();
+            }
+            Asked { method, host, path, peer, credentials, preflight }
         })
         .boxed()
 }
@@ -306,10 +318,10 @@ fn changes() -> BoxedStrategy<Vec<usize>> {
     .boxed()
 }
 
-const CHANGES: usize = 46;
+const CHANGES: usize = 55;
 
 /// Those that show themselves only together with another or later on, so that they come more often.
-const RARE: [usize; 6] = [2, 13, 14, 24, 29, LONG];
+const RARE: [usize; 11] = [2, 13, 14, 24, 29, 33, 40, 46, 47, 49, LONG];
 const LONG: usize = 45;
 
 /// The menu of changes to good claims; null takes one out.
@@ -362,6 +374,14 @@ fn change(number: usize) -> (&'static str, Value) {
         42 => ("active", json!("true")),
         43 => ("auth_time", json!(now)),
         LONG => ("exp", json!(now + 7200)),
+        46 => ("roles", json!(["manager", "chief"])),
+        47 => ("acr", json!("gold")),
+        48 => ("acr", json!(["gold"])),
+        49 => ("sub", json!("n26")),
+        50 => ("sub", Value::Null),
+        51 => ("auth_time", json!(now - 200)),
+        52 => ("auth_time", json!(now - 1000)),
+        53 => ("act", json!({"sub": "eve"})),
         _ => ("sub", json!("")),
     }
 }

@@ -17,6 +17,10 @@ pub struct Setting {
     /// A second issuer is there, with keys alone.
     pub other: bool,
     pub unchecked_validity: bool,
+    /// The bank's client `n26` is known by this certificate where its token is bound to none.
+    pub client: Option<Named>,
+    /// Nobody may be clerk and auditor.
+    pub exclusive: bool,
     pub deny: Vec<Rule>,
     pub routes: Vec<Route>,
 }
@@ -39,6 +43,18 @@ pub struct Route {
     pub issuers: Vec<usize>,
     /// Instead of the issuer's audience.
     pub other_audience: bool,
+    /// Since the user logged in, in seconds.
+    pub max_age: Option<u64>,
+    pub passes_preflight: bool,
+    pub oddities: Vec<Oddity>,
+}
+
+/// What services read in different ways in a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Oddity {
+    EncodedSlash,
+    EmptySegment,
+    Semicolon,
 }
 
 /// Where a route stands, in the order in which they are written.
@@ -71,6 +87,9 @@ pub struct Rule {
     pub issuer: Option<usize>,
     pub claim: Option<(&'static str, Test)>,
     pub certificate: Option<Named>,
+    /// Whether no user stands behind the token, or one does.
+    pub of_client: Option<bool>,
+    pub acr: Option<&'static str>,
     pub scopes: Vec<&'static str>,
     pub without_token: bool,
     pub not: Option<Box<Rule>>,
@@ -135,11 +154,15 @@ fn rule(number: usize, captures: bool) -> Rule {
         9 => Rule { certificate: Some(Named::Digest(OURS)), scopes: vec!["a"], ..Rule::default() },
         10 => Rule { scopes: vec!["a"], not: Some(Box::new(rule(1, false))), ..Rule::default() },
         11 => Rule { client: Some("n26"), not: Some(Box::new(rule(3, false))), ..Rule::default() },
-        _ => Rule { client: Some("n26"), certificate: workload, ..Rule::default() },
+        12 => Rule { client: Some("n26"), certificate: workload, ..Rule::default() },
+        13 => Rule { of_client: Some(true), ..Rule::default() },
+        14 => Rule { of_client: Some(false), scopes: vec!["a"], ..Rule::default() },
+        15 => Rule { client: Some("n26"), acr: Some("gold"), ..Rule::default() },
+        _ => Rule { claim: Some(("/act/sub", Test::Equals("bob"))), ..Rule::default() },
     }
 }
 
-const RULES: usize = 13;
+const RULES: usize = 17;
 
 fn deny(number: usize) -> Rule {
     match number {
@@ -157,19 +180,24 @@ pub fn settings() -> BoxedStrategy<Setting> {
     ];
     let denied = prop::collection::vec(0..4_usize, 0..2);
     let routes: Vec<_> = Place::ALL.map(route).into_iter().collect();
-    let bank = (prop::bool::weighted(0.85), introspection, mostly(vec![30, 0]));
-    (bank, flag(), flag(), denied, routes)
-        .prop_map(|((keys, introspection, leeway), other, unchecked, denied, routes)| {
+    let client = prop_oneof![
+        4 => Just(None), 2 => Just(Some(Named::Digest(OURS))), 1 => Just(Some(Named::Workload))
+    ];
+    let bank = (prop::bool::weighted(0.85), introspection, mostly(vec![30, 0]), client);
+    (bank, flag(), flag(), flag(), denied, routes)
+        .prop_map(|((keys, introspection, leeway, client), other, unchecked, exclusive, denied, routes)| {
             let mut setting = Setting {
                 keys,
                 introspection,
                 leeway,
                 other,
                 unchecked_validity: unchecked,
+                client,
+                exclusive,
                 deny: denied.into_iter().map(deny).collect(),
                 routes,
             };
-            setting.name_issuers();
+            setting.tidy();
             setting
         })
         .boxed()
@@ -185,8 +213,11 @@ fn route(place: Place) -> BoxedStrategy<Route> {
         _ => allow.boxed(),
     };
     let issuers = mostly(vec![vec![BANK], vec![BANK, OTHER], vec![OTHER]]);
-    (allow, flag(), flag(), mostly(vec![vec![], vec!["b"]]), issuers, flag())
-        .prop_map(move |(allow, when_bound, plaintext, scopes, issuers, other_audience)| Route {
+    let odd = [Oddity::EncodedSlash, Oddity::EmptySegment, Oddity::Semicolon];
+    let odd = prop_oneof![2 => Just(vec![]), 1 => prop::sample::subsequence(odd.to_vec(), 1..=3)];
+    let more = (mostly(vec![None, Some(300)]), flag(), odd);
+    (allow, flag(), flag(), mostly(vec![vec![], vec!["b"]]), issuers, flag(), more)
+        .prop_map(move |(allow, when_bound, plaintext, scopes, issuers, other_audience, more)| Route {
             place,
             allow,
             when_bound,
@@ -194,18 +225,26 @@ fn route(place: Place) -> BoxedStrategy<Route> {
             scopes,
             issuers,
             other_audience,
+            max_age: more.0,
+            passes_preflight: more.1,
+            oddities: more.2,
         })
         .boxed()
 }
 
 impl Setting {
-    /// Leaves the issuers that are there; where a route takes several, a rule by client or claim says whose.
-    fn name_issuers(&mut self) {
+    /// Leaves the issuers that are there, and nothing that a configuration can't say; where a route takes several issuers, a rule
+    /// by client or claim says whose.
+    fn tidy(&mut self) {
         for route in &mut self.routes {
             if !self.other {
                 route.issuers = vec![BANK];
             }
             let Allow::Rules(rules) = &mut route.allow else { continue };
+            // Where some caller needs no token, nothing that stands in one is asked of all of them.
+            if rules.iter().any(|rule| rule.without_token) {
+                (route.scopes, route.other_audience, route.max_age) = (vec![], false, None);
+            }
             for rule in rules {
                 let asks = rule.client.is_some() || rule.claim.is_some();
                 rule.issuer = (asks && route.issuers.len() > 1).then_some(BANK);
@@ -226,11 +265,14 @@ impl Setting {
         let mut document = json!({
             "issuers": self.issuers(),
             "peer_certificate": {"chain": "verified", "trust_domains": ["bank.example"]},
-            "roles": {"includes": {"manager": ["clerk"]}},
+            "roles": {"includes": {"manager": ["clerk"], "chief": ["auditor"]}},
             "routes": self.routes.iter().map(|route| route.document(self.other)).collect::<Vec<_>>()
         });
         if self.unchecked_validity {
             document["peer_certificate"]["danger_unchecked_validity"] = json!(true);
+        }
+        if self.exclusive {
+            document["roles"]["exclusive"] = json!([["clerk", "auditor"]]);
         }
         if !self.deny.is_empty() {
             document["deny"] = self.deny.iter().map(Rule::document).collect();
@@ -242,7 +284,7 @@ impl Setting {
         let issuer = |id: usize| {
             json!({
                 "issuer": IDENTIFIERS[id], "name": NAMES[id], "audiences": [AUDIENCE], "leeway": format!("{}s", self.leeway),
-                "roles": {"at": ["/roles"], "only": ["clerk", "manager"]}
+                "roles": {"at": ["/roles"], "only": ["clerk", "manager", "auditor", "chief"]}
             })
         };
         let mut bank = issuer(BANK);
@@ -254,6 +296,9 @@ impl Setting {
                 "cluster": "bank", "path": "/introspect", "client_id": "rs", "client_secret": {"env": "SECRET"},
                 "cache": format!("{cache}s"), "stale_if_error": format!("{stale}s")
             });
+        }
+        if let Some(named) = self.client {
+            bank["clients"] = json!([{"client": "n26", "certificate": named.document()}]);
         }
         let mut other = issuer(OTHER);
         other["jwks"] = json!({"cluster": "other", "path": "/jwks"});
@@ -270,6 +315,12 @@ impl Route {
             Allow::Authenticated => json!("authenticated"),
             Allow::Rules(rules) => rules.iter().map(Rule::document).collect(),
         };
+        if !self.oddities.is_empty() {
+            document["danger_allow_path"] = self.oddities.iter().map(|oddity| oddity.name()).collect();
+        }
+        if self.passes_preflight {
+            document["cors_preflight"] = json!("pass");
+        }
         if !self.reads_token() {
             return document;
         }
@@ -286,7 +337,16 @@ impl Route {
         if self.other_audience {
             document["audiences"] = json!([OTHER_AUDIENCE]);
         }
+        if let Some(max_age) = self.max_age {
+            document["max_age"] = json!(format!("{max_age}s"));
+        }
         document
+    }
+}
+
+impl Oddity {
+    fn name(self) -> &'static str {
+        ["encoded_slash", "empty_segment", "semicolon"][self as usize]
     }
 }
 
@@ -300,6 +360,8 @@ impl Rule {
         };
         put("role", self.role.map(Value::from));
         put("client", self.client.map(Value::from));
+        put("principal", self.of_client.map(|of_client| json!(if of_client { "client" } else { "user" })));
+        put("acr_values", self.acr.map(|acr| json!([acr])));
         put("issuer", self.issuer.map(|id| json!(NAMES[id])));
         put("scopes", (!self.scopes.is_empty()).then(|| json!(self.scopes)));
         put("token", self.without_token.then(|| json!("none")));

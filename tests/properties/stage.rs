@@ -207,6 +207,12 @@ fn request(asked: &Asked) -> Request {
         (":authority", asked.host.as_bytes()),
     ];
     fields.extend(asked.credentials.iter().map(|value| ("authorization", value.as_slice())));
+    if let Some(method) = asked.preflight {
+        fields.extend([
+            ("origin", b"https://shop.example".as_slice()),
+            ("access-control-request-method", method.as_bytes()),
+        ]);
+    }
     Request::from_pairs(write_pairs(&fields), peer(asked.peer)).expect("pairs")
 }
 
