@@ -314,6 +314,7 @@ fn changes() -> BoxedStrategy<Vec<usize>> {
         3 => Just(vec![]),
         2 => prop::collection::vec(0..CHANGES, 1..3),
         2 => prop::collection::vec(prop::sample::select(RARE.to_vec()), 1..3),
+        2 => prop::sample::select(ALONE.to_vec()).prop_map(|change| vec![change]),
     ]
     .boxed()
 }
@@ -321,7 +322,9 @@ fn changes() -> BoxedStrategy<Vec<usize>> {
 const CHANGES: usize = 55;
 
 /// Those that show themselves only together with another or later on, so that they come more often.
-const RARE: [usize; 11] = [2, 13, 14, 24, 29, 33, 40, 46, 47, 49, LONG];
+const RARE: [usize; 6] = [2, 13, 14, 24, 29, LONG];
+/// Those that one kind of rule looks at.
+const ALONE: [usize; 7] = [33, 40, 46, 47, 48, 49, 51];
 const LONG: usize = 45;
 
 /// The menu of changes to good claims; null takes one out.
@@ -376,7 +379,7 @@ fn change(number: usize) -> (&'static str, Value) {
         LONG => ("exp", json!(now + 7200)),
         46 => ("roles", json!(["manager", "chief"])),
         47 => ("acr", json!("gold")),
-        48 => ("acr", json!(["gold"])),
+        48 => ("acr", json!("silver")),
         49 => ("sub", json!("n26")),
         50 => ("sub", Value::Null),
         51 => ("auth_time", json!(now - 200)),

@@ -163,6 +163,8 @@ fn rule(number: usize, captures: bool) -> Rule {
 }
 
 const RULES: usize = 17;
+/// From here on they look at who stands behind a token; only few tokens tell such rules apart.
+const LOGINS: usize = 13;
 
 fn deny(number: usize) -> Rule {
     match number {
@@ -184,7 +186,7 @@ pub fn settings() -> BoxedStrategy<Setting> {
         4 => Just(None), 2 => Just(Some(Named::Digest(OURS))), 1 => Just(Some(Named::Workload))
     ];
     let bank = (prop::bool::weighted(0.85), introspection, mostly(vec![30, 0]), client);
-    (bank, flag(), flag(), flag(), denied, routes)
+    (bank, flag(), flag(), prop::bool::weighted(0.5), denied, routes)
         .prop_map(|((keys, introspection, leeway, client), other, unchecked, exclusive, denied, routes)| {
             let mut setting = Setting {
                 keys,
@@ -206,7 +208,8 @@ pub fn settings() -> BoxedStrategy<Setting> {
 fn route(place: Place) -> BoxedStrategy<Route> {
     let flag = || prop::bool::weighted(0.2);
     let captures = matches!(place, Place::Accounts | Place::Tenants);
-    let rules = prop::collection::vec((0..RULES).prop_map(move |number| rule(number, captures)), 1..4);
+    let numbers = prop_oneof![3 => 0..LOGINS, 2 => LOGINS..RULES];
+    let rules = prop::collection::vec(numbers.prop_map(move |number| rule(number, captures)), 1..4);
     let allow = prop_oneof![2 => Just(Allow::Authenticated), 3 => rules.prop_map(Allow::Rules)];
     let allow = match place {
         Place::Public => Just(Allow::Public).boxed(),
