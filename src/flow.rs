@@ -341,8 +341,8 @@ impl Enforcer {
         };
         let Some(presented) = presented else { return Ok(Entered::WithoutToken(certificate)) };
         let certificate = certificate.map_err(|error| (Denial::from(error), token.clone()))?;
-        // Nothing could bind such a token, so it need not even be verified.
-        if certificate.is_none() && route.binding == Requirement::Certificate && !self.policy.names_clients(route) {
+        // Only a certificate can bind here, by digest or by name: without one no token is verified, and nobody asked (checklist 4.13).
+        if certificate.is_none() && route.binding == Requirement::Certificate {
             return Err((binding::Error::NoCertificate.into(), token));
         }
         Ok(Entered::Presented(presented, certificate))
@@ -488,10 +488,6 @@ impl Enforcer {
         let settings = self.issuers.get(issuer.0).and_then(|issuer| issuer.introspection.as_ref());
         let settings = settings.filter(|_| Form::of(token) != Form::Opaque || token.as_str().len() <= MAX_OPAQUE);
         let callout = settings.ok_or(TokenError::Format)?.ask(token);
-        // Only a certificate can bind here, by digest or by name, so nobody is asked without one (checklist 4.13).
-        if waiting.certificate.is_none() && waiting.matched.route().binding == Requirement::Certificate {
-            return Err(binding::Error::NoCertificate.into());
-        }
         let said = match settled {
             Some(Settled::Introspection(Ok(said))) => said.clone(),
             Some(Settled::Introspection(Err(unusable))) => {
@@ -557,7 +553,7 @@ impl Enforcer {
         let effects = self.effects_of(matched);
         let known = sender.and_then(|sender| Some((sender, self.issuers.get(sender.token().issuer().0)?)));
         let spiffe_id = certificate.and_then(|certificate| self.policy.spiffe_id(certificate));
-        let caller = Caller { route, sender: known, certificate, spiffe_id };
+        let caller = Caller { route, sender: known, certificate, spiffe_id, roles: self.policy.roles() };
         let reason = match sender.map(ConfirmedSender::means) {
             Some(binding::Means::Bearer) => "granted.unbound",
             // Only where the operator takes certificates whose dates can't be read.

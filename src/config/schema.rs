@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::jose::json::Pointer;
 
@@ -48,6 +48,7 @@ fn of_every_value(schema: &mut Schema) {
     if let Some(Value::String(description)) = object.get_mut("description") {
         *description = description.replace('\n', " ");
     }
+    describe_only_member(object);
     let kind = object.get("type").and_then(Value::as_str).unwrap_or_default();
     let is_said = |names: &[&str]| names.iter().any(|name| object.contains_key(*name));
     let least = match kind {
@@ -60,6 +61,17 @@ fn of_every_value(schema: &mut Schema) {
         object.insert("uniqueItems".to_owned(), true.into());
     }
     object.entry(least).or_insert_with(|| 1.into());
+}
+
+/// Where one member is all that there may be, what is said of the whole is said of it: editors complete members.
+fn describe_only_member(object: &mut Map<String, Value>) {
+    let Some(said) = object.get("description").cloned() else { return };
+    let Some(members) = object.get_mut("properties").and_then(Value::as_object_mut).filter(|all| all.len() == 1) else {
+        return;
+    };
+    for member in members.values_mut().filter_map(Value::as_object_mut) {
+        member.entry("description").or_insert_with(|| said.clone());
+    }
 }
 
 /// A field without a value is left out.
@@ -205,7 +217,7 @@ pub mod shape {
             r"^(\[[0-9A-Fa-f:.]+\]|\*\*|(\*\*\.)?([0-9A-Za-z_-]+|\*|\{[0-9A-Za-z_]+\})",
             r"(\.([0-9A-Za-z_-]+|\*|\{[0-9A-Za-z_]+\}))*)$"
         );
-        Identifier = r"^https://(?!/)(?![^/]*@)[!$->@-\[\]-~]+$";
+        Identifier = r"^(?=.{1,256}$)https://(?!/)(?![^/]*@)[!$->@-\[\]-~]+$";
         MetadataUrl = r"^https://[!$-.0-\[\]-~][!$-\[\]-~]*$";
         Method = r"^(?!\*$)[0-9A-Z!#$%&'*+.^_`|~-]+$";
         Name = r"^[0-9a-z._-]{1,64}$";

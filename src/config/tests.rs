@@ -543,6 +543,12 @@ fn types_words_and_ranges_are_strict() {
             ),
             (
                 "/issuers/0/issuer",
+                json!(format!("https://login.bank.example/{}", "x".repeat(230))),
+                "issuers[bank].issuer: is longer than the 256 octets in which it can be told to services and logs",
+                json!(format!("https://login.bank.example/{}", "x".repeat(229))),
+            ),
+            (
+                "/issuers/0/issuer",
                 json!(7),
                 "issuers[bank].issuer: is the number 7; write text",
                 json!("https://login.bank.example"),

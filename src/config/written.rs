@@ -688,8 +688,17 @@ fn read_identifier(node: &Node<'_>) -> Option<String> {
         ));
         return None;
     }
+    if text.len() > MAX_IDENTIFIER {
+        node.wrong(format_args!(
+            "is longer than the {MAX_IDENTIFIER} octets in which it can be told to services and logs"
+        ));
+        return None;
+    }
     Some(text.to_owned())
 }
+
+/// What is told of a caller is no longer (checklist (b), state 17).
+const MAX_IDENTIFIER: usize = 256;
 
 fn read_algorithms(map: &Map<'_>) -> Vec<Algorithm> {
     let Some(node) = map.get("algorithms") else { return vec![Algorithm::Es256, Algorithm::Ps256, Algorithm::EdDsa] };

@@ -5,6 +5,7 @@ use crate::facts::Request;
 use crate::facts::peer::PeerCertificate;
 use crate::jose::base64url;
 use crate::jose::json::Value;
+use crate::policy::role::Roles;
 use crate::policy::route::Route;
 use crate::token::{Issuer, VerifiedToken};
 
@@ -89,6 +90,8 @@ pub struct Caller<'a> {
     pub certificate: Option<&'a PeerCertificate>,
     /// As far as the configuration lets a certificate prove one.
     pub spiffe_id: Option<&'a str>,
+    /// What each role includes.
+    pub roles: &'a Roles,
 }
 
 impl Caller<'_> {
@@ -111,7 +114,7 @@ impl Caller<'_> {
             Fact::ClientId => token()?.client_id().map(visible),
             Fact::Subject => token()?.subject().map(visible),
             Fact::Issuer => self.sender.map(|(_, issuer)| visible(&issuer.identifier)),
-            Fact::Roles => token().map(|token| list(token.roles().iter().map(String::as_str))),
+            Fact::Roles => token().map(|token| list(self.roles.all(token.roles()).into_iter())),
             Fact::Scopes => Some(list(token()?.scopes()?.iter().map(String::as_str))),
             Fact::Binding => self.sender.map(|(sender, _)| sender.means().name().to_owned()),
             Fact::Route => Some(self.route.name.clone()),

@@ -108,14 +108,13 @@ impl Policy {
         of_issuer.map_or(ClientCertificate::NotNamed, |own| own.certificate_of(token, shown, &self.trust))
     }
 
-    /// Whether some client of this route's issuers is known by its certificate, whatever its tokens are bound to.
-    pub fn names_clients(&self, route: &Route) -> bool {
-        route.issuers.iter().filter_map(|id| self.principals.get(id.0)).any(|own| !own.clients.is_empty())
-    }
-
     /// Whether some route looks at the Envoy route. No field of a request is changed then: the proxy would choose again.
     pub fn uses_envoy_route(&self) -> bool {
         self.uses_envoy_route
+    }
+
+    pub fn roles(&self) -> &Roles {
+        &self.roles
     }
 
     pub fn route_name(&self, id: RouteId) -> &str {

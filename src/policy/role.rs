@@ -32,6 +32,18 @@ impl Roles {
         self.exclusive.iter().any(|list| list.iter().filter(|role| self.includes(held, role)).count() > 1)
     }
 
+    /// All roles of somebody who holds these, each once, those first that were said.
+    pub fn all<'a>(&'a self, held: &'a [String]) -> Vec<&'a str> {
+        let included = held.iter().filter_map(|own| self.closure.get(own)).flatten();
+        let mut all: Vec<&str> = Vec::new();
+        for role in held.iter().chain(included) {
+            if !all.contains(&role.as_str()) {
+                all.push(role);
+            }
+        }
+        all
+    }
+
     /// Whether one of `held` is `role` or includes it.
     pub fn includes(&self, held: &[String], role: &str) -> bool {
         held.iter().any(|own| own == role || self.closure.get(own).is_some_and(|all| all.contains(role)))
@@ -102,6 +114,14 @@ mod tests {
         ] {
             assert_eq!(roles.includes(&held(own), asked), expected, "{own} {asked}");
         }
+    }
+
+    #[test]
+    fn all_roles_of_somebody_are_told_once() {
+        let roles = roles(&[("treasurer", &["accountant", "clerk"]), ("accountant", &["clerk"])]).unwrap();
+        let held: Vec<String> = ["x", "treasurer", "clerk", "x"].map(str::to_owned).to_vec();
+        assert_eq!(roles.all(&held), ["x", "treasurer", "clerk", "accountant"]);
+        assert_eq!(roles.all(&[]), Vec::<&str>::new());
     }
 
     #[test]

@@ -262,5 +262,8 @@ mod tests {
             memory.remember_bad(id(&format!("bad {number}")), Error::Inactive, CACHE, T);
         }
         assert!(knows(&mut memory, "good"));
+        let bad = memory.bad.held();
+        assert_eq!(memory.held(), Limits { entries: 1 + bad.entries, bytes: memory.good.held().bytes + bad.bytes });
+        assert!((1..=2).contains(&bad.entries) && bad.bytes > 0, "{bad:?}");
     }
 }

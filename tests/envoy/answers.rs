@@ -25,10 +25,35 @@ fn row(
     Row { name, answer, status, reason, challenge }
 }
 
+/// The stage's policy, and a route for each kind of rule on who stands behind a token.
+fn whole() -> Value {
+    let mut document = document();
+    document["issuers"][0]["roles"] = json!({"at": "/roles"});
+    document["issuers"][0]["clients"] = json!([{"client": "known", "certificate": {"san_dns": "bank"}}]);
+    document["peer_certificate"] = json!({"chain": "verified"});
+    document["roles"] = json!({"exclusive": [["payer", "approver"]]});
+    let routes = document["routes"].as_array_mut().expect("routes");
+    for (name, rule) in [
+        ("transfer", json!({"acr_values": ["phr"]})),
+        ("tool", json!({"claims": {"/act/sub": "tool"}})),
+        ("batch", json!({"principal": "client"})),
+        ("pay", json!({"role": ["payer", "approver"]})),
+    ] {
+        routes.push(json!({"name": name, "path": format!("/{name}"), "allow": [rule]}));
+    }
+    document
+}
+
 #[test]
 fn every_answer_is_exact() {
-    let stage = Stage::set(&document()).warm();
+    let stage = Stage::set(&whole()).warm();
     let good = stage.token();
+    let strong = stage.token_with(json!({"acr": "phr"}));
+    let delegated = stage.token_with(json!({"act": {"sub": "tool"}}));
+    let of_client = stage.token_with(json!({"sub": "n26"}));
+    let both = stage.token_with(json!({"roles": ["payer", "approver"]}));
+    let payer = stage.token_with(json!({"roles": ["payer"]}));
+    let known = stage.token_with(json!({"client_id": "known", "cnf": null}));
     let unbound = stage.token_with(json!({"cnf": null}));
     stage.server.know("opaque", stage.active());
     let mismatch = r#"Bearer realm="holdfast", error="invalid_token", error_description="Certificate binding mismatch: certificate renewed, or not the one this token was issued to""#;
@@ -56,6 +81,42 @@ fn every_answer_is_exact() {
             401,
             "credential.other_scheme",
             Some(r#"Bearer realm="holdfast""#),
+        ),
+        row(
+            "another login is wanted",
+            stage.as_bank(&Request::get("/transfer").bearer(&good)),
+            401,
+            "token.step_up",
+            Some(
+                r#"Bearer realm="holdfast", error="insufficient_user_authentication", error_description="A different authentication level is required", acr_values="phr""#,
+            ),
+        ),
+        row("that login", stage.as_bank(&Request::get("/transfer").bearer(&strong)), 200, "granted", None),
+        row("delegated", stage.as_bank(&api(&delegated)), 403, "policy.no_rule", None),
+        row(
+            "delegated, where a rule says to whom",
+            stage.as_bank(&Request::get("/tool").bearer(&delegated)),
+            200,
+            "granted",
+            None,
+        ),
+        row(
+            "a user's token where clients call",
+            stage.as_bank(&Request::get("/batch").bearer(&good)),
+            403,
+            "policy.no_rule",
+            None,
+        ),
+        row("a client's own", stage.as_bank(&Request::get("/batch").bearer(&of_client)), 200, "granted", None),
+        row("both roles", stage.as_bank(&api(&both)), 403, "policy.exclusive_roles", None),
+        row("one role", stage.as_bank(&Request::get("/pay").bearer(&payer)), 200, "granted", None),
+        row("unbound, with its client's certificate", stage.as_bank(&api(&known)), 200, "granted", None),
+        row(
+            "unbound, with the certificate of another client",
+            stage.as_thief(&api(&known)),
+            401,
+            "binding.other_client_certificate",
+            Some(mismatch),
         ),
         row("stolen", stage.as_thief(&api(&good)), 401, "binding.other_certificate", Some(mismatch)),
         row(
@@ -141,7 +202,7 @@ fn every_answer_is_exact() {
             assert_eq!(answer.text(), description.unwrap_or_default(), "{name}");
         }
     }
-    assert_eq!(stage.reached(), 4, "only what was permitted reached the service");
+    assert_eq!(stage.reached(), 9, "only what was permitted reached the service");
     let permitted = lines.first().expect("a line");
     assert!(permitted.ends_with("permit granted api bank n26 ann certificate"), "{permitted}");
 }

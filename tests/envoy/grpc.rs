@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use harness::{Certificate, Cluster, Fault, Fields, GrpcService, Http2, Protocol, Request};
+use harness::{Certificate, Cluster, Fault, Fields, GrpcService, Http2, Protocol, Request, now};
 use serde_json::{Value, json};
 
 use super::stage::{Stage, document};
@@ -11,7 +11,9 @@ fn services() -> Value {
     let mut document = document();
     document["routes"] = json!([
         {"name": "quotes", "methods": ["POST"], "path": "/bank.v1.Quotes/*", "allow": "authenticated"},
-        {"name": "admin", "methods": ["POST"], "path": "/bank.v1.Admin/*", "allow": [{"scopes": ["admin"]}]}
+        {"name": "admin", "methods": ["POST"], "path": "/bank.v1.Admin/*", "allow": [{"scopes": ["admin"]}]},
+        {"name": "pay", "methods": ["POST"], "path": "/bank.v1.Payments/*", "max_age": "5m",
+         "allow": [{"acr_values": ["phr", "phrh"]}]}
     ]);
     document
 }
@@ -122,12 +124,29 @@ fn a_refusal_is_a_grpc_status_with_our_words_and_our_challenge_and_reaches_nobod
     let twice = "Multiple methods used to include access token";
     let scope =
         r#"Bearer realm="holdfast", error="insufficient_scope", error_description="Insufficient scope", scope="admin""#;
+    let pay = |claims: Value| call("/bank.v1.Payments/Enter").bearer(&stage.token_with(claims));
+    let level = "A different authentication level is required";
+    let recency = "More recent authentication is required";
+    let login = |description: &str| {
+        Some(format!(
+            r#"Bearer realm="holdfast", error="insufficient_user_authentication", error_description="{description}", acr_values="phr phrh", max_age="300""#
+        ))
+    };
     let (bank, thief) = (&stage.bank, &stage.thief);
     let table = [
         ("stolen", thief, get().bearer(&good), "16", Some(stolen), error("invalid_token", stolen)),
         ("no token", bank, get(), "16", None, Some(r#"Bearer realm="holdfast""#.to_owned())),
         ("two tokens", bank, get().bearer(&good).bearer(&good), "13", Some(twice), error("invalid_request", twice)),
         ("too small a scope", bank, admin().bearer(&good), "7", Some("Insufficient scope"), Some(scope.to_owned())),
+        ("another level", bank, pay(json!({"acr": "pwd", "auth_time": now()})), "16", Some(level), login(level)),
+        (
+            "an old login",
+            bank,
+            pay(json!({"acr": "phr", "auth_time": now() - 400})),
+            "16",
+            Some(recency),
+            login(recency),
+        ),
         ("no route", bank, call("/bank.v1.Other/Get").bearer(&good), "7", None, None),
         ("no answer about it", bank, get().bearer("opaque"), "14", None, None),
     ];
@@ -142,4 +161,8 @@ fn a_refusal_is_a_grpc_status_with_our_words_and_our_challenge_and_reaches_nobod
         assert_eq!((answer.body, answer.trailers), (Vec::new(), Fields::new()), "{name}");
     }
     assert_eq!(service.take(), Vec::<String>::new());
+    let fresh = Request { body: message("pay"), ..pay(json!({"acr": "phrh", "auth_time": now() - 100})) };
+    let answer = open(&stage, &stage.bank).send(&fresh).expect("an answer");
+    assert_eq!((answer.status, answer.value("grpc-status")), (200, None));
+    assert_eq!(service.take(), ["/bank.v1.Payments/Enter"]);
 }

@@ -332,9 +332,12 @@ fn troubled() -> Vec<Sample> {
     let mut document = document();
     document["limits"] = json!({"waiting": 1});
     document["issuers"][0]["introspection"]["timeout"] = json!("10s");
+    document["peer_certificate"] = json!({"chain": "verified"});
+    document["issuers"][0]["clients"] = json!([{"client": "known", "certificate": {"san_dns": "bank"}}]);
     let stage = observed(&document, |options| options).warm();
     stage.as_bank(&api(&stage.token()));
     stage.as_thief(&api(&stage.token()));
+    stage.as_thief(&api(&stage.token_with(json!({"client_id": "known", "cnf": null}))));
     stage.as_bank(&Request::get("/unbound").bearer(&stage.token_with(json!({"cnf": null}))));
     stage.as_bank(&api("inactive"));
     for fault in [answer(401, "{}"), answer(500, "{}"), answer(200, "rubbish")] {

@@ -15,7 +15,7 @@ const UPSTREAM_TLS: &str = "envoy.extensions.transport_sockets.tls.v3.UpstreamTl
 const NOT_VERIFIED: &str = "an authorization server is not verified by TLS, authority and name";
 const NOT_BEFORE: &str = "the filter does not stand before the router";
 const LETS_THROUGH: &str = "the failure policy lets requests through";
-const MERGES: &str = "merge_slashes is not false: the service sees another path than was decided on";
+const UNMERGED: &str = "repeated slashes are not merged";
 
 /// What is missing in a configuration, in its order.
 fn faults_of(configuration: &Value) -> Vec<&'static str> {
@@ -37,6 +37,8 @@ fn faults_of(configuration: &Value) -> Vec<&'static str> {
         must(is(tls, DOWNSTREAM_TLS), "a listener has no TLS");
         let asked = &tls["common_tls_context"]["validation_context"]["trusted_ca"]["filename"];
         must(is_text(asked), "a listener verifies no client certificate");
+        let lenient = &tls["common_tls_context"]["validation_context"]["trust_chain_verification"];
+        must(lenient.is_null() || lenient == "VERIFY_TRUST_CHAIN", "a listener takes certificates of anybody");
         let filters = list(&chain["filters"]);
         must(
             !filters.is_empty() && filters.iter().all(|filter| is(&filter["typed_config"], MANAGER)),
@@ -66,7 +68,7 @@ fn of_manager(manager: &Value) -> Vec<(bool, &'static str)> {
     let sanitized = matches!(manager["forward_client_cert_details"].as_str(), Some("SANITIZE" | "SANITIZE_SET"));
     vec![
         (manager["normalize_path"] == true, "paths are not normalized"),
-        (manager["merge_slashes"] == false, MERGES),
+        (manager["merge_slashes"] == true, UNMERGED),
         (
             manager["path_with_escaped_slashes_action"] == "KEEP_UNCHANGED",
             "path_with_escaped_slashes_action is not KEEP_UNCHANGED",
@@ -168,7 +170,7 @@ fn read(path: &Path) -> Value {
 fn every_configuration_that_is_shipped_is_safe_to_copy() {
     let folder = top().join("envoy");
     let mut checked = Vec::new();
-    for path in files(&folder).iter().filter(|path| path.extension().is_some_and(|ending| ending == "yaml")) {
+    for path in files(&folder).iter().filter(|path| path.extension().is_none_or(|ending| ending != "md")) {
         let (content, name) = (read(path), path.strip_prefix(&folder).expect("a path in it"));
         if name.starts_with("policies") {
             assert!(content["routes"].is_array(), "{}: a policy has routes", name.display());
@@ -230,8 +232,8 @@ fn each_mistake_in_a_copy_is_told() {
         ),
         (at("normalize_path"), Some(json!(false)), &["paths are not normalized"]),
         (at("normalize_path"), None, &["paths are not normalized"]),
-        (at("merge_slashes"), Some(json!(true)), &[MERGES]),
-        (at("merge_slashes"), None, &[MERGES]),
+        (at("merge_slashes"), Some(json!(false)), &[UNMERGED]),
+        (at("merge_slashes"), None, &[UNMERGED]),
         (
             at("path_with_escaped_slashes_action"),
             Some(json!("UNESCAPE_AND_FORWARD")),

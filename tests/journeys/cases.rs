@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::world::{Key, NOW, PASSES, World, bank, certificate, claims, get, leaf, request, token};
+use super::world::{Key, NOW, PASSES, World, bank, certificate, claims, get, leaf, request, token, valid};
 
 fn one_route(route: Value) -> World {
     let mut whole = json!({"name": "all", "path": "/**", "allow": "authenticated"});
@@ -358,7 +358,7 @@ fn with_names(names: &[(u8, &[u8])]) -> harness::Certificate {
     let one = |(tag, octets): &(u8, &[u8])| [&[*tag, u8::try_from(octets.len()).unwrap()], *octets].concat();
     let all: Vec<u8> = names.iter().flat_map(one).collect();
     let der = [&[0x30, u8::try_from(all.len()).unwrap()], all.as_slice()].concat();
-    let leaf = harness::Leaf::nameless("bank").valid(-9_999_999, 99_999_999).extension(&[2, 5, 29, 17], der);
+    let leaf = valid(harness::Leaf::nameless("bank")).extension(&[2, 5, 29, 17], der);
     harness::Authority::new("test CA").issue(leaf)
 }
 

@@ -3,7 +3,7 @@
 use harness::{Algorithm, Authority, Certificate, Leaf, SigningKey};
 use serde_json::{Value, json};
 
-use super::world::{Ask, NOW, PASSES, World, certificate, get, leaf, ok, request, token};
+use super::world::{Ask, NOW, PASSES, World, certificate, get, leaf, ok, request, token, valid};
 
 #[test]
 fn no_policy_is_without_its_requests() {
@@ -85,9 +85,9 @@ fn unbound_tokens_need_the_certificate_of_their_client() {
     let mut world = policy("clients-by-certificate-name");
     let keycloak = Keycloak::serving(&mut world, CUSTOMERS, "market-data");
     const ORGANIZATION: &[u64] = &[2, 5, 4, 10];
-    let n26 = issued(Leaf::client("api-client").attribute(ORGANIZATION, "N26 Bank").valid(-9_999_999, 99_999_999));
+    let n26 = issued(valid(Leaf::client("api-client").attribute(ORGANIZATION, "N26 Bank")));
     let revolut = issued(leaf().dns("dr.revolut.example"));
-    let other_name = issued(Leaf::client("api").attribute(ORGANIZATION, "N26 Bank").valid(-9_999_999, 99_999_999));
+    let other_name = issued(valid(Leaf::client("api").attribute(ORGANIZATION, "N26 Bank")));
     let of = |client: &str, cnf: Option<&Certificate>| {
         let mut claims = json!({"azp": client, "scope": "prices.read"});
         if let Some(certificate) = cnf {
@@ -100,7 +100,7 @@ fn unbound_tokens_need_the_certificate_of_their_client() {
         ("n26 with its certificate", of("n26", None).certificate(&n26), PASSES),
         ("half of the subject is not enough", of("n26", None).certificate(&other_name), stolen),
         ("n26's token, revolut's certificate", of("n26", None).certificate(&revolut), stolen),
-        ("n26's token, no certificate", of("n26", None), stolen),
+        ("n26's token, no certificate", of("n26", None), (401, "binding.no_certificate")),
         ("revolut with one of its names", of("revolut", None).certificate(&revolut), PASSES),
         ("a client nobody listed", of("other", None).certificate(&n26), (401, "binding.unbound")),
         ("bound after all: cnf decides", of("n26", Some(&revolut)).certificate(&revolut), PASSES),

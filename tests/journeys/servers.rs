@@ -64,6 +64,10 @@ fn what_an_active_token_must_say_of_itself() {
             json!({"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}, "token_type": "DPoP"}),
             (401, "binding.bearer_downgrade"),
         ),
+        (
+            json!({"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}, "token_type": "N_A"}),
+            (401, "token.type"),
+        ),
     ];
     for (others, expected) in table {
         let mut world = introspecting(json!({}), json!({}));
@@ -87,7 +91,10 @@ fn without_token_type_the_audience_must_have_told_it() {
     {
         let mut world = introspecting(json!({}), issuer);
         world.introspect("opaque", said.clone());
-        assert_eq!(world.verdict(&get("/all").bearer("opaque").certificate(&ours)), expected);
+        world.introspect("typed", active(&ours, json!({})));
+        let verdict = |world: &mut World, token| world.verdict(&get("/all").bearer(token).certificate(&ours));
+        assert_eq!(verdict(&mut world, "opaque"), expected);
+        assert_eq!(verdict(&mut world, "typed"), PASSES);
     }
 }
 
@@ -371,5 +378,18 @@ fn what_a_callout_came_to_is_one_of_few_words() {
         (Settled::Crowded, "crowded"),
     ] {
         assert_eq!(settled.outcome(), expected, "{settled:?}");
+    }
+}
+
+#[test]
+fn an_unusable_answer_is_told_in_the_operators_words() {
+    use holdfast::token::introspection::Unusable;
+    for (unusable, expected) in [
+        (Unusable::NoAnswer(NoAnswer::Reset), NoAnswer::Reset.to_string()),
+        (Unusable::OurCredentials, "the server refused our own credentials".to_owned()),
+        (Unusable::Status(502), "the server answered 502".to_owned()),
+        (Unusable::Body, "the answer is not a JSON object with a boolean `active`".to_owned()),
+    ] {
+        assert_eq!(unusable.to_string(), expected);
     }
 }

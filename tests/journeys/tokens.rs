@@ -89,6 +89,25 @@ fn actors(count: usize) -> Value {
     (1..count).fold(json!({"sub": "tool"}), |before, _| json!({"sub": "tool", "act": before}))
 }
 
+fn numbered(count: usize) -> Vec<String> {
+    (0..count).map(|number| number.to_string()).collect()
+}
+
+#[test]
+fn a_token_has_256_roles_at_most() {
+    let mut issuer = bank();
+    issuer["roles"] = json!({"at": ["/roles", "/more"]});
+    let mut world =
+        World::new(json!({"issuers": [issuer], "routes": [{"name": "all", "path": "/**", "allow": [{"role": "1"}]}]}));
+    let ours = certificate();
+    for (roles, more, expected) in
+        [(255, 1, PASSES), (255, 2, refused("token.claim")), (258, 0, refused("token.claim"))]
+    {
+        let told = json!({"roles": numbered(roles), "more": numbered(more)});
+        assert_eq!(verdict(&mut world, &token(&ours, told), &ours), expected, "{roles} {more}");
+    }
+}
+
 #[test]
 fn claims_of_rfc_9068() {
     let (mut world, ours) = (world(), certificate());
@@ -124,6 +143,9 @@ fn claims_of_rfc_9068() {
         (json!({"iat": null}), refused("token.claim_missing")),
         (json!({"exp": null}), refused("token.claim_missing")),
         (json!({"roles": [1]}), PASSES),
+        (json!({"scope": numbered(256).join(" ")}), PASSES),
+        (json!({"scope": numbered(257).join(" ")}), refused("token.claim")),
+        (json!({"scope": numbered(258).join(" ")}), refused("token.claim")),
         (json!({"auth_time": NOW - 5, "acr": "gold"}), PASSES),
         (json!({"auth_time": "1800000000"}), refused("token.claim")),
         (json!({"auth_time": -1}), refused("token.claim")),

@@ -661,7 +661,7 @@ fn ecdsa(stage: &Stage) -> Vec<Case> {
     cases.push(good("JWT-12", "its zero kept", api(&zeroed)));
     let low_or_high = p256::ecdsa::Signature::from_slice(&raw).expect("a signature");
     let other = p256::ecdsa::Signature::from_scalars(*low_or_high.r(), -*low_or_high.s()).expect("a signature");
-    // Both of two valid signatures, in either order, and each again from what is remembered.
+    // Both of two valid signatures, in either order.
     for token in [&signed(&other.to_bytes()), &token, &signed(&other.to_bytes()), &token] {
         cases.push(good("JWT-13", "n - s", api(token)));
     }
