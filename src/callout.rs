@@ -7,6 +7,7 @@ use core::fmt;
 use core::hash::{Hash, Hasher};
 use core::time::Duration;
 use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 /// An issuer of the configuration, by its place there. Its authorization server is asked about its tokens only.
@@ -132,6 +133,8 @@ pub struct Waiting<W, S> {
     flights: HashMap<CalloutId, Flight<W, S>>,
     unsent: VecDeque<CalloutId>,
     all: Held,
+    /// Of those without a certificate.
+    anonymous: Held,
     of_peers: HashMap<Peer, Held>,
 }
 
@@ -171,8 +174,31 @@ impl Held {
     }
 }
 
-/// What callouts and waiters are counted by: a peer's certificate or, without one, its address.
-pub type Peer = Vec<u8>;
+/// What callouts and waiters are counted by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Peer {
+    /// The digest of its certificate.
+    Certificate(Vec<u8>),
+    /// It has none, and is one of the many who may call from anywhere: all of them together hold at most half of each.
+    Address(Vec<u8>),
+}
+
+impl Peer {
+    /// A peer without a certificate by its address as text, with or without a port. All of an IPv6 network of 64 bits are one.
+    pub fn at(address: &[u8]) -> Self {
+        let text = core::str::from_utf8(address).unwrap_or_default();
+        let ip = text.parse::<SocketAddr>().map(|socket| socket.ip()).or_else(|_| text.parse());
+        Self::Address(match ip {
+            Ok(IpAddr::V6(ip)) => ip.octets().into_iter().take(8).collect(),
+            Ok(IpAddr::V4(ip)) => ip.octets().to_vec(),
+            Err(_) => address.to_vec(),
+        })
+    }
+
+    fn has_no_certificate(&self) -> bool {
+        matches!(self, Self::Address(_))
+    }
+}
 
 /// A request that found no place; its state comes back, so that it can be refused.
 #[derive(Debug, PartialEq, Eq)]
@@ -185,6 +211,7 @@ impl<W: PartialEq, S> Waiting<W, S> {
             flights: HashMap::new(),
             unsent: VecDeque::new(),
             all: Held::default(),
+            anonymous: Held::default(),
             of_peers: HashMap::new(),
         }
     }
@@ -202,6 +229,9 @@ impl<W: PartialEq, S> Waiting<W, S> {
             return Err(Crowded(state));
         }
         self.all = self.all.and(size);
+        if peer.has_no_certificate() {
+            self.anonymous = self.anonymous.and(size);
+        }
         let held = self.of_peers.entry(peer.clone()).or_default();
         *held = held.and(size);
         if new {
@@ -216,12 +246,17 @@ impl<W: PartialEq, S> Waiting<W, S> {
     fn has_place(&self, size: usize, peer: &Peer) -> bool {
         let Limits { waiters, bytes, .. } = self.limits;
         let own = self.of_peers.get(peer).copied().unwrap_or_default();
-        self.all.and(size).fits(waiters, bytes) && own.and(size).fits(waiters.div_ceil(4), bytes.div_ceil(4))
+        self.all.and(size).fits(waiters, bytes)
+            && own.and(size).fits(waiters.div_ceil(4), bytes.div_ceil(4))
+            && (!peer.has_no_certificate() || self.anonymous.and(size).fits(waiters.div_ceil(2), bytes.div_ceil(2)))
     }
 
     /// Frees the place of one waiter.
     fn free(&mut self, peer: &Peer, size: usize) {
         self.all = self.all.without(size);
+        if peer.has_no_certificate() {
+            self.anonymous = self.anonymous.without(size);
+        }
         let Some(held) = self.of_peers.get_mut(peer) else { return };
         *held = held.without(size);
         if held.waiters == 0 {
@@ -277,13 +312,16 @@ impl<W: PartialEq, S> Waiting<W, S> {
 
     fn admits(&self, id: &CalloutId, peer: &Peer) -> bool {
         let of_issuer = |other: &&CalloutId| *other.service == *id.service;
-        let under_way = self.flights.keys().filter(of_issuer).count();
-        let of_peer = self
-            .flights
-            .iter()
-            .filter(|(other, flight)| of_issuer(other) && flight.peer.as_ref() == Some(peer))
-            .count();
-        under_way < self.limits.callouts && of_peer < self.limits.callouts.div_ceil(4)
+        let asked_by = |is: &dyn Fn(&Peer) -> bool| {
+            let caused = |(other, flight): &(&CalloutId, &Flight<W, S>)| {
+                of_issuer(other) && flight.peer.as_ref().is_some_and(is)
+            };
+            self.flights.iter().filter(caused).count()
+        };
+        let all = self.limits.callouts;
+        self.flights.keys().filter(of_issuer).count() < all
+            && asked_by(&|other| other == peer) < all.div_ceil(4)
+            && (!peer.has_no_certificate() || asked_by(&Peer::has_no_certificate) < all.div_ceil(2))
     }
 }
 
@@ -325,13 +363,17 @@ mod tests {
 
     const ANN: &[u8] = b"ann";
 
+    fn of(name: impl AsRef<[u8]>) -> Peer {
+        Peer::Certificate(name.as_ref().to_vec())
+    }
+
     #[test]
     fn those_who_ask_the_same_wait_for_one_answer() {
         let mut waiting = waiting();
         for waiter in 1..=3 {
-            assert_eq!(waiting.wait(about("a"), waiter, "state", 1, ANN.into()), Ok(()));
+            assert_eq!(waiting.wait(about("a"), waiter, "state", 1, of(ANN)), Ok(()));
         }
-        assert_eq!(waiting.wait(about("b"), 4, "other", 1, ANN.into()), Ok(()));
+        assert_eq!(waiting.wait(about("b"), 4, "other", 1, of(ANN)), Ok(()));
         assert_eq!(sent(&mut waiting), 2);
         assert_eq!((waiting.waiters(), waiting.callouts()), (4, 2));
         assert_eq!(waiting.settle(&about("a").id), [(1, "state"), (2, "state"), (3, "state")]);
@@ -343,9 +385,9 @@ mod tests {
     #[test]
     fn a_request_that_has_gone_is_not_woken_and_its_question_stays() {
         let mut waiting = waiting();
-        waiting.wait(about("a"), 1, "gone", 60, ANN.into()).unwrap();
+        waiting.wait(about("a"), 1, "gone", 60, of(ANN)).unwrap();
         waiting.forget(&1);
-        assert_eq!(waiting.wait(about("a"), 2, "here", 60, ANN.into()), Ok(()), "its place is free");
+        assert_eq!(waiting.wait(about("a"), 2, "here", 60, of(ANN)), Ok(()), "its place is free");
         assert_eq!(sent(&mut waiting), 1);
         assert_eq!(waiting.settle(&about("a").id), [(2, "here")]);
     }
@@ -353,60 +395,93 @@ mod tests {
     #[test]
     fn one_peer_has_a_quarter_of_the_places_and_of_the_octets() {
         let mut waiting = waiting();
-        assert_eq!(waiting.wait(about("a"), 1, "large", 101, ANN.into()), Err(Crowded("large")));
+        assert_eq!(waiting.wait(about("a"), 1, "large", 101, of(ANN)), Err(Crowded("large")));
         for waiter in 1..=4 {
-            waiting.wait(about("a"), waiter, "state", 25, ANN.into()).unwrap();
+            waiting.wait(about("a"), waiter, "state", 25, of(ANN)).unwrap();
         }
-        assert_eq!(waiting.wait(about("a"), 5, "fifth", 0, ANN.into()), Err(Crowded("fifth")));
-        assert_eq!(waiting.wait(about("a"), 6, "another's", 100, b"bob".into()), Ok(()));
+        assert_eq!(waiting.wait(about("a"), 5, "fifth", 0, of(ANN)), Err(Crowded("fifth")));
+        assert_eq!(waiting.wait(about("a"), 6, "another's", 100, of("bob")), Ok(()));
         waiting.settle(&about("a").id);
-        assert_eq!(waiting.wait(about("a"), 5, "fifth", 100, ANN.into()), Ok(()));
+        assert_eq!(waiting.wait(about("a"), 5, "fifth", 100, of(ANN)), Ok(()));
     }
 
     #[test]
     fn all_together_are_bounded_too() {
         let mut waiting = waiting();
         for peer in 0..16_u8 {
-            waiting.wait(about("a"), u32::from(peer), "state", 1, vec![peer / 4]).unwrap();
+            waiting.wait(about("a"), u32::from(peer), "state", 1, of([peer / 4])).unwrap();
         }
-        assert_eq!(waiting.wait(about("a"), 99, "late", 1, b"new".into()), Err(Crowded("late")));
+        assert_eq!(waiting.wait(about("a"), 99, "late", 1, of("new")), Err(Crowded("late")));
         waiting.forget(&3);
-        assert_eq!(waiting.wait(about("a"), 99, "late", 1, b"new".into()), Ok(()));
+        assert_eq!(waiting.wait(about("a"), 99, "late", 1, of("new")), Ok(()));
         let mut few = Waiting::new(Limits { callouts: 8, waiters: 100, bytes: 400 });
         for peer in 0..4_u8 {
-            few.wait(about("a"), u32::from(peer), (), 100, vec![peer]).unwrap();
+            few.wait(about("a"), u32::from(peer), (), 100, of([peer])).unwrap();
         }
-        assert_eq!(few.wait(about("a"), 9, (), 1, vec![9]), Err(Crowded(())));
+        assert_eq!(few.wait(about("a"), 9, (), 1, of([9])), Err(Crowded(())));
     }
 
     #[test]
     fn one_peer_has_a_quarter_of_the_callouts() {
         let mut waiting = Waiting::new(Limits { callouts: 8, waiters: 100, bytes: 100 });
         for (waiter, token) in ["a", "b"].into_iter().enumerate() {
-            waiting.wait(about(token), waiter, (), 1, ANN.into()).unwrap();
+            waiting.wait(about(token), waiter, (), 1, of(ANN)).unwrap();
         }
-        assert_eq!(waiting.wait(about("c"), 3, (), 1, ANN.into()), Err(Crowded(())));
-        assert_eq!(waiting.wait(about("a"), 3, (), 1, ANN.into()), Ok(()), "that one is under way");
-        assert_eq!(waiting.wait(about("c"), 4, (), 1, b"bob".into()), Ok(()));
+        assert_eq!(waiting.wait(about("c"), 3, (), 1, of(ANN)), Err(Crowded(())));
+        assert_eq!(waiting.wait(about("a"), 3, (), 1, of(ANN)), Ok(()), "that one is under way");
+        assert_eq!(waiting.wait(about("c"), 4, (), 1, of("bob")), Ok(()));
+    }
+
+    #[test]
+    fn those_without_a_certificate_have_half_of_all_together() {
+        let mut waiting = waiting();
+        let at = |last: u8| Peer::at(format!("192.0.2.{last}:443").as_bytes());
+        for peer in 0..8_u8 {
+            waiting.wait(about("a"), u32::from(peer), "state", 1, at(peer / 2)).unwrap();
+        }
+        assert_eq!(waiting.wait(about("a"), 8, "late", 1, at(9)), Err(Crowded("late")));
+        assert_eq!(waiting.wait(about("a"), 9, "known", 1, of(ANN)), Ok(()));
+        waiting.forget(&0);
+        assert_eq!(waiting.wait(about("a"), 8, "late", 1, at(9)), Ok(()));
+        let mut asking = Waiting::new(Limits { callouts: 4, waiters: 100, bytes: 1000 });
+        asking.wait(about("a"), 1, (), 1, at(1)).unwrap();
+        asking.wait(about("b"), 2, (), 1, at(2)).unwrap();
+        assert_eq!(asking.wait(about("c"), 3, (), 1, at(3)), Err(Crowded(())));
+        assert_eq!(asking.wait(about("c"), 3, (), 1, of(ANN)), Ok(()));
+    }
+
+    #[test]
+    fn an_address_is_told_from_its_port_and_a_network_of_ipv6_is_one_peer() {
+        for (one, other, same) in [
+            ("192.0.2.1:443", "192.0.2.1:5", true),
+            ("192.0.2.1:443", "192.0.2.1", true),
+            ("192.0.2.1:443", "192.0.2.2:443", false),
+            ("[2001:db8::1]:443", "[2001:db8::ffff:1]:5", true),
+            ("[2001:db8::1]:443", "2001:db8::2", true),
+            ("[2001:db8:0:1::1]:443", "[2001:db8::1]:443", false),
+            ("/run/a.sock", "/run/b.sock", false),
+        ] {
+            assert_eq!(Peer::at(one.as_bytes()) == Peer::at(other.as_bytes()), same, "{one} {other}");
+        }
     }
 
     #[test]
     fn one_issuer_has_a_bounded_number_of_callouts() {
         let mut waiting = Waiting::new(Limits { callouts: 2, waiters: 100, bytes: 100 });
-        waiting.wait(about("a"), 1, (), 1, b"ann".into()).unwrap();
-        waiting.wait(about("b"), 2, (), 1, b"bob".into()).unwrap();
-        assert_eq!(waiting.wait(about("c"), 3, (), 1, b"cid".into()), Err(Crowded(())));
+        waiting.wait(about("a"), 1, (), 1, of("ann")).unwrap();
+        waiting.wait(about("b"), 2, (), 1, of("bob")).unwrap();
+        assert_eq!(waiting.wait(about("c"), 3, (), 1, of("cid")), Err(Crowded(())));
     }
 
     #[test]
     fn keys_are_asked_for_however_many_wait() {
         let mut waiting = waiting();
         for (waiter, token) in ["a", "b"].into_iter().enumerate() {
-            waiting.wait(about(token), u32::try_from(waiter).unwrap(), "state", 50, ANN.into()).unwrap();
+            waiting.wait(about(token), u32::try_from(waiter).unwrap(), "state", 50, of(ANN)).unwrap();
         }
         assert_eq!(sent(&mut waiting), 2);
         let keys = Callout { id: CalloutId { service: Service::about(Question::KeySet), body: vec![] } };
-        assert_eq!(waiting.wait(keys.clone(), 9, "late", 1, ANN.into()), Err(Crowded("late")));
+        assert_eq!(waiting.wait(keys.clone(), 9, "late", 1, of(ANN)), Err(Crowded("late")));
         assert_eq!(waiting.next_to_send(), Some(keys.id));
     }
 

@@ -324,6 +324,10 @@ impl Enforcer {
         if fixed && request.fields().any(|(name, value)| self.is_forged(route, reads_token, name, value)) {
             return Err(plain(Ambiguous::OwnedHeader.into()));
         }
+        // Where such a request upgrades, Envoy hands `Connection` on, and a proxy behind would take away what it names.
+        if request.values(b"connection").any(|names| self.owned.is_named_in(names)) {
+            return Err(plain(Ambiguous::OwnedHeader.into()));
+        }
         if matched.asks_nobody() {
             return Ok(Entered::Public);
         }
@@ -339,7 +343,12 @@ impl Enforcer {
                 binding::verify_dates(&certificate, self.unchecked_validity, now).map(|()| Some(certificate))
             }
         };
-        let Some(presented) = presented else { return Ok(Entered::WithoutToken(certificate)) };
+        let Some(presented) = presented else {
+            return match fixed && request.fields().any(|(name, _)| identity::is_unread(route, name)) {
+                true => Err(plain(Ambiguous::OwnedHeader.into())),
+                false => Ok(Entered::WithoutToken(certificate)),
+            };
+        };
         let certificate = certificate.map_err(|error| (Denial::from(error), token.clone()))?;
         // Only a certificate can bind here, by digest or by name: without one no token is verified, and nobody asked (checklist 4.13).
         if certificate.is_none() && route.binding == Requirement::Certificate {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use crate::binding::Requirement;
 use crate::callout::{self, IssuerId, Question, Service};
-use crate::effect::identity::Owned;
+use crate::effect::identity::{HOSTS, Owned};
 use crate::effect::{self, Fact, TokenForward, metric};
 use crate::flow;
 use crate::jose::json::Pointer;
@@ -49,7 +49,9 @@ pub fn compile(document: Document, found: &Found) -> Option<Compiled> {
     let issuers = loading.issuers();
     let Loading { hierarchy, warnings, .. } = loading;
     let trust = trust(&document.peer_certificate);
-    let owned = Owned::new(forwards(&document).flat_map(|forward| &forward.headers).map(|(name, _)| name.as_str()));
+    let told = forwards(&document).flat_map(|forward| &forward.headers).map(|(name, _)| name.as_str());
+    let by_host = routes.iter().any(|(route, _)| !route.hosts.is_empty());
+    let owned = Owned::new(told.chain(HOSTS.into_iter().filter(|_| by_host)));
     let (routes, effects) = routes.into_iter().unzip();
     let limits = &document.limits;
     Some(Compiled {

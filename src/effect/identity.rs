@@ -11,22 +11,28 @@ use crate::token::{Issuer, VerifiedToken};
 
 use super::{Fact, Settings, TokenForward};
 
-/// Fields that no caller may write: what only proxies in front of a service say, what asks for another method than the one
-/// decided on, and what this configuration tells upstreams.
+/// Fields that no caller may write: what only proxies in front of a service say, what asks for another method or target than
+/// the one decided on, and what this configuration tells upstreams.
 #[derive(Clone, Debug, Default)]
 pub struct Owned {
     /// Of this configuration, in lower case with `-` for every sign.
     told: Vec<Vec<u8>>,
 }
 
-const ALWAYS: [&[u8]; 6] = [
+const ALWAYS: [&[u8]; 9] = [
     b"client-cert",
     b"client-cert-chain",
     b"txn-token",
     b"x-http-method-override",
     b"x-http-method",
     b"x-method-override",
+    b"x-forwarded-method",
+    b"x-original-url",
+    b"x-rewrite-url",
 ];
+
+/// What says another host than the one decided on, where some route decides by host.
+pub const HOSTS: [&str; 4] = ["forwarded", "x-forwarded-host", "x-host", "x-original-host"];
 
 /// The longest value that is told (checklist (b), state 17).
 const MAX_VALUE: usize = 256;
@@ -49,6 +55,16 @@ impl Owned {
     }
 }
 
+impl Owned {
+    /// Whether a `Connection` field names one of them, or the credential.
+    pub fn is_named_in(&self, names: &[u8]) -> bool {
+        names
+            .split(|octet| *octet == b',')
+            .map(<[u8]>::trim_ascii)
+            .any(|name| self.holds(name) || name.eq_ignore_ascii_case(b"authorization"))
+    }
+}
+
 fn folded(octet: u8) -> u8 {
     if octet.is_ascii_alphanumeric() { octet.to_ascii_lowercase() } else { b'-' }
 }
@@ -63,14 +79,13 @@ pub fn is_proof(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"dpop")
 }
 
-/// Envoy joins two fields with a comma, and services split and trim in their own ways, so every member counts whose first
-/// word is such a scheme.
+/// Services find a token in their own ways, so every word counts that is such a scheme, and every one that looks like a JWT
+/// (a JSON object's first octets in base64url, and dots), whatever stands before it.
 fn is_token_scheme(value: &[u8]) -> bool {
-    value.split(|octet| *octet == b',').any(|member| {
-        let start = member.iter().position(u8::is_ascii_alphabetic).unwrap_or(member.len());
-        let word = member.get(start..).unwrap_or_default().split(|octet| !octet.is_ascii_alphabetic()).next();
-        word.is_some_and(|word| word.eq_ignore_ascii_case(b"bearer") || word.eq_ignore_ascii_case(b"dpop"))
-    })
+    let mut words = value.split(|octet| !octet.is_ascii_alphabetic());
+    let mut parts = value.split(|octet| !(octet.is_ascii_alphanumeric() || b"-_.".contains(octet)));
+    words.any(|word| word.eq_ignore_ascii_case(b"bearer") || word.eq_ignore_ascii_case(b"dpop"))
+        || parts.any(|part| part.starts_with(b"eyJ") && part.contains(&b'.'))
 }
 
 /// The fields that the upstream must not see: forgeries on every route, unverified tokens where none was read, and the
@@ -78,9 +93,18 @@ fn is_token_scheme(value: &[u8]) -> bool {
 pub fn removals(request: &Request, route: &Route, owned: &Owned, settings: &Settings, verified: bool) -> Vec<Vec<u8>> {
     let hides_token = if verified { settings.token == TokenForward::Strip } else { !route.forwards_unverified_token };
     let gone = |name: &[u8], value: &[u8]| {
-        owned.holds(name) || (hides_token && is_token(name, value)) || (verified && is_proof(name))
+        owned.holds(name)
+            || (hides_token && is_token(name, value))
+            || (verified && is_proof(name))
+            || (!verified && is_unread(route, name))
     };
     request.fields().filter(|(name, value)| gone(name, value)).map(|(name, _)| name.to_vec()).collect()
+}
+
+/// Whether a field is a credential that nobody has read, though the service behind this route expects verified tokens: its caller
+/// came by certificate alone.
+pub fn is_unread(route: &Route, name: &[u8]) -> bool {
+    route.reads_token() && !route.forwards_unverified_token && name.eq_ignore_ascii_case(b"authorization")
 }
 
 /// What is known of a caller.
@@ -142,18 +166,23 @@ pub fn binding_name(means: Option<Means>) -> &'static str {
 fn text(value: &Value) -> Option<String> {
     match value {
         Value::Null => None,
-        Value::String(text) => Some(visible(text)),
+        Value::String(text) => Some(member(text)),
         Value::Bool(_) | Value::Integer(_) | Value::Float(_) => Some(value.to_string()),
         Value::Array(values) => {
             let members: Vec<String> = values.iter().filter_map(text).collect();
-            Some(members.iter().map(|member| member.replace(',', "%2C")).collect::<Vec<_>>().join(","))
+            Some(members.iter().map(|told| told.replace(',', "%2C")).collect::<Vec<_>>().join(","))
         }
         Value::Object(_) => Some(base64url::encode(value.to_string())),
     }
 }
 
 fn list<'a>(members: impl Iterator<Item = &'a str>) -> String {
-    members.map(|member| visible(member).replace(',', "%2C")).collect::<Vec<_>>().join(",")
+    members.map(member).collect::<Vec<_>>().join(",")
+}
+
+/// A claim may be a text or a list of texts, so a comma in a text is told as none that divides a list.
+fn member(text: &str) -> String {
+    visible(text).replace(',', "%2C")
 }
 
 /// Visible ASCII as it is; every other octet, and `%`, percent-encoded.
@@ -184,7 +213,7 @@ mod tests {
         use crate::jose::json::{Limits, parse};
         for (claim, told) in [
             ("null", None),
-            (r#""a,b""#, Some("a,b")),
+            (r#""a,b""#, Some("a%2Cb")),
             ("5", Some("5")),
             ("1.5", Some("1.5")),
             ("true", Some("true")),
@@ -213,12 +242,28 @@ mod tests {
     #[test]
     fn only_fields_that_carry_a_token_are_taken_for_one() {
         assert!(is_token(b"DPoP", b"x"));
-        for value in
-            ["Bearer x", "bearer", "DPOP\tx", "Basic y,Bearer x", ", Bearer x", "\u{a0}Bearer x", "\"Bearer=x\""]
-        {
+        for value in [
+            "Bearer x",
+            "bearer",
+            "DPOP\tx",
+            "Basic y,Bearer x",
+            ", Bearer x",
+            "\u{a0}Bearer x",
+            "\"Bearer=x\"",
+            "X Bearer y",
+            "Basic Bearer x",
+            "eyJhbGciOiJub25lIn0.e30.",
+            "JWT eyJhbGciOiJub25lIn0.e30.",
+            "t=eyJ.x",
+        ] {
             assert!(is_token(b"authorization", value.as_bytes()), "{value}");
         }
-        for (name, value) in [("authorization", "Basic x"), ("authorization", "Bearerx y"), ("cookie", "Bearer x")] {
+        for (name, value) in [
+            ("authorization", "Basic x"),
+            ("authorization", "Basic eyJhOmI="),
+            ("authorization", "Bearerx y"),
+            ("cookie", "Bearer x"),
+        ] {
             assert!(!is_token(name.as_bytes(), value.as_bytes()), "{name}: {value}");
         }
     }

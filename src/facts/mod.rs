@@ -17,6 +17,8 @@ pub struct Request {
     path: Range<usize>,
     authority: Range<usize>,
     pub peer: Peer,
+    /// Whether something comes after the header fields: a body, trailers, or what an upgrade opens.
+    pub has_body: bool,
     /// Set where some route of the configuration asks for it.
     pub envoy_route: Option<EnvoyRoute>,
 }
@@ -49,7 +51,7 @@ impl Request {
     pub fn from_pairs(buffer: Vec<u8>, peer: Peer) -> Result<Self, NotPairs> {
         let fields = Fields::from_pairs(buffer)?;
         let (method, path, authority) = (fields.find(b":method"), fields.find(b":path"), fields.find(b":authority"));
-        Ok(Self { fields, method, path, authority, peer, envoy_route: None })
+        Ok(Self { fields, method, path, authority, peer, has_body: false, envoy_route: None })
     }
 
     pub fn method(&self) -> &[u8] {

@@ -9,9 +9,10 @@ use super::abi::{self, Buffer, Map};
 use super::root::Shared;
 
 /// The request of the effective context, in two calls that return a buffer where its certificate is known.
-pub fn request(shared: &Shared) -> Result<Request, NotPairs> {
+pub fn request(shared: &Shared, has_body: bool) -> Result<Request, NotPairs> {
     let pairs = abi::pairs(Map::RequestHeaders).ok().flatten().ok_or(NotPairs)?;
     let mut request = Request::from_pairs(pairs, peer(shared))?;
+    request.has_body = has_body;
     if shared.borrow().enforcer.uses_envoy_route() {
         request.envoy_route = Some(EnvoyRoute {
             name: told(&["xds", "route_name"])?,
@@ -43,13 +44,9 @@ fn peer(shared: &Shared) -> Peer {
     if tls.is_some_and(|version| !version.is_empty()) { Peer::Anonymous } else { Peer::Plaintext }
 }
 
-/// The address of the peer, for counting where there is no certificate; without its port.
+/// The address of the peer, for counting where there is no certificate.
 pub fn address() -> Vec<u8> {
-    let mut address = fact(&["source", "address"]).unwrap_or_default();
-    if let Some(port) = address.iter().rposition(|byte| *byte == b':') {
-        address.truncate(port);
-    }
-    address
+    fact(&["source", "address"]).unwrap_or_default()
 }
 
 /// The answer to a callout, in its callback, and what it says of the time. Without headers there is none: it was reset, or

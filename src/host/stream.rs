@@ -6,7 +6,7 @@ use std::rc::Rc;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
-use crate::callout::Crowded;
+use crate::callout::{Crowded, Peer};
 use crate::effect::{Forward, Reply};
 use crate::flow::{Decision, Permit, Refusal, Report, Settled, Step};
 
@@ -68,13 +68,13 @@ impl Context for Stream {
 }
 
 impl HttpContext for Stream {
-    fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
+    fn on_http_request_headers(&mut self, _: usize, ends: bool) -> Action {
         let Some(shared) = &self.shared else {
             abi::log(Level::Error, "holdfast: refused: there is no configuration");
             let _ = abi::local_response(500, "not_configured", &[], "");
             return Action::Pause;
         };
-        let step = match read::request(shared) {
+        let step = match read::request(shared, !ends) {
             Ok(request) => {
                 let now = abi::now();
                 shared.borrow_mut().enforcer.begin(request, now)
@@ -116,7 +116,8 @@ pub fn advance(shared: &Shared, waiter: &Waiter, step: Step) -> Progress {
     match step {
         Step::Done(decision) => apply(shared, decision),
         Step::Ask(callout, suspended) => {
-            let peer = suspended.certificate().map_or_else(read::address, |digest| digest.0.to_vec());
+            let known = suspended.certificate().map(|digest| Peer::Certificate(digest.0.to_vec()));
+            let peer = known.unwrap_or_else(|| Peer::at(&read::address()));
             let size = suspended.size();
             let waits = shared.borrow_mut().waiting.wait(callout, waiter.clone(), suspended, size, peer);
             wake(shared);

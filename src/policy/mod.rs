@@ -219,15 +219,17 @@ fn lacking_of(rule: &Rule, route: &Route, facts: Facts<'_>) -> Option<Error> {
 }
 
 /// The method that a browser asks about before it sends a request of its own (Fetch §4.8): such a preflight carries no
-/// credentials, whatever the request will.
+/// credentials and no body, whatever the request will.
 fn preflight_method(request: &Request) -> Option<&[u8]> {
     let only = |name| {
         let mut values = request.values(name);
         values.next().filter(|value| !value.is_empty() && values.next().is_none())
     };
+    let has = |name| request.values(name).next().is_some();
     let is_one = request.method() == b"OPTIONS"
-        && only(b"origin").is_some()
-        && request.values(b"authorization").next().is_none();
+        && !request.has_body
+        && only(b"origin").is_some_and(|origin| !origin.contains(&b','))
+        && ![b"authorization".as_slice(), b"cookie", b"upgrade"].into_iter().any(has);
     only(b"access-control-request-method").filter(|_| is_one)
 }
 

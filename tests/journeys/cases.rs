@@ -232,7 +232,7 @@ fn facts_are_told_for_logs_and_none_of_them_before_the_token_is_verified() {
         ("subject", "ann"),
         ("issuer", "bank"),
         ("binding", "certificate"),
-        ("organization", "A,%0D%0AB"),
+        ("organization", "A%2C%0D%0AB"),
         ("roles", "a%2Cb,c"),
         ("scopes", "orders,more"),
         ("cert", &ours.digest_hex()),
@@ -291,6 +291,30 @@ fn a_certificate_may_speak_where_a_rule_says_so_and_a_token_beside_it_must_be_go
     }
     let unread = world.send(&get("/alone").bearer("rubbish").certificate(&ours));
     assert_eq!(unread.removed, ["authorization"], "nothing unverified reaches an upstream that trusts us");
+    for credential in ["Basic eDp5", "Token x", "eyJhbGciOiJub25lIn0.e30.", "x"] {
+        let mixed = world.send(&get("/mixed").field("authorization", credential).certificate(&ours));
+        assert_eq!((mixed.status, mixed.removed), (0, vec!["authorization".to_owned()]), "{credential}");
+    }
+    let basic = world.send(&get("/alone").field("authorization", "Basic eDp5").certificate(&ours));
+    assert_eq!(basic.removed, Vec::<String>::new(), "no token was ever expected there, so this is for the service");
+}
+
+#[test]
+fn what_names_our_fields_in_connection_goes_nowhere() {
+    let mut world = World::new(json!({"issuers": [bank()], "routes": [
+        {"name": "health", "methods": ["GET"], "path": "/healthz", "allow": "public"},
+        {"name": "all", "methods": ["GET"], "path": "/**", "forward": {"headers": {"x-subject": "subject"}},
+         "allow": "authenticated"}
+    ]}));
+    let ours = certificate();
+    let asked = |names: &str| get("/x").bearer(&token(&ours, json!({}))).certificate(&ours).field("connection", names);
+    for names in ["Upgrade, X-Subject", "x_subject", "upgrade ,authorization", "close,Client-Cert"] {
+        assert_eq!(world.verdict(&asked(names)), (400, "request.owned_header"), "{names}");
+        assert_eq!(world.verdict(&get("/healthz").field("connection", names)).0, 400, "{names}");
+    }
+    for names in ["upgrade", "keep-alive, x-other"] {
+        assert_eq!(world.verdict(&asked(names)), PASSES, "{names}");
+    }
 }
 
 #[test]
@@ -321,6 +345,9 @@ fn a_host_binds_its_tenant() {
     ] {
         assert_eq!(world.verdict(&ask(host)), expected, "{host}");
     }
+    let other = ["forwarded", "x-forwarded-host", "x-host", "x-original-host", "x-original-url", "x-rewrite-url"];
+    let told = other.iter().fold(ask("globex.saas.example"), |ask, name| ask.field(name, "acme.saas.example"));
+    assert_eq!(world.send(&told).removed, other, "no other host than the one decided on");
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn each_type_of_claim_has_one_spelling_and_none_grows_a_member() {
     let mut world = telling(json!({"x-it": "/it"}));
     let ours = certificate();
     for (claim, expected) in [
-        (json!("user,admin"), Some("user,admin")),
+        (json!("user,admin"), Some("user%2Cadmin")),
         (json!(["user,admin", "clerk", 5, true]), Some("user%2Cadmin,clerk,5,true")),
         (json!(7), Some("7")),
         (json!(false), Some("false")),
@@ -109,6 +109,21 @@ fn a_true_preflight_passes_where_the_route_of_the_request_says_so() {
         ("for a method nobody may use", preflight("/accounts/1", "DELETE"), (403, "policy.no_route")),
         ("OPTIONS that is no preflight", request("OPTIONS", "/accounts/1"), (403, "policy.no_route")),
         ("with a token", preflight("/accounts/1", "GET").bearer(&good), (403, "policy.no_route")),
+        ("with a cookie", preflight("/accounts/1", "GET").field("cookie", "session=1"), (403, "policy.no_route")),
+        ("with a body", preflight("/accounts/1", "GET").body(), (403, "policy.no_route")),
+        ("with an upgrade", preflight("/accounts/1", "GET").field("upgrade", "websocket"), (403, "policy.no_route")),
+        (
+            "of two origins",
+            preflight("/accounts/1", "GET").field("origin", "https://b.example"),
+            (403, "policy.no_route"),
+        ),
+        (
+            "of two origins in one field",
+            request("OPTIONS", "/accounts/1")
+                .field("origin", "https://a.example,https://b.example")
+                .field("access-control-request-method", "GET"),
+            (403, "policy.no_route"),
+        ),
         ("to admin", preflight("/admin/x", "GET"), (401, "credential.missing")),
         ("a hostile path", preflight("/accounts/../admin", "GET"), (400, "path.ambiguous")),
         ("the call itself", get("/accounts/1").bearer(&good).certificate(&ours), PASSES),

@@ -173,6 +173,7 @@ impl Outcome {
 pub struct Ask {
     fields: Vec<(String, Vec<u8>)>,
     peer: Peer,
+    has_body: bool,
     envoy_route: Option<EnvoyRoute>,
 }
 
@@ -184,7 +185,7 @@ pub fn get(path: &str) -> Ask {
 pub fn request(method: &str, path: &str) -> Ask {
     let fields = [(":method", method), (":path", path), (":authority", "api.bank.example"), (":scheme", "https")];
     let fields = fields.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).to_vec();
-    Ask { fields, peer: Peer::Anonymous, envoy_route: None }
+    Ask { fields, peer: Peer::Anonymous, has_body: false, envoy_route: None }
 }
 
 impl Ask {
@@ -220,6 +221,12 @@ impl Ask {
         self
     }
 
+    /// Something comes after the header fields.
+    pub fn body(mut self) -> Self {
+        self.has_body = true;
+        self
+    }
+
     pub fn envoy_route(mut self, name: Option<&str>, policy: Option<&str>) -> Self {
         let bytes = |text: &str| text.as_bytes().to_vec();
         self.envoy_route = Some(EnvoyRoute { name: name.map(bytes), policy: policy.map(bytes) });
@@ -228,6 +235,7 @@ impl Ask {
 
     fn build(&self) -> Request {
         let mut request = Request::from_pairs(write_pairs(&self.fields), self.peer.clone()).unwrap();
+        request.has_body = self.has_body;
         request.envoy_route = self.envoy_route.clone();
         request
     }
