@@ -296,14 +296,18 @@ fn no_spelling_of_a_token_reaches_the_service_unverified() {
         health().field("authorization", b"\xa0Bearer\xa0x"),
         health().field("authorization", "Bearer=x"),
         health().field("authorization", "DPoP:x"),
+        health().field("authorization", "X Bearer y"),
+        health().field("authorization", "Basic bearer"),
+        health().field("authorization", "eyJhbGciOiJub25lIn0.e30."),
+        health().field("authorization", "Token eyJhbGciOiJub25lIn0.e30."),
     ];
     for request in odd {
         assert_eq!(stage.anonymously(&request).status, 200);
         let received = stage.upstream.take().remove(0);
         assert_eq!(received.values("authorization"), Vec::<String>::new(), "{:?}", request.fields);
     }
-    stage.anonymously(&health().field("authorization", "Basic bearer"));
-    assert_eq!(stage.upstream.take()[0].values("authorization"), ["Basic bearer"]);
+    stage.anonymously(&health().field("authorization", "Basic eDp5"));
+    assert_eq!(stage.upstream.take()[0].values("authorization"), ["Basic eDp5"]);
 }
 
 #[test]

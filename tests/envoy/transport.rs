@@ -340,6 +340,7 @@ fn a_preflight_is_answered_behind_the_filter_and_the_request_that_it_asks_about_
         let asked = Request::new("OPTIONS", path).field("origin", "https://app.example");
         asked.field("access-control-request-method", method)
     };
+    let with_body = Request { body: b"{}".to_vec(), ..preflight("/accounts/1", "GET").field("content-length", "2") };
     let (nobody, bank) = (stage.envoy.anonymous(), stage.envoy.client(&stage.bank));
     let get = || Request::get("/accounts/1");
     let table = [
@@ -347,6 +348,9 @@ fn a_preflight_is_answered_behind_the_filter_and_the_request_that_it_asks_about_
         (&nobody, preflight("/accounts/1", "DELETE"), 403, "policy.no_route"),
         (&nobody, Request::new("OPTIONS", "/accounts/1"), 403, "policy.no_route"),
         (&nobody, preflight("/accounts/1", "GET").bearer(&good), 403, "policy.no_route"),
+        (&nobody, with_body, 403, "policy.no_route"),
+        (&nobody, preflight("/accounts/1", "GET").field("cookie", "session=1"), 403, "policy.no_route"),
+        (&nobody, preflight("/accounts/1", "GET").field("origin", "https://b.example"), 403, "policy.no_route"),
         (&nobody, preflight("/admin/x", "GET"), 401, "credential.missing"),
         (&nobody, get().bearer(&good), 401, "binding.no_certificate"),
         (&bank, get(), 401, "credential.missing"),
