@@ -364,6 +364,16 @@ pub(crate) mod tests {
     pub const UNKNOWN: Answers = [Err(Error::NoRule), Err(Error::NoRule), Err(Error::Denied)];
 
     #[test]
+    fn a_route_is_known_by_its_number() {
+        let policy = policy(rules(vec![]), vec![]);
+        assert_eq!(
+            (policy.route_name(RouteId(0)), policy.route_name(RouteId(1))),
+            (policy.routes[0].name.as_str(), "")
+        );
+        assert!(!policy.routes[0].name.is_empty());
+    }
+
+    #[test]
     fn a_claim_that_is_absent_does_not_hold_and_one_that_can_not_be_compared_counts_against_the_caller() {
         let one_of = || ClaimTest::OneOf(operands(&["a", "c"]));
         let seven = || ClaimTest::OneOf(vec![Operand::Integer(7)]);

@@ -523,12 +523,16 @@ mod tests {
     fn any_path_and_two_stars_are_the_same() {
         let (any, stars, some) =
             (route("any", "", &[], &[]), route("stars", "", &[], &["/**"]), route("some", "", &[], &["/a/**"]));
+        let (every_host, some_hosts) =
+            (route("every host", "**", &[], &[]), route("some hosts", "**.example", &[], &[]));
         for (earlier, later, expected) in [
             (&any, &stars, true),
             (&stars, &any, true),
             (&stars, &some, true),
             (&some, &any, false),
             (&some, &stars, false),
+            (&every_host, &any, true),
+            (&some_hosts, &any, false),
         ] {
             assert_eq!(earlier.takes_all_but_odd_paths_of(later), expected, "{} before {}", earlier.name, later.name);
         }

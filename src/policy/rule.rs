@@ -129,13 +129,6 @@ impl ClaimTest {
             }),
         }
     }
-
-    pub fn operands(&self) -> &[Operand] {
-        match self {
-            Self::OneOf(operands) | Self::Contains(operands) | Self::ContainsAll(operands) => operands,
-            Self::Present => &[],
-        }
-    }
 }
 
 fn members(claim: &Value) -> Option<&[Value]> {
@@ -163,6 +156,23 @@ fn one_of(value: &Value, operands: &[Operand], bindings: Bindings<'_>) -> Truth 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reference_that_stands_for_nothing_leaves_a_claim_unknown_in_whatever_place() {
+        let nothing = |_: &Pointer| -> Option<&Value> { None };
+        let bindings = Bindings { captured: &[], claims: &nothing };
+        let operands = |texts: &[&str]| texts.iter().map(|text| Operand::parse(text).unwrap()).collect();
+        let claim = Value::String("y".into());
+        for (texts, expected) in [
+            (&["x"][..], Truth::False),
+            (&["{/absent}"], Truth::Unknown),
+            (&["{/absent}", "x"], Truth::Unknown),
+            (&["x", "{/absent}"], Truth::Unknown),
+            (&["{/absent}", "y"], Truth::True),
+        ] {
+            assert_eq!(ClaimTest::OneOf(operands(texts)).holds(Some(&claim), bindings), expected, "{texts:?}");
+        }
+    }
 
     #[test]
     fn only_a_condition_at_or_below_act_speaks_of_the_actor() {

@@ -255,6 +255,33 @@ mod tests {
     }
 
     #[test]
+    fn the_young_generation_has_exactly_half_of_entries_and_of_bytes() {
+        let whole = |memory: &Memory| (memory.good.young.len(), memory.good.old.len());
+        let (one, entry) = (id("0"), Entry { said: Ok(Vouched::default()), good_until: T, stale_until: T, size: 100 });
+        assert_eq!(weight(&one, &entry), 1 + 400 + 512);
+        for limits in [(8, 1_000_000), (1000, 8 * 913)] {
+            let mut memory = memory(limits.0, limits.1);
+            for token in ["0", "1", "2", "3"] {
+                good(&mut memory, token);
+            }
+            assert_eq!(whole(&memory), (4, 0), "{limits:?}");
+            good(&mut memory, "4");
+            assert_eq!(whole(&memory), (1, 4), "{limits:?}");
+            assert!(knows(&mut memory, "0"));
+            assert_eq!(whole(&memory), (2, 3), "what is used grows young: {limits:?}");
+        }
+        let mut narrow = memory(8, 2 * 913);
+        good(&mut narrow, "0");
+        assert!(knows(&mut narrow, "0"), "it fits exactly");
+        let mut narrower = memory(8, 2 * 912);
+        good(&mut narrower, "0");
+        assert!(!knows(&mut narrower, "0"));
+        let mut two = memory(2, 100_000);
+        good(&mut two, "0");
+        assert!(knows(&mut two, "0"));
+    }
+
+    #[test]
     fn a_flood_of_bad_tokens_drives_out_no_good_one() {
         let mut memory = memory(8, 1_000_000);
         good(&mut memory, "good");
