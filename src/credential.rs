@@ -1,14 +1,15 @@
 //! Header fields into the one credential that the caller presents, not yet believed (RFC 6750 §2.1, checklist §1).
 
 use core::fmt;
+use std::rc::Rc;
 
 use sha2::{Digest as _, Sha256};
 
 use crate::facts::{Request, percent};
 
-/// An access token as presented (RFC 6749 §1.4).
+/// An access token as presented (RFC 6749 §1.4); a clone is the same one.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct AccessToken(String);
+pub struct AccessToken(Rc<str>);
 
 /// A credential found and not yet believed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +38,7 @@ const MAX_AUTHORIZATION: usize = 8 * 1024;
 
 impl AccessToken {
     pub fn new(token: &str) -> Self {
-        Self(token.to_owned())
+        Self(token.into())
     }
 
     pub fn as_str(&self) -> &str {
@@ -46,7 +47,7 @@ impl AccessToken {
 
     /// The first 64 bits of its SHA-256: names one token in logs and gives nothing of it away.
     pub fn digest_prefix(&self) -> [u8; 8] {
-        let digest: [u8; 32] = Sha256::digest(&self.0).into();
+        let digest: [u8; 32] = Sha256::digest(self.as_str()).into();
         let mut prefix = [0; 8];
         prefix.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
         prefix

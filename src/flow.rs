@@ -101,8 +101,8 @@ pub struct Report {
     pub route: Option<RouteId>,
     /// Names behind `wasm.holdfast.` in the filter state, values of visible ASCII.
     pub facts: Vec<(String, String)>,
-    /// The first eight octets of the token's SHA-256, to find one token in many lines.
-    pub token: Option<[u8; 8]>,
+    /// Told by the first eight octets of its SHA-256, to find one token in many lines.
+    pub token: Option<AccessToken>,
 }
 
 /// A request that waits, with all that it has shown so far.
@@ -618,8 +618,7 @@ impl Enforcer {
         verified: Option<&Vouched>,
     ) -> Report {
         let route = matched.map(Matched::id);
-        let mut report =
-            Report { decision, reason, route, facts: Vec::new(), token: presented.map(AccessToken::digest_prefix) };
+        let mut report = Report { decision, reason, route, facts: Vec::new(), token: presented.cloned() };
         report.tell("decision", decision.to_owned());
         report.tell("reason", reason.to_owned());
         if let Some(matched) = matched {
@@ -645,8 +644,8 @@ impl Report {
         for (name, value) in &self.facts {
             line += &format!("{}:{},", Value::from(name.as_str()), Value::from(value.as_str()));
         }
-        if let Some(prefix) = self.token {
-            line += &format!("\"token_sha256\":\"{:016x}\",", u64::from_be_bytes(prefix));
+        if let Some(token) = &self.token {
+            line += &format!("\"token_sha256\":\"{:016x}\",", u64::from_be_bytes(token.digest_prefix()));
         }
         line.pop();
         line + "}"
