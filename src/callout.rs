@@ -188,7 +188,8 @@ impl Peer {
     pub fn at(address: &[u8]) -> Self {
         let text = core::str::from_utf8(address).unwrap_or_default();
         let ip = text.parse::<SocketAddr>().map(|socket| socket.ip()).or_else(|_| text.parse());
-        Self::Address(match ip {
+        // One of IPv4 may be written as one of IPv6 (RFC 4291 §2.5.5.2).
+        Self::Address(match ip.map(|ip| ip.to_canonical()) {
             Ok(IpAddr::V6(ip)) => ip.octets().into_iter().take(8).collect(),
             Ok(IpAddr::V4(ip)) => ip.octets().to_vec(),
             Err(_) => address.to_vec(),
@@ -456,6 +457,8 @@ mod tests {
             ("192.0.2.1:443", "192.0.2.1:5", true),
             ("192.0.2.1:443", "192.0.2.1", true),
             ("192.0.2.1:443", "192.0.2.2:443", false),
+            ("[::ffff:192.0.2.1]:443", "192.0.2.1:5", true),
+            ("[::ffff:192.0.2.1]:443", "[::ffff:192.0.2.2]:443", false),
             ("[2001:db8::1]:443", "[2001:db8::ffff:1]:5", true),
             ("[2001:db8::1]:443", "2001:db8::2", true),
             ("[2001:db8:0:1::1]:443", "[2001:db8::1]:443", false),

@@ -350,7 +350,8 @@ impl Enforcer {
             };
         };
         let certificate = certificate.map_err(|error| (Denial::from(error), token.clone()))?;
-        // Only a certificate can bind here, by digest or by name: without one no token is verified, and nobody asked (checklist 4.13).
+        // Only a certificate can bind here, by digest or by name: without one no token is verified, and nobody asked
+        // (checklist 4.13).
         if certificate.is_none() && route.binding == Requirement::Certificate {
             return Err((binding::Error::NoCertificate.into(), token));
         }

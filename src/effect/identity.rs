@@ -82,10 +82,14 @@ pub fn is_proof(name: &[u8]) -> bool {
 /// Services find a token in their own ways, so every word counts that is such a scheme, and every one that looks like a JWT
 /// (a JSON object's first octets in base64url, and dots), whatever stands before it.
 fn is_token_scheme(value: &[u8]) -> bool {
-    let mut words = value.split(|octet| !octet.is_ascii_alphabetic());
-    let mut parts = value.split(|octet| !(octet.is_ascii_alphanumeric() || b"-_.".contains(octet)));
-    words.any(|word| word.eq_ignore_ascii_case(b"bearer") || word.eq_ignore_ascii_case(b"dpop"))
-        || parts.any(|part| part.starts_with(b"eyJ") && part.contains(&b'.'))
+    // A word begins where no sign of base64 stands before it: inside the credentials of Basic any word may stand.
+    let mut parts = value.split(|octet| !(octet.is_ascii_alphanumeric() || b"-._~+/".contains(octet)));
+    parts.any(|part| {
+        let word = part.split(|octet| !octet.is_ascii_alphabetic()).next().unwrap_or_default();
+        word.eq_ignore_ascii_case(b"bearer")
+            || word.eq_ignore_ascii_case(b"dpop")
+            || (part.starts_with(b"eyJ") && part.contains(&b'.'))
+    })
 }
 
 /// The fields that the upstream must not see: forgeries on every route, unverified tokens where none was read, and the
@@ -101,8 +105,8 @@ pub fn removals(request: &Request, route: &Route, owned: &Owned, settings: &Sett
     request.fields().filter(|(name, value)| gone(name, value)).map(|(name, _)| name.to_vec()).collect()
 }
 
-/// Whether a field is a credential that nobody has read, though the service behind this route expects verified tokens: its caller
-/// came by certificate alone.
+/// Whether a field is a credential that nobody has read, though the service behind this route expects verified tokens: its
+/// caller came by certificate alone.
 pub fn is_unread(route: &Route, name: &[u8]) -> bool {
     route.reads_token() && !route.forwards_unverified_token && name.eq_ignore_ascii_case(b"authorization")
 }
@@ -255,12 +259,15 @@ mod tests {
             "eyJhbGciOiJub25lIn0.e30.",
             "JWT eyJhbGciOiJub25lIn0.e30.",
             "t=eyJ.x",
+            "token=Bearer x",
+            "X;Bearer x",
         ] {
             assert!(is_token(b"authorization", value.as_bytes()), "{value}");
         }
         for (name, value) in [
             ("authorization", "Basic x"),
             ("authorization", "Basic eyJhOmI="),
+            ("authorization", "Basic QQ1dpop+1Bearer/QQ=="),
             ("authorization", "Bearerx y"),
             ("cookie", "Bearer x"),
         ] {
