@@ -1,20 +1,20 @@
 //! Header fields into the one credential that the caller presents, not yet believed (RFC 6750 §2.1, checklist §1).
 
 use core::fmt;
-use std::rc::Rc;
 
 use sha2::{Digest as _, Sha256};
 
 use crate::facts::{Request, percent};
 
-/// An access token as presented (RFC 6749 §1.4); a clone is the same one.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct AccessToken(Rc<str>);
+/// An access token as presented (RFC 6749 §1.4).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct AccessToken<'a>(&'a str);
 
-/// A credential found and not yet believed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Presented {
-    pub token: AccessToken,
+/// A credential found and not yet believed: what stands behind `Bearer`, which may be no token at all.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Presented<'a> {
+    field: &'a [u8],
+    octets: &'a [u8],
 }
 
 /// Why no single credential can be taken from a request.
@@ -36,60 +36,78 @@ pub enum Error {
 
 const MAX_AUTHORIZATION: usize = 8 * 1024;
 
-impl AccessToken {
-    pub fn new(token: &str) -> Self {
-        Self(token.into())
+impl<'a> AccessToken<'a> {
+    pub fn new(token: &'a str) -> Self {
+        Self(token)
     }
 
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The first 64 bits of its SHA-256: names one token in logs and gives nothing of it away.
-    pub fn digest_prefix(&self) -> [u8; 8] {
-        let digest: [u8; 32] = Sha256::digest(self.as_str()).into();
-        let mut prefix = [0; 8];
-        prefix.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
-        prefix
+    pub fn as_str(self) -> &'a str {
+        self.0
     }
 }
 
-impl fmt::Debug for AccessToken {
+impl fmt::Debug for AccessToken<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AccessToken(…)")
     }
 }
 
-impl Presented {
-    /// The one token of the request.
-    pub fn find(request: &Request) -> Result<Self, Error> {
+impl fmt::Debug for Presented<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Presented(…)")
+    }
+}
+
+impl<'a> Presented<'a> {
+    /// The one credential of the request.
+    pub fn find(request: &'a Request) -> Result<Self, Error> {
         let mut fields = request.values(b"authorization");
-        let in_query = has_query_token(request.path());
         let Some(field) = fields.next() else { return Err(Error::Missing) };
-        // Envoy joins two `Authorization` fields with a comma, and no credential of ours holds one.
-        if in_query || fields.next().is_some() || field.contains(&b',') {
+        if has_query_token(request.path()) || fields.next().is_some() {
             return Err(Error::SeveralTokens);
         }
-        Self::parse(field)
-    }
-
-    fn parse(field: &[u8]) -> Result<Self, Error> {
         let scheme_ends = field.iter().position(|byte| *byte == b' ').unwrap_or(field.len());
         let (scheme, rest) = field.split_at_checked(scheme_ends).unwrap_or((field, b""));
-        if !scheme.eq_ignore_ascii_case(b"bearer") {
-            return Err(Error::OtherScheme);
+        match scheme.eq_ignore_ascii_case(b"bearer") {
+            true => Ok(Self { field, octets: without_blanks(rest) }),
+            false if is_list(field) => Err(Error::SeveralTokens),
+            false => Err(Error::OtherScheme),
         }
-        let blanks = rest.iter().take_while(|byte| **byte == b' ').count();
-        let token = rest.get(blanks..).unwrap_or_default();
-        if token.is_empty() {
+    }
+
+    /// What stands behind the scheme; none where that is longer than any token that is taken. Who knows it as a token need not
+    /// ask whether it is one.
+    pub fn octets(self) -> Option<&'a [u8]> {
+        (self.field.len() <= MAX_AUTHORIZATION).then_some(self.octets)
+    }
+
+    /// The token that it is.
+    pub fn token(self) -> Result<AccessToken<'a>, Error> {
+        if is_list(self.field) {
+            return Err(Error::SeveralTokens);
+        }
+        if self.octets.is_empty() {
             return Err(Error::NoToken);
         }
-        if field.len() > MAX_AUTHORIZATION {
-            return Err(Error::TooLong);
-        }
-        let token = core::str::from_utf8(token).ok().filter(|token| is_token68(token)).ok_or(Error::NotToken68)?;
-        Ok(Self { token: AccessToken::new(token) })
+        let octets = self.octets().ok_or(Error::TooLong)?;
+        core::str::from_utf8(octets).ok().filter(|text| is_token68(text)).map(AccessToken).ok_or(Error::NotToken68)
     }
+
+    /// The first 64 bits of its SHA-256: names one token in logs and gives nothing of it away.
+    pub fn digest_prefix(self) -> u64 {
+        let digest: [u8; 32] = Sha256::digest(self.octets).into();
+        digest.first_chunk().map_or(0, |prefix| u64::from_be_bytes(*prefix))
+    }
+}
+
+/// Envoy joins two `Authorization` fields with a comma, and no credential of ours holds one.
+fn is_list(field: &[u8]) -> bool {
+    field.contains(&b',')
+}
+
+fn without_blanks(text: &[u8]) -> &[u8] {
+    let blanks = text.iter().take_while(|byte| **byte == b' ').count();
+    text.get(blanks..).unwrap_or_default()
 }
 
 /// RFC 6750 §2.1: `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`.
@@ -120,7 +138,7 @@ mod tests {
         let mut pairs = vec![(":path", path)];
         pairs.extend(authorization.iter().map(|value| ("authorization", *value)));
         let request = Request::from_pairs(write_pairs(&pairs), Peer::Anonymous).unwrap();
-        Presented::find(&request).map(|presented| presented.token.as_str().to_owned())
+        Presented::find(&request).and_then(Presented::token).map(|token| token.as_str().to_owned())
     }
 
     #[test]

@@ -26,8 +26,8 @@ use crate::policy::{self, Policy};
 use crate::time::UnixTime;
 use crate::token::introspection::{Introspected, MAX_OPAQUE, Unusable};
 use crate::token::jwt::{Form, UnverifiedJwt};
-use crate::token::memory::{self, Memory};
-use crate::token::{Error as TokenError, Issuer, Vouched};
+use crate::token::memory::{self, Asked, Memory};
+use crate::token::{Error as TokenError, Issuer, Vouched, Voucher};
 
 /// Everything that one configuration enforces, and all that is learned under it on this worker.
 pub struct Enforcer {
@@ -40,8 +40,16 @@ pub struct Enforcer {
     without_route: effect::Settings,
     owned: Owned,
     unchecked_validity: bool,
+    log: Log,
     /// The time that was told last.
     told: UnixTime,
+}
+
+/// Which decisions are written to the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Log {
+    pub permits: bool,
+    pub denials: bool,
 }
 
 /// What a configuration says, compiled.
@@ -98,18 +106,20 @@ pub struct Report {
     pub decision: &'static str,
     pub reason: &'static str,
     /// None where no route took the request.
-    pub route: Option<RouteId>,
-    /// Names behind `wasm.holdfast.` in the filter state, values of visible ASCII.
-    pub facts: Vec<(String, String)>,
-    /// Told by the first eight octets of its SHA-256, to find one token in many lines.
-    pub token: Option<AccessToken>,
+    matched: Option<(RouteId, Rc<Route>)>,
+    issuer: Option<Rc<str>>,
+    token: Option<Vouched>,
+    binding: Option<&'static str>,
+    /// What the route tells beside what always stands there.
+    further: Vec<(String, String)>,
+    /// One line of JSON, where the log wants one.
+    pub line: Option<String>,
 }
 
 /// A request that waits, with all that it has shown so far.
 pub struct Suspended {
     request: Request,
     matched: Matched,
-    presented: Presented,
     certificate: Option<PeerCertificate>,
     asked: u8,
 }
@@ -161,6 +171,18 @@ enum Looked {
     Ask(Callout),
 }
 
+/// What was presented: a token that is remembered, with what was said of it, or one to be looked up.
+enum Shown<'a> {
+    Known(Introspected),
+    Unknown(AccessToken<'a>),
+}
+
+/// A decision, or the question to ask first.
+enum Proceeded {
+    Done(Decision),
+    Ask(Callout),
+}
+
 impl Enforcer {
     pub fn new(settings: Settings) -> Self {
         let keys = settings.issuers.iter().map(|issuer| issuer.keys.clone().map(Keys::new)).collect();
@@ -174,6 +196,7 @@ impl Enforcer {
             without_route: effect::Settings::default(),
             owned: settings.owned,
             unchecked_validity: settings.unchecked_validity,
+            log: Log::default(),
             told: UnixTime::new(0),
         }
     }
@@ -194,7 +217,7 @@ impl Enforcer {
     }
 
     pub fn issuer_name(&self, id: IssuerId) -> &str {
-        self.issuers.get(id.0).map_or("", |issuer| issuer.name.as_str())
+        self.issuers.get(id.0).map_or("", |issuer| &issuer.name)
     }
 
     pub fn route_name(&self, id: RouteId) -> &str {
@@ -220,6 +243,11 @@ impl Enforcer {
         self.leaves.count()
     }
 
+    /// Says which decisions are written to the log from now on; none are before.
+    pub fn log(&mut self, log: Log) {
+        self.log = log;
+    }
+
     /// Begins the journey of one request.
     pub fn begin(&mut self, request: Request, now: UnixTime) -> Step {
         self.follow(now);
@@ -227,16 +255,22 @@ impl Enforcer {
             Ok(matched) => matched,
             Err(error) => return Step::Done(Err(self.refuse(error.into(), None, None, None))),
         };
-        match self.enter(&request, &matched, now) {
-            Ok(Entered::Public) => Step::Done(self.pass_public(&request, &matched)),
+        let (presented, shown, certificate) = match self.enter(&request, &matched, now) {
+            Ok(Entered::Public) => return Step::Done(self.pass_public(&request, &matched)),
             Ok(Entered::WithoutToken(certificate)) => {
-                Step::Done(self.decide(&request, &matched, certificate, None, None, now))
+                let certificate = certificate.as_ref().map(Option::as_ref).map_err(|error| *error);
+                return Step::Done(self.decide(&request, &matched, certificate, None, None, now));
             }
-            Ok(Entered::Presented(presented, certificate)) => {
-                let waiting = Suspended { request, matched, presented, certificate, asked: 0 };
-                self.proceed(waiting, None, now)
-            }
-            Err((denial, token)) => Step::Done(Err(self.refuse(denial, Some(&matched), token.as_ref(), None))),
+            Ok(Entered::Presented(presented, shown, certificate)) => (presented, shown, certificate),
+            Err((denial, presented)) => return Step::Done(Err(self.refuse(denial, Some(&matched), presented, None))),
+        };
+        let looked = match shown {
+            Shown::Known(said) => said.map(Looked::Up).map_err(Denial::from),
+            Shown::Unknown(token) => self.look_up(&matched, token, None, now),
+        };
+        match self.proceed(&request, &matched, certificate.as_ref(), presented, looked, now) {
+            Proceeded::Done(decision) => Step::Done(decision),
+            Proceeded::Ask(callout) => Step::Ask(callout, Suspended { request, matched, certificate, asked: 1 }),
         }
     }
 
@@ -247,7 +281,25 @@ impl Enforcer {
 
     /// Goes on with a request whose question was settled.
     pub fn resume(&mut self, waiting: Suspended, settled: &Settled, now: UnixTime) -> Step {
-        self.proceed(waiting, Some(settled), now)
+        let Suspended { request, matched, certificate, asked } = waiting;
+        let found = Presented::find(&request).and_then(|presented| Ok((presented, presented.token()?)));
+        let (presented, token) = match found {
+            Ok(found) => found,
+            Err(error) => return Step::Done(Err(self.refuse(error.into(), Some(&matched), None, None))),
+        };
+        let looked = match self.look_up(&matched, token, Some(settled), now) {
+            Ok(Looked::Ask(callout)) if asked >= MAX_ASKED => {
+                self.withdraw(&callout.id);
+                Err(unavailable(callout.id.service.question))
+            }
+            looked => looked,
+        };
+        match self.proceed(&request, &matched, certificate.as_ref(), presented, looked, now) {
+            Proceeded::Done(decision) => Step::Done(decision),
+            Proceeded::Ask(callout) => {
+                Step::Ask(callout, Suspended { request, matched, certificate, asked: asked.saturating_add(1) })
+            }
+        }
     }
 
     /// Refreshes that are due and that nobody waits for.
@@ -264,19 +316,16 @@ impl Enforcer {
         match (id.service.question, keys, &issuer.introspection) {
             (Question::KeySet, Some(keys), _) => Settled::Keys(keys.settle(answer, now)),
             (Question::Introspection, _, Some(settings)) => {
-                let size = match &answer {
-                    Answer::Response(response) => response.body.len(),
-                    Answer::None(_) => 0,
-                };
                 let read = settings.read(issuer, &answer, now);
+                let (asked, token) = (Asked::Endpoint(issuer.id), id.token.as_deref().unwrap_or_default());
                 match &read {
-                    Ok(Ok(token)) => {
-                        let times = (settings.good_until(token, now), settings.stale_until(token, now));
-                        self.memory.remember_good(id.clone(), Rc::clone(token), times, size, now);
+                    Ok(Ok(vouched)) => {
+                        let times = (settings.good_until(vouched, now), settings.stale_until(vouched, now));
+                        self.memory.remember_good(asked, token, Rc::clone(vouched), times, now);
                     }
                     // In a moment it may be good.
                     Ok(Err(TokenError::NotYetValid)) => {}
-                    Ok(Err(error)) => self.memory.remember_bad(id.clone(), *error, settings.cache, now),
+                    Ok(Err(error)) => self.memory.remember_bad(asked, token, *error, settings.cache, now),
                     Err(_) => {}
                 }
                 Settled::Introspection(read)
@@ -303,20 +352,25 @@ impl Enforcer {
     }
 }
 
-enum Entered {
+enum Entered<'a> {
     Public,
-    WithoutToken(Certificate),
-    Presented(Presented, Option<PeerCertificate>),
+    WithoutToken(Result<Option<PeerCertificate>, binding::Error>),
+    Presented(Presented<'a>, Shown<'a>, Option<PeerCertificate>),
 }
 
 /// The caller's certificate, or why it speaks for nobody.
-type Certificate = Result<Option<PeerCertificate>, binding::Error>;
+type Certificate<'a> = Result<Option<&'a PeerCertificate>, binding::Error>;
 
-type Refused = (Denial, Option<AccessToken>);
+type Refused<'a> = (Denial, Option<Presented<'a>>);
 
 /// What a request shows, before anything is asked.
 impl Enforcer {
-    fn enter(&mut self, request: &Request, matched: &Matched, now: UnixTime) -> Result<Entered, Refused> {
+    fn enter<'a>(
+        &mut self,
+        request: &'a Request,
+        matched: &Matched,
+        now: UnixTime,
+    ) -> Result<Entered<'a>, Refused<'a>> {
         let plain = |denial: Denial| (denial, None);
         let fixed = self.policy.uses_envoy_route();
         let route = matched.route();
@@ -335,27 +389,63 @@ impl Enforcer {
             return Err(plain(Ambiguous::Plaintext.into()));
         }
         let presented = present(request, route).map_err(|error| plain(error.into()))?;
-        let token = presented.as_ref().map(|presented| presented.token.clone());
-        let certificate = self.leaves.of(&request.peer).map_err(|error| (Denial::from(error), token.clone()))?;
+        let shown = match presented {
+            None => None,
+            Some(presented) => {
+                Some((presented, self.shown(route, presented, now).map_err(|error| plain(error.into()))?))
+            }
+        };
+        let certificate = self.leaves.of(&request.peer).map_err(|error| (Denial::from(error), presented))?;
         let certificate = match certificate {
             None => Ok(None),
             Some(certificate) => {
                 binding::verify_dates(&certificate, self.unchecked_validity, now).map(|()| Some(certificate))
             }
         };
-        let Some(presented) = presented else {
+        let Some((presented, shown)) = shown else {
             return match fixed && request.fields().any(|(name, _)| identity::is_unread(route, name)) {
                 true => Err(plain(Ambiguous::OwnedHeader.into())),
                 false => Ok(Entered::WithoutToken(certificate)),
             };
         };
-        let certificate = certificate.map_err(|error| (Denial::from(error), token.clone()))?;
+        let certificate = certificate.map_err(|error| (Denial::from(error), Some(presented)))?;
         // Only a certificate can bind here, by digest or by name: without one no token is verified, and nobody asked
         // (checklist 4.13).
         if certificate.is_none() && route.binding == Requirement::Certificate {
-            return Err((binding::Error::NoCertificate.into(), token));
+            return Err((binding::Error::NoCertificate.into(), Some(presented)));
         }
-        Ok(Entered::Presented(presented, certificate))
+        Ok(Entered::Presented(presented, shown, certificate))
+    }
+
+    /// What is remembered of a credential, or the token that it is. Who finds it remembered need not look at each of its octets.
+    fn shown<'a>(
+        &mut self,
+        route: &Route,
+        presented: Presented<'a>,
+        now: UnixTime,
+    ) -> Result<Shown<'a>, credential::Error> {
+        let said = presented.octets().and_then(|octets| self.recall(route, octets, now));
+        said.map_or_else(|| presented.token().map(Shown::Unknown), |said| Ok(Shown::Known(said)))
+    }
+
+    /// What is remembered of a token, as far as this route takes the word of who said it: of a key that its issuer still has,
+    /// or of the endpoint that it would be sent to.
+    fn recall(&mut self, route: &Route, token: &[u8], now: UnixTime) -> Option<Introspected> {
+        let verifies = self.verifies(route);
+        if verifies && let Some(Ok(vouched)) = self.memory.recall(Asked::Signature, token, now) {
+            let (Voucher::Key(key), issuer) = (&vouched.evidence().by, vouched.issuer()) else { return None };
+            let keys = self.keys.get_mut(issuer.0)?.as_mut()?;
+            return (route.issuers.contains(&issuer) && keys.vouches(key, now)).then(|| Ok(Rc::clone(vouched)));
+        }
+        let said = self.memory.recall(Asked::Endpoint(route.introspects?), token, now)?;
+        let is_opaque =
+            || core::str::from_utf8(token).is_ok_and(|token| Form::of(AccessToken::new(token)) == Form::Opaque);
+        (!verifies || is_opaque()).then(|| said.clone())
+    }
+
+    /// Whether the route takes JWTs by the keys of their issuers.
+    fn verifies(&self, route: &Route) -> bool {
+        route.issuers.iter().any(|id| self.issuers.get(id.0).is_some_and(|issuer| issuer.keys.is_some()))
     }
 
     /// On a route that allows no change of fields, what would have to be removed is refused instead.
@@ -368,7 +458,7 @@ impl Enforcer {
 }
 
 /// The token of a request, if its route reads one. A caller may come without where a certificate can speak instead.
-fn present(request: &Request, route: &Route) -> Result<Option<Presented>, credential::Error> {
+fn present<'a>(request: &'a Request, route: &Route) -> Result<Option<Presented<'a>>, credential::Error> {
     if !route.reads_token() {
         return Ok(None);
     }
@@ -381,53 +471,45 @@ fn present(request: &Request, route: &Route) -> Result<Option<Presented>, creden
 
 /// From a presented token to a decision.
 impl Enforcer {
-    fn proceed(&mut self, mut waiting: Suspended, settled: Option<&Settled>, now: UnixTime) -> Step {
-        let looked = self.look_up(&waiting, settled, now);
+    fn proceed(
+        &self,
+        request: &Request,
+        matched: &Matched,
+        certificate: Option<&PeerCertificate>,
+        presented: Presented<'_>,
+        looked: Result<Looked, Denial>,
+        now: UnixTime,
+    ) -> Proceeded {
         let confirmed = match looked {
-            Ok(Looked::Ask(callout)) if waiting.asked < MAX_ASKED => {
-                waiting.asked += 1;
-                return Step::Ask(callout, waiting);
-            }
-            Ok(Looked::Ask(callout)) => {
-                self.withdraw(&callout.id);
-                Err(unavailable(callout.id.service.question).into())
-            }
-            Ok(Looked::Up(token)) => self.confirm(&waiting, token, now),
+            Ok(Looked::Ask(callout)) => return Proceeded::Ask(callout),
+            Ok(Looked::Up(token)) => self.confirm(matched.route(), certificate, token, now),
             Err(denial) => Err((denial, None)),
         };
-        let Suspended { request, matched, presented, certificate, .. } = waiting;
-        Step::Done(match confirmed {
-            Ok(sender) => self.decide(&request, &matched, Ok(certificate), Some(sender), Some(&presented.token), now),
-            Err((denial, token)) => Err(self.refuse(denial, Some(&matched), Some(&presented.token), token.as_ref())),
+        Proceeded::Done(match confirmed {
+            Ok(sender) => self.decide(request, matched, Ok(certificate), Some(sender), Some(presented), now),
+            Err((denial, token)) => Err(self.refuse(denial, Some(matched), Some(presented), token.as_ref())),
         })
     }
 
     fn confirm(
         &self,
-        waiting: &Suspended,
+        route: &Route,
+        certificate: Option<&PeerCertificate>,
         token: Vouched,
         now: UnixTime,
     ) -> Result<ConfirmedSender, (Denial, Option<Vouched>)> {
-        let route = waiting.matched.route();
-        let of_token = Some(Rc::clone(&token));
         let issuer = self.issuers.get(token.issuer().0).ok_or((TokenError::Issuer.into(), None))?;
         let wanted = route.audiences.as_ref().unwrap_or(&issuer.audiences);
         let good = token.verify_time(issuer, now).and_then(|()| token.verify_audience(wanted));
-        good.map_err(|error| (Denial::from(error), of_token.clone()))?;
-        if let Some(certificate) = &waiting.certificate {
+        good.map_err(|error| (Denial::from(error), Some(Rc::clone(&token))))?;
+        if let Some(certificate) = certificate {
             // It may have ended while the request waited.
             let dates = binding::verify_dates(certificate, self.unchecked_validity, now);
-            dates.map_err(|error| (Denial::from(error), of_token.clone()))?;
+            dates.map_err(|error| (Denial::from(error), Some(Rc::clone(&token))))?;
         }
-        let shown = waiting.certificate.as_ref();
-        let of_client = self.policy.client_certificate(&token, shown);
-        binding::confirm(token, shown, of_client, route.binding).map_err(|error| (error.into(), of_token))
-    }
-}
-
-impl From<Denial> for (Denial, Option<Vouched>) {
-    fn from(denial: Denial) -> Self {
-        (denial, None)
+        let of_client = self.policy.client_certificate(&token, certificate);
+        let confirmed = binding::confirm(Rc::clone(&token), certificate, of_client, route.binding);
+        confirmed.map_err(|error| (error.into(), Some(token)))
     }
 }
 
@@ -440,32 +522,41 @@ fn unavailable(question: Question) -> Denial {
 
 /// From a presented token to what its issuer says of it.
 impl Enforcer {
-    fn look_up(&mut self, waiting: &Suspended, settled: Option<&Settled>, now: UnixTime) -> Result<Looked, Denial> {
+    fn look_up(
+        &mut self,
+        matched: &Matched,
+        token: AccessToken<'_>,
+        settled: Option<&Settled>,
+        now: UnixTime,
+    ) -> Result<Looked, Denial> {
         if let Some(Settled::Crowded) = settled {
             return Err(Unavailable::Crowded.into());
         }
-        let token = &waiting.presented.token;
-        let route = waiting.matched.route();
-        let verifies =
-            route.issuers.iter().any(|id| self.issuers.get(id.0).is_some_and(|issuer| issuer.keys.is_some()));
+        let route = matched.route();
+        let verifies = self.verifies(route);
         match (Form::of(token), route.introspects) {
-            (Form::Jwt, _) if verifies => self.look_up_jwt(waiting, settled, now),
+            (Form::Jwt, _) if verifies => self.look_up_jwt(route, token, settled, now),
             (Form::Encrypted, _) if verifies => Err(TokenError::Format.into()),
-            (_, Some(issuer)) => self.introspect(issuer, waiting, settled, now),
+            (_, Some(issuer)) => self.introspect(issuer, token, settled, now),
             (_, None) => Err(TokenError::Format.into()),
         }
     }
 
-    fn look_up_jwt(&mut self, waiting: &Suspended, settled: Option<&Settled>, now: UnixTime) -> Result<Looked, Denial> {
-        let jwt = UnverifiedJwt::parse(&waiting.presented.token)?;
-        let route = waiting.matched.route();
+    fn look_up_jwt(
+        &mut self,
+        route: &Route,
+        token: AccessToken<'_>,
+        settled: Option<&Settled>,
+        now: UnixTime,
+    ) -> Result<Looked, Denial> {
+        let jwt = UnverifiedJwt::parse(token)?;
         let named = route.issuers.iter().filter_map(|id| self.issuers.get(id.0));
         let issuer = named
             .into_iter()
             .find(|issuer| jwt.issuer() == Some(issuer.identifier.as_str()))
             .ok_or(TokenError::Issuer)?;
         let Some(Some(keys)) = self.keys.get_mut(issuer.id.0) else {
-            return self.introspect(issuer.id, waiting, settled, now);
+            return self.introspect(issuer.id, token, settled, now);
         };
         let algorithm = jwt.algorithm(issuer)?;
         let asked = matches!(settled, Some(Settled::Keys(_)));
@@ -476,7 +567,7 @@ impl Enforcer {
             Found::NoSuchKey => return Err(TokenError::Key.into()),
             Found::Unavailable => return Err(Unavailable::Keys.into()),
         };
-        let mut candidates: Vec<&Jwk> = match set.candidates(kid.as_deref(), algorithm) {
+        let mut candidates: Vec<&Rc<Jwk>> = match set.candidates(kid.as_deref(), algorithm) {
             Candidates::Keys(keys) => keys,
             Candidates::UnknownKid | Candidates::NoneFits | Candidates::Ambiguous => return Err(TokenError::Key.into()),
         };
@@ -484,29 +575,32 @@ impl Enforcer {
         if candidates.is_empty() {
             return Err(TokenError::Key.into());
         }
-        Ok(Looked::Up(Rc::new(jwt.verify(issuer, &candidates, now)?)))
+        let vouched = Rc::new(jwt.verify(issuer, &candidates, now)?);
+        let until = vouched.good_until(issuer);
+        self.memory.remember_good(Asked::Signature, token.as_str(), Rc::clone(&vouched), (until, until), now);
+        Ok(Looked::Up(vouched))
     }
 
     fn introspect(
         &mut self,
         issuer: IssuerId,
-        waiting: &Suspended,
+        token: AccessToken<'_>,
         settled: Option<&Settled>,
         now: UnixTime,
     ) -> Result<Looked, Denial> {
-        let token = &waiting.presented.token;
         let settings = self.issuers.get(issuer.0).and_then(|issuer| issuer.introspection.as_ref());
         let settings = settings.filter(|_| Form::of(token) != Form::Opaque || token.as_str().len() <= MAX_OPAQUE);
-        let callout = settings.ok_or(TokenError::Format)?.ask(token);
+        let settings = settings.ok_or(TokenError::Format)?;
+        let (asked, octets) = (Asked::Endpoint(issuer), token.as_str().as_bytes());
         let said = match settled {
             Some(Settled::Introspection(Ok(said))) => said.clone(),
             Some(Settled::Introspection(Err(unusable))) => {
-                let lately = if unusable.is_away() { self.memory.recall_stale(&callout.id, now) } else { None };
-                lately.ok_or(Unavailable::from(*unusable))?
+                let lately = unusable.is_away().then(|| self.memory.recall_stale(asked, octets, now)).flatten();
+                lately.cloned().ok_or(Unavailable::from(*unusable))?
             }
-            Some(Settled::Keys(_) | Settled::Crowded) | None => match self.memory.recall(&callout.id, now) {
-                Some(said) => said,
-                None => return Ok(Looked::Ask(callout)),
+            Some(Settled::Keys(_) | Settled::Crowded) | None => match self.memory.recall(asked, octets, now) {
+                Some(said) => said.clone(),
+                None => return Ok(Looked::Ask(settings.ask(token))),
             },
         };
         Ok(Looked::Up(said?))
@@ -534,21 +628,20 @@ impl Enforcer {
         &self,
         request: &Request,
         matched: &Matched,
-        certificate: Certificate,
+        certificate: Certificate<'_>,
         sender: Option<ConfirmedSender>,
-        presented: Option<&AccessToken>,
+        presented: Option<Presented<'_>>,
         now: UnixTime,
     ) -> Decision {
-        let shown = certificate.as_ref().ok().and_then(Option::as_ref);
-        let decided = self.policy.decide(matched, policy::Caller { sender: sender.as_ref(), certificate: shown, now });
-        let told = decided.map_err(|error| match (error, &certificate) {
-            (policy::Error::NoRule, Err(why)) => Denial::CertificateAlone(*why),
+        let (sender, shown) = (sender.as_ref(), certificate.unwrap_or(None));
+        let decided = self.policy.decide(matched, policy::Caller { sender, certificate: shown, now });
+        let told = decided.map_err(|error| match (error, certificate) {
+            (policy::Error::NoRule, Err(why)) => Denial::CertificateAlone(why),
             (error, _) => error.into(),
         });
-        let told = told.and_then(|()| self.grant(request, matched, shown, sender.as_ref(), presented));
-        told.map(Permit::Granted).map_err(|denial| {
-            self.refuse(denial, Some(matched), presented, sender.as_ref().map(ConfirmedSender::token))
-        })
+        let told = told.and_then(|()| self.grant(request, matched, shown, sender, presented));
+        told.map(Permit::Granted)
+            .map_err(|denial| self.refuse(denial, Some(matched), presented, sender.map(ConfirmedSender::token)))
     }
 
     fn grant(
@@ -557,33 +650,34 @@ impl Enforcer {
         matched: &Matched,
         certificate: Option<&PeerCertificate>,
         sender: Option<&ConfirmedSender>,
-        presented: Option<&AccessToken>,
+        presented: Option<Presented<'_>>,
     ) -> Result<Told, Denial> {
         let route = matched.route();
         let effects = self.effects_of(matched);
         let known = sender.and_then(|sender| Some((sender, self.issuers.get(sender.token().issuer().0)?)));
         let spiffe_id = certificate.and_then(|certificate| self.policy.spiffe_id(certificate));
         let caller = Caller { route, sender: known, certificate, spiffe_id, roles: self.policy.roles() };
-        let reason = match sender.map(ConfirmedSender::means) {
+        let means = sender.map(ConfirmedSender::means);
+        let reason = match means {
             Some(binding::Means::Bearer) => "granted.unbound",
             // Only where the operator takes certificates whose dates can't be read.
             _ if certificate.is_some_and(|certificate| certificate.leaf.is_none()) => "granted.unchecked_validity",
             Some(binding::Means::Certificate | binding::Means::ClientCertificate) | None => "granted",
         };
-        let mut report = self.report("permit", reason, Some(matched), presented, sender.map(ConfirmedSender::token));
-        report.tell("binding", identity::binding_name(sender.map(ConfirmedSender::means)).to_owned());
-        report.facts.extend(caller.told(&effects.filter_state).map_err(|identity::TooLong| Denial::FactTooLong)?);
+        let further = caller.told(&effects.filter_state).map_err(|identity::TooLong| Denial::FactTooLong)?;
         let remove = self.removals(request, route, effects, sender.is_some());
-        let add = caller.told(&effects.headers).map_err(|identity::TooLong| Denial::FactTooLong)?;
+        let mut add = caller.told(&effects.headers).map_err(|identity::TooLong| Denial::FactTooLong)?;
         // Nothing is told by an empty value that is not told by none.
-        let add = add.into_iter().filter(|(_, value)| !value.is_empty()).collect();
-        Ok(Told { forward: Forward { remove, add }, report })
+        add.retain(|(_, value)| !value.is_empty());
+        let report = self.report("permit", reason, Some(matched), sender.map(ConfirmedSender::token));
+        let report = Report { binding: Some(identity::binding_name(means)), further, ..report };
+        Ok(Told { forward: Forward { remove, add }, report: report.written(self.log.permits, presented) })
     }
 
     fn pass_public(&self, request: &Request, matched: &Matched) -> Decision {
         let remove = self.removals(request, matched.route(), self.effects_of(matched), false);
         let reason = if matched.is_preflight() { "preflight" } else { "public" };
-        let report = self.report("permit", reason, Some(matched), None, None);
+        let report = self.report("permit", reason, Some(matched), None).written(self.log.permits, None);
         Ok(Permit::Public(Told { forward: Forward { remove, add: Vec::new() }, report }))
     }
 
@@ -599,15 +693,15 @@ impl Enforcer {
         &self,
         denial: Denial,
         matched: Option<&Matched>,
-        presented: Option<&AccessToken>,
+        presented: Option<Presented<'_>>,
         verified: Option<&Vouched>,
     ) -> Refusal {
         let reply = match matched {
             Some(matched) => Reply::render(&denial, self.effects_of(matched)),
             None => Reply::render(&denial, &self.without_route),
         };
-        let report = self.report("deny", denial.reason(), matched, presented, verified);
-        Refusal { reply, report }
+        let report = self.report("deny", denial.reason(), matched, verified);
+        Refusal { reply, report: report.written(self.log.denials, presented) }
     }
 
     fn report(
@@ -615,22 +709,19 @@ impl Enforcer {
         decision: &'static str,
         reason: &'static str,
         matched: Option<&Matched>,
-        presented: Option<&AccessToken>,
         verified: Option<&Vouched>,
     ) -> Report {
-        let route = matched.map(Matched::id);
-        let mut report = Report { decision, reason, route, facts: Vec::new(), token: presented.cloned() };
-        report.tell("decision", decision.to_owned());
-        report.tell("reason", reason.to_owned());
-        if let Some(matched) = matched {
-            report.tell("route", matched.route().name.clone());
+        let issuer = verified.and_then(|token| self.issuers.get(token.issuer().0));
+        Report {
+            decision,
+            reason,
+            matched: matched.map(|matched| (matched.id(), matched.shared())),
+            issuer: issuer.map(|issuer| Rc::clone(&issuer.name)),
+            token: verified.cloned(),
+            binding: None,
+            further: Vec::new(),
+            line: None,
         }
-        if let Some((token, issuer)) = verified.and_then(|token| Some((token, self.issuers.get(token.issuer().0)?))) {
-            for (name, value) in identity::of_token(token, issuer) {
-                report.tell(name, value);
-            }
-        }
-        report
     }
 
     fn effects_of(&self, matched: &Matched) -> &effect::Settings {
@@ -639,29 +730,51 @@ impl Enforcer {
 }
 
 impl Report {
-    /// One line of JSON for the log.
-    pub fn line(&self) -> String {
+    /// The route that took the request, if one did.
+    pub fn route(&self) -> Option<RouteId> {
+        self.matched.as_ref().map(|(id, _)| *id)
+    }
+
+    /// Names in the filter state behind `wasm.`, each with its value of visible ASCII.
+    pub fn facts(&self) -> impl Iterator<Item = (&str, &str)> {
+        let always = [
+            ("holdfast.decision", Some(self.decision)),
+            ("holdfast.reason", Some(self.reason)),
+            ("holdfast.route", self.matched.as_ref().map(|(_, route)| route.name.as_str())),
+            ("holdfast.issuer", self.issuer.as_deref()),
+            ("holdfast.client_id", self.token.as_ref().and_then(|token| token.told_client_id())),
+            ("holdfast.subject", self.token.as_ref().and_then(|token| token.told_subject())),
+            ("holdfast.binding", self.binding),
+        ];
+        let known = always.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        known.chain(self.further.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+    }
+
+    fn written(mut self, wanted: bool, presented: Option<Presented<'_>>) -> Self {
+        self.line = wanted.then(|| self.as_line(presented));
+        self
+    }
+
+    /// A token is told by the first eight octets of its SHA-256, to find it in many lines.
+    fn as_line(&self, presented: Option<Presented<'_>>) -> String {
         let mut line = String::from("holdfast: {");
-        for (name, value) in &self.facts {
-            line += &format!("{}:{},", Value::from(name.as_str()), Value::from(value.as_str()));
+        for (name, value) in self.facts() {
+            let name = name.strip_prefix(effect::FILTER_STATE).unwrap_or(name);
+            line += &format!("{}:{},", Value::from(name), Value::from(value));
         }
-        if let Some(token) = &self.token {
-            line += &format!("\"token_sha256\":\"{:016x}\",", u64::from_be_bytes(token.digest_prefix()));
+        if let Some(presented) = presented {
+            line += &format!("\"token_sha256\":\"{:016x}\",", presented.digest_prefix());
         }
         line.pop();
         line + "}"
-    }
-
-    fn tell(&mut self, name: &str, value: String) {
-        self.facts.push((name.to_owned(), value));
     }
 }
 
 impl Suspended {
     /// Bytes held while it waits.
     pub fn size(&self) -> usize {
-        // The token stands there again, and once more in what is asked.
-        self.request.size() + 3 * self.presented.token.as_str().len()
+        // The token stands there, and twice more in what is asked.
+        self.request.size() + 2 * self.request.values(b"authorization").map(<[u8]>::len).sum::<usize>()
     }
 
     /// The digest of the caller's certificate, by which its callouts are counted.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use crate::callout::{Answer, Callout, CalloutId, NoAnswer, Response, Service};
 use crate::jose::algorithm::Algorithm;
-use crate::jose::jwk::{Candidates, JwkSet, Skipped};
+use crate::jose::jwk::{Candidates, Jwk, JwkSet, Skipped};
 use crate::time::UnixTime;
 
 /// Where an issuer's keys come from.
@@ -153,9 +153,27 @@ impl Keys {
         }
     }
 
+    /// Whether `key` is one of those that serve now, so that what it vouched for still counts. A set that has to be asked for
+    /// first serves nobody.
+    pub fn vouches(&mut self, key: &Rc<Jwk>, now: UnixTime) -> bool {
+        let set = match (&self.settings, &self.held) {
+            (Settings::Inline(set), _) => set,
+            (Settings::Fetched { refresh, max_stale, .. }, Some(held)) => {
+                self.used = true;
+                let is_old = now >= held.fetched.plus(*refresh) && self.failing.is_none();
+                if is_old || now >= held.fetched.plus(*max_stale) {
+                    return false;
+                }
+                &held.set
+            }
+            (Settings::Fetched { .. }, None) => return false,
+        };
+        set.keys.iter().any(|held| Rc::ptr_eq(held, key))
+    }
+
     fn ask(&mut self, service: Rc<Service>) -> Found {
         self.under_way = true;
-        Found::Ask(Callout { id: CalloutId { service, body: Vec::new() } })
+        Found::Ask(Callout { id: CalloutId { service, body: Vec::new(), token: None } })
     }
 
     fn ask_unless_failing(&mut self, service: Rc<Service>, now: UnixTime) -> Found {
@@ -204,7 +222,7 @@ impl Keys {
             return None;
         }
         self.under_way = true;
-        Some(Callout { id: CalloutId { service: Rc::clone(service), body: Vec::new() } })
+        Some(Callout { id: CalloutId { service: Rc::clone(service), body: Vec::new(), token: None } })
     }
 
     /// Takes the answer to a fetch. What can't be used leaves the last good set in place.
@@ -216,12 +234,17 @@ impl Keys {
             Answer::None(why) => return self.fail(Failure::NoAnswer(why), now),
         };
         let Ok((set, skipped)) = JwkSet::parse(&body) else { return self.fail(Failure::NotAKeySet, now) };
-        if self.held.as_ref().is_some_and(|held| *held.set != set) {
-            self.bucket.give_back();
-        }
+        let set = match &self.held {
+            Some(held) if *held.set == set => Rc::clone(&held.set),
+            Some(held) => {
+                self.bucket.give_back();
+                Rc::new(set.keeping(&held.set))
+            }
+            None => Rc::new(set),
+        };
         self.bucket.paid = false;
         let keys = set.keys.len();
-        self.held = Some(Held { set: Rc::new(set), fetched: now });
+        self.held = Some(Held { set, fetched: now });
         self.failing = None;
         self.used = false;
         Fetched::Set { keys, skipped }

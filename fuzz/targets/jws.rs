@@ -36,9 +36,9 @@ fuzz_target!(|octets: &[u8]| {
         assert_eq!((&lenient, base64url::encode(&strict)), (&strict, text.clone()));
     }
     let token = AccessToken::new(&text);
-    let form = Form::of(&token);
+    let form = Form::of(token);
     let Ok(jws) = Jws::parse(&text) else {
-        assert!(UnverifiedJwt::parse(&token).is_err());
+        assert!(UnverifiedJwt::parse(token).is_err());
         return;
     };
     let header = jws.header();
@@ -51,7 +51,7 @@ fuzz_target!(|octets: &[u8]| {
     assert_eq!(form, Form::Jwt);
     let (keys, _) = JwkSet::parse(KEYS).expect("a key set");
     assert_eq!(jws.verify(&keys.keys[0].key, Algorithm::EdDsa).is_ok(), text == SIGNED);
-    if let Ok(jwt) = UnverifiedJwt::parse(&token) {
+    if let Ok(jwt) = UnverifiedJwt::parse(token) {
         let claims: serde_json::Value = serde_json::from_slice(jws.payload()).expect("JSON");
         assert_eq!((jwt.issuer(), jwt.key_id()), (claims["iss"].as_str(), header.kid.as_deref()));
     }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::binding::Requirement;
 use crate::callout::{self, IssuerId, Question, Service};
 use crate::effect::identity::{HOSTS, Owned};
-use crate::effect::{self, Fact, TokenForward, metric};
+use crate::effect::{self, FILTER_STATE, Fact, TokenForward, metric};
 use crate::flow;
 use crate::jose::json::Pointer;
 use crate::keys;
@@ -20,7 +20,7 @@ use crate::policy::role::{Circle, Roles};
 use crate::policy::route::{Allow, Route};
 use crate::policy::rule::Rule;
 use crate::policy::{Policy, Trust};
-use crate::token::{self, Audiences, Places, Profile, introspection, memory};
+use crate::token::{self, Audiences, Kept, Places, Profile, introspection, memory};
 
 use super::Compiled;
 use super::read::{Found, is_told};
@@ -29,8 +29,10 @@ use super::written::{self, AuthMethod, Document, Protocol, Revocation};
 /// What requests that wait may take in memory.
 const WAITING_BYTES: usize = 8 * 1024 * 1024;
 
-pub fn compile(document: Document, found: &Found) -> Option<Compiled> {
-    let mut loading = Loading { document: &document, found, hierarchy: None, warnings: Vec::new() };
+/// `kept` are the claims that the document names.
+pub fn compile(document: Document, kept: Kept, found: &Found) -> Option<Compiled> {
+    let kept = Rc::new(kept);
+    let mut loading = Loading { document: &document, kept, found, hierarchy: None, warnings: Vec::new() };
     loading.issuers_agree();
     loading.hierarchy = loading.roles();
     loading.including_roles_exist();
@@ -71,6 +73,7 @@ pub fn compile(document: Document, found: &Found) -> Option<Compiled> {
 
 struct Loading<'a> {
     document: &'a Document,
+    kept: Rc<Kept>,
     found: &'a Found,
     /// None where it could not be read.
     hierarchy: Option<Roles>,
@@ -178,7 +181,7 @@ impl Loading<'_> {
         Some(token::Issuer {
             id,
             identifier: written.issuer.clone(),
-            name: written.name.clone(),
+            name: written.name.as_str().into(),
             audiences: match written.danger_any_audience {
                 true => Audiences::Any,
                 false => Audiences::OneOf(written.audiences.clone()),
@@ -194,6 +197,7 @@ impl Loading<'_> {
                 roles: roles.map(|roles| roles.at.clone()).unwrap_or_default(),
                 only: roles.and_then(|roles| roles.only.clone()),
             },
+            kept: Rc::clone(&self.kept),
             keys: written.jwks.as_ref().map(|jwks| compile_keys(id, written, jwks)),
             introspection: written.introspection.as_ref().map(|endpoint| compile_introspection(id, written, endpoint)),
         })
@@ -622,8 +626,12 @@ fn effects(effective: &written::Defaults, scopes: &[String]) -> effect::Settings
         scopes: scopes.to_vec(),
         token: forward.map_or(TokenForward::Keep, |forward| forward.token),
         headers: forward.map(|forward| forward.headers.clone()).unwrap_or_default(),
-        filter_state: forward.map(|forward| forward.filter_state.clone()).unwrap_or_default(),
+        filter_state: forward.iter().flat_map(|forward| &forward.filter_state).map(in_filter_state).collect(),
     }
+}
+
+fn in_filter_state((name, fact): &(String, Fact)) -> (String, Fact) {
+    (format!("{FILTER_STATE}{name}"), fact.clone())
 }
 
 /// Rules.

@@ -6,6 +6,7 @@ use core::fmt;
 use crate::callout;
 use crate::flow;
 use crate::jose::json::{self, Limits, Object, Value};
+use crate::token::Kept;
 
 mod compile;
 mod read;
@@ -59,7 +60,8 @@ pub fn load(document: &[u8], environment: Environment<'_>) -> Result<Compiled, M
     }
     let found = RefCell::new(Vec::new());
     let document = Document::read(&Node { value: &value, path: String::new(), found: &found }, environment);
-    let compiled = compile::compile(document, &found);
+    let kept = Kept::named_in(value.texts().into_iter());
+    let compiled = compile::compile(document, kept, &found);
     let mistakes: Vec<String> = found.into_inner().into_iter().map(on_one_line).collect();
     match (compiled, mistakes) {
         (Some(compiled), mistakes) if mistakes.is_empty() => {

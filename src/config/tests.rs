@@ -192,7 +192,7 @@ fn the_reference_loads_and_warns_of_nothing() {
     assert_eq!(compiled.settings.memory.bytes, 16 * 1024 * 1024);
     assert_eq!((compiled.waiting.callouts, compiled.waiting.waiters), (64, 1024));
     let [issuer] = compiled.settings.issuers.as_slice() else { panic!() };
-    assert_eq!((issuer.identifier.as_str(), issuer.name.as_str()), ("https://login.bank.example", "bank"));
+    assert_eq!((issuer.identifier.as_str(), &*issuer.name), ("https://login.bank.example", "bank"));
     let names = ["holdfast", "bank"]
         .map(|realm| compiled.settings.effects.iter().filter(|effect| &*effect.realm == realm).count());
     assert_eq!(names, [0, 4]);

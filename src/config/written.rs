@@ -7,6 +7,7 @@ use core::time::Duration;
 use schemars::JsonSchema;
 #[cfg(feature = "schema")]
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use crate::binding::Requirement;
 use crate::client::ClientSecretBasic;
@@ -672,7 +673,7 @@ impl Issuer {
     /// A set that was written out and fits no algorithm would refuse every token.
     fn keys_fit(&self, map: &Map<'_>) {
         let Some(Jwks::Inline { set, .. }) = &self.jwks else { return };
-        let fits = |key: &jwk::Jwk| self.algorithms.iter().any(|algorithm| key.fits(*algorithm));
+        let fits = |key: &Rc<jwk::Jwk>| self.algorithms.iter().any(|algorithm| key.fits(*algorithm));
         if !self.algorithms.is_empty() && !set.keys.iter().any(fits) {
             map.wrong_at("algorithms", "name none that a key of jwks.inline is for; name the keys' own, or other keys");
         }

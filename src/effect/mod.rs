@@ -20,9 +20,12 @@ pub struct Settings {
     pub token: TokenForward,
     /// Facts that the upstream gets, each in a field of its own.
     pub headers: Vec<(String, Fact)>,
-    /// Further facts for access logs and later filters, each a name behind `wasm.holdfast.`.
+    /// Further facts for access logs and later filters; each name begins with [`FILTER_STATE`].
     pub filter_state: Vec<(String, Fact)>,
 }
+
+/// What names in the filter state begin with; the proxy puts `wasm.` before it.
+pub const FILTER_STATE: &str = "holdfast.";
 
 /// What the upstream sees of the access token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

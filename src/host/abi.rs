@@ -46,6 +46,7 @@ pub enum Metric {
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
     fn proxy_log(level: u32, message: *const u8, size: usize) -> u32;
+    fn proxy_get_log_level(level: *mut u32) -> u32;
     fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
     fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
     fn proxy_get_buffer_bytes(kind: u32, start: usize, max: usize, data: *mut *mut u8, size: *mut usize) -> u32;
@@ -105,6 +106,13 @@ fn taking(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Option<V
 pub fn log(level: Level, message: &str) {
     // A log line that can't be written has nowhere to be reported.
     let _ = unsafe { proxy_log(level as u32, message.as_ptr(), message.len()) };
+}
+
+/// Whether a line of this level would be written; yes where the host does not say.
+pub fn logs(level: Level) -> bool {
+    let mut least = 0;
+    let told = done(unsafe { proxy_get_log_level(&raw mut least) });
+    told.is_err() || level as u32 >= least
 }
 
 /// The host's clock; the end of time should it have none, at which every token has expired.

@@ -1,6 +1,7 @@
 //! Counters, a histogram and gauges. Names are closed (`effect::metric`); each is defined where it is first needed, and once.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use crate::callout::{IssuerId, Question};
 use crate::effect::metric;
@@ -38,7 +39,7 @@ impl Counters {
 }
 
 fn place(report: &Report) -> usize {
-    report.route.map_or(0, |route| route.0 + 1)
+    report.route().map_or(0, |route| route.0 + 1)
 }
 
 /// Counts a decision. A counter that the host does not have is no reason to refuse.
@@ -47,7 +48,7 @@ pub fn count(shared: &Shared, report: &Report) {
     let id = known.or_else(|| {
         let name = {
             let state = shared.borrow();
-            let route = report.route.map(|route| state.enforcer.route_name(route));
+            let route = report.route().map(|route| state.enforcer.route_name(route));
             metric::requests(route, report.decision, report.reason)
         };
         let id = abi::define_metric(Metric::Counter, &name).ok()?;
@@ -129,7 +130,7 @@ pub struct Gauges {
 }
 
 struct OfIssuer {
-    name: String,
+    name: Rc<str>,
     stale: Part,
     absent: Part,
     keys: Option<u32>,
@@ -143,7 +144,7 @@ struct OfIssuer {
 const SKEW: u64 = 30;
 
 impl Gauges {
-    pub fn new(issuers: impl Iterator<Item = String>) -> Self {
+    pub fn new(issuers: impl Iterator<Item = Rc<str>>) -> Self {
         let part = |name| Part::new(&metric::gauge(name));
         Self {
             tokens: part("remembered_tokens"),
@@ -208,7 +209,7 @@ impl Gauges {
 }
 
 impl OfIssuer {
-    fn new(name: String) -> Self {
+    fn new(name: Rc<str>) -> Self {
         let gauge = |what| metric::issuer_gauge(&name, what);
         Self {
             stale: Part::new(&gauge("key_set_stale_workers")),

@@ -9,13 +9,13 @@ use proxy_wasm::types::ContextType;
 
 use crate::callout::{Answer, CalloutId, NoAnswer, Waiting};
 use crate::config;
-use crate::flow::{Enforcer, Settled, Suspended};
+use crate::flow::{Enforcer, Log, Settled, Suspended};
 use crate::keys::Fetched;
 
 use super::abi::{self, Buffer, Level};
 use super::metrics::{self, Counters, Gauges};
 use super::read;
-use super::stream::{Progress, Stream, Waiter, advance};
+use super::stream::{DENIAL, PERMIT, Progress, Stream, Waiter, advance};
 
 /// What the requests of one configuration share. Never borrowed across a host call.
 pub struct State {
@@ -86,13 +86,14 @@ impl Context for Root {
         self.settle(&shared, &id, answer, took);
         self.release();
     }
+}
 
-    /// The configuration ends here.
-    fn on_done(&mut self) -> bool {
+/// The configuration ends here. (`on_done` would be called for each request too.)
+impl Drop for Root {
+    fn drop(&mut self) {
         if let Some(mut gauges) = self.gauges.take() {
             gauges.withdraw();
         }
-        true
     }
 }
 
@@ -122,6 +123,7 @@ impl RootContext for Root {
         // First, so that whoever wakes us from now on is heard. Without it the next refresh would come too early, no more.
         let _ = abi::set_tick_period(TICK);
         let now = abi::now();
+        follow_log_level(&shared);
         let due = shared.borrow_mut().enforcer.due(now);
         for callout in due {
             shared.borrow_mut().waiting.send(callout);
@@ -167,8 +169,9 @@ impl Root {
             log_permits: compiled.log_permits,
             woken: false,
         }));
+        follow_log_level(&shared);
         wake(&shared);
-        let issuers: Vec<String> = shared.borrow().enforcer.issuers().map(|issuer| issuer.name.clone()).collect();
+        let issuers: Vec<Rc<str>> = shared.borrow().enforcer.issuers().map(|issuer| Rc::clone(&issuer.name)).collect();
         self.gauges = Some(Gauges::new(issuers.into_iter()));
         self.shared = Some(shared);
     }
@@ -215,6 +218,14 @@ impl Root {
             wake(shared);
         }
     }
+}
+
+/// Lines that the proxy would not write are not made.
+fn follow_log_level(shared: &Shared) {
+    let (permits, denials) = (abi::logs(PERMIT), abi::logs(DENIAL));
+    let mut state = shared.borrow_mut();
+    let permits = permits && state.log_permits;
+    state.enforcer.log(Log { permits, denials });
 }
 
 fn go_on(Ready { shared, waiter, suspended, settled }: Ready) {

@@ -17,7 +17,10 @@ use super::root::{Shared, wake};
 
 /// The context of one request.
 pub struct Stream {
-    waiter: Waiter,
+    id: u32,
+    progress: Progress,
+    /// Once it has waited: what whoever settles its question knows it by.
+    waiter: Option<Waiter>,
     /// None where the configuration was refused.
     shared: Option<Shared>,
 }
@@ -43,27 +46,42 @@ impl PartialEq for Waiter {
     }
 }
 
+pub const DENIAL: Level = Level::Warn;
+pub const PERMIT: Level = Level::Info;
+
 impl Stream {
     pub fn new(id: u32, shared: Option<Shared>) -> Self {
-        Self { waiter: Waiter { id, progress: Rc::new(Cell::new(Progress::Waits)) }, shared }
+        Self { id, progress: Progress::Waits, waiter: None, shared }
     }
 
     /// Nothing goes on before the decision, nor after a refusal, whatever Envoy is told to hold back by itself
     /// (`allow_on_headers_stop_iteration`).
     fn action(&self) -> Action {
-        match self.waiter.progress.get() {
+        match self.progress() {
             Progress::Goes => Action::Continue,
             Progress::Waits | Progress::Answered => Action::Pause,
         }
     }
+
+    fn progress(&self) -> Progress {
+        self.waiter.as_ref().map_or(self.progress, |waiter| waiter.progress.get())
+    }
+
+    fn forget(&self) {
+        if let (Some(waiter), Some(shared)) = (&self.waiter, &self.shared)
+            && waiter.progress.get() == Progress::Waits
+        {
+            shared.borrow_mut().waiting.forget(waiter);
+        }
+    }
 }
 
-impl Context for Stream {
-    fn on_done(&mut self) -> bool {
-        if let (Progress::Waits, Some(shared)) = (self.waiter.progress.get(), &self.shared) {
-            shared.borrow_mut().waiting.forget(&self.waiter);
-        }
-        true
+impl Context for Stream {}
+
+/// The host has let go of it, whatever became of it.
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.forget();
     }
 }
 
@@ -81,7 +99,16 @@ impl HttpContext for Stream {
             }
             Err(_) => Step::Done(shared.borrow().enforcer.refuse_unreadable()),
         };
-        self.waiter.progress.set(advance(shared, &self.waiter, step));
+        self.progress = match step {
+            Step::Done(decision) => apply(shared, decision),
+            step @ Step::Ask(..) => {
+                let waiter = Waiter { id: self.id, progress: Rc::new(Cell::new(Progress::Waits)) };
+                let waiter = self.waiter.insert(waiter);
+                let progress = advance(shared, waiter, step);
+                waiter.progress.set(progress);
+                progress
+            }
+        };
         self.action()
     }
 
@@ -95,9 +122,10 @@ impl HttpContext for Stream {
         if let Some(shared) = &self.shared
             && !removes_forged_trailers(shared)
         {
-            shared.borrow_mut().waiting.forget(&self.waiter);
+            self.forget();
+            self.waiter = None;
             let decision = shared.borrow().enforcer.refuse_unreadable();
-            self.waiter.progress.set(apply(shared, decision));
+            self.progress = apply(shared, decision);
         }
         self.action()
     }
@@ -167,15 +195,12 @@ fn answer(reply: &Reply) {
 }
 
 fn report(shared: &Shared, report: &Report) {
-    for (name, value) in &report.facts {
+    for (name, value) in report.facts() {
         // Logs and later filters find one fact less.
-        let _ = abi::set_filter_state(&format!("holdfast.{name}"), value);
+        let _ = abi::set_filter_state(name, value);
     }
     metrics::count(shared, report);
-    let log_permits = shared.borrow().log_permits;
-    if report.decision == "deny" {
-        abi::log(Level::Warn, &report.line());
-    } else if log_permits {
-        abi::log(Level::Info, &report.line());
+    if let Some(line) = &report.line {
+        abi::log(if report.decision == "deny" { DENIAL } else { PERMIT }, line);
     }
 }

@@ -119,6 +119,42 @@ impl Value {
         }
     }
 
+    /// Bytes that it takes beside itself, as the allocator counts them, roughly.
+    pub fn size(&self) -> usize {
+        const NOTES: usize = 16;
+        match self {
+            Self::Null | Self::Bool(_) | Self::Integer(_) | Self::Float(_) => 0,
+            Self::String(text) => text.len() + NOTES,
+            Self::Array(values) => NOTES + values.iter().map(|value| size_of::<Self>() + value.size()).sum::<usize>(),
+            Self::Object(object) => {
+                let member = |(name, value): (&str, &Self)| {
+                    size_of::<(String, Self, usize)>() + NOTES + name.len() + value.size()
+                };
+                NOTES + object.iter().map(member).sum::<usize>()
+            }
+        }
+    }
+
+    /// Every text in it: strings, and names of members.
+    pub fn texts(&self) -> Vec<&str> {
+        let mut texts = Vec::new();
+        let mut open = vec![self];
+        while let Some(value) = open.pop() {
+            match value {
+                Self::Null | Self::Bool(_) | Self::Integer(_) | Self::Float(_) => {}
+                Self::String(text) => texts.push(text.as_str()),
+                Self::Array(values) => open.extend(values),
+                Self::Object(object) => {
+                    for (name, value) in object.iter() {
+                        texts.push(name);
+                        open.push(value);
+                    }
+                }
+            }
+        }
+        texts
+    }
+
     pub fn as_object(&self) -> Option<&Object> {
         match self {
             Self::Object(object) => Some(object),
@@ -218,6 +254,19 @@ impl Object {
 
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
+    }
+
+    /// Keeps the members whose names are wanted, and no more memory than they take.
+    pub fn retain(&mut self, mut wanted: impl FnMut(&str) -> bool) {
+        self.members.retain(|(name, _)| wanted(name));
+        self.members.shrink_to_fit();
+        let mut by_name: Vec<usize> = (0..self.members.len()).collect();
+        by_name.sort_by(|a, b| self.name_at(*a).cmp(&self.name_at(*b)));
+        self.by_name = by_name;
+    }
+
+    fn name_at(&self, position: usize) -> Option<&str> {
+        self.members.get(position).map(|(name, _)| name.as_str())
     }
 
     /// Where `name` stands in `by_name`, or where it would.

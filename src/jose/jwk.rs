@@ -8,6 +8,7 @@ use rsa::signature::Verifier as _;
 use rsa::traits::PublicKeyParts as _;
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use std::fmt;
+use std::rc::Rc;
 
 /// A public key that may verify: of an allowed type and size, on its curve, prepared once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +52,7 @@ pub struct Thumbprint(pub [u8; 32]);
 /// The usable keys of a JWK Set, in its order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JwkSet {
-    pub keys: Vec<Jwk>,
+    pub keys: Vec<Rc<Jwk>>,
 }
 
 /// A key of a set that was left out.
@@ -77,7 +78,7 @@ impl fmt::Display for Skipped {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Candidates<'a> {
     /// At least one; the signature must be of one of them.
-    Keys(Vec<&'a Jwk>),
+    Keys(Vec<&'a Rc<Jwk>>),
     /// No key has this `kid`.
     UnknownKid,
     /// No key fits the algorithm: of those with this `kid`, or of all where none was named.
@@ -384,17 +385,27 @@ impl JwkSet {
         let mut skipped = Vec::new();
         for (index, value) in keys.iter().enumerate() {
             match Jwk::parse(value) {
-                Ok(key) => usable.keys.push(key),
+                Ok(key) => usable.keys.push(Rc::new(key)),
                 Err(reason) => skipped.push(Skipped { index, kid: kid_of(value), reason }),
             }
         }
         Ok((usable, skipped))
     }
 
+    /// The same set; keys that stand unchanged in an older one are those of that one.
+    pub fn keeping(mut self, older: &Self) -> Self {
+        for key in &mut self.keys {
+            if let Some(same) = older.keys.iter().find(|other| *other == key) {
+                *key = Rc::clone(same);
+            }
+        }
+        self
+    }
+
     /// The keys that may have made a signature by `algorithm` under this `kid`.
     pub fn candidates(&self, kid: Option<&str>, algorithm: Algorithm) -> Candidates<'_> {
-        let named = |key: &&Jwk| kid.is_none() || key.kid.as_deref() == kid;
-        let fitting: Vec<&Jwk> = self.keys.iter().filter(named).filter(|key| key.fits(algorithm)).collect();
+        let named = |key: &&Rc<Jwk>| kid.is_none() || key.kid.as_deref() == kid;
+        let fitting: Vec<&Rc<Jwk>> = self.keys.iter().filter(named).filter(|key| key.fits(algorithm)).collect();
         if fitting.is_empty() {
             let known = kid.is_none() || self.keys.iter().any(|key| named(&key));
             return if known { Candidates::NoneFits } else { Candidates::UnknownKid };

@@ -254,7 +254,7 @@ pub(crate) mod tests {
         Issuer {
             id: IssuerId(id),
             identifier: "https://login.bank.example".to_owned(),
-            name: "bank".to_owned(),
+            name: "bank".into(),
             audiences: Audiences::Any,
             algorithms: vec![],
             profile: Profile::Rfc9068,
@@ -267,6 +267,7 @@ pub(crate) mod tests {
                 roles: vec![pointer("/roles")],
                 only: None,
             },
+            kept: Rc::default(),
             keys: None,
             introspection: None,
         }

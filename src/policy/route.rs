@@ -139,6 +139,11 @@ impl Matched {
         &self.route
     }
 
+    /// The same, shared.
+    pub fn shared(&self) -> Rc<Route> {
+        Rc::clone(&self.route)
+    }
+
     /// Whether nobody is asked who they are: the route is public, or this is a preflight that it lets through.
     pub fn asks_nobody(&self) -> bool {
         self.preflight || matches!(self.route.allow, Allow::Public)

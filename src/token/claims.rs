@@ -1,9 +1,11 @@
 //! The claims that an issuer vouches for, read once into a [`VerifiedToken`] (RFC 9068 §2.2, RFC 7662 §2.2).
 
+use std::collections::BTreeSet;
+
 use crate::jose::json::{Pointer, Value};
 use crate::time::UnixTime;
 
-use super::{Audiences, Confirmation, Error, Issuer, Places, ScopeFormat, VerifiedToken};
+use super::{Audiences, Confirmation, Error, Evidence, Issuer, Kept, Name, Places, ScopeFormat, VerifiedToken};
 
 /// How far `iat` may lie in the future (checklist C42).
 const CLOCK_SKEW: u64 = 10;
@@ -16,17 +18,19 @@ const MAX_NAME: usize = 256;
 
 impl VerifiedToken {
     /// Reads claims that `issuer` vouches for. Only the two rooms that verify call this.
-    pub(super) fn read(issuer: &Issuer, claims: Value, now: UnixTime) -> Result<Self, Error> {
+    pub(super) fn read(issuer: &Issuer, claims: Value, evidence: Evidence) -> Result<Self, Error> {
+        let now = evidence.at;
         let confirmation = Confirmation::parse(claim(&claims, "cnf")).map_err(|_| Error::Confirmation)?;
         verify_actor(claim(&claims, "act"))?;
         let token = Self {
             issuer: issuer.id,
+            evidence,
             confirmation,
             client_id: name(issuer.places.client_id.find(&claims), "client_id")?,
             subject: name(claim(&claims, "sub"), "sub")?,
             scopes: scopes(&issuer.places, &claims)?,
-            roles: roles(&issuer.places, &claims)?,
-            audiences: audiences(claim(&claims, "aud"))?,
+            roles: roles(&issuer.places, &claims)?.into(),
+            audiences: audiences(claim(&claims, "aud"))?.into(),
             told_by_audience: false,
             authenticated: whole_date(&claims, "auth_time")?,
             not_before: date(&claims, "nbf")?,
@@ -52,7 +56,7 @@ impl VerifiedToken {
 
     /// Whether the token is good at this moment; judged on every use.
     pub fn verify_time(&self, issuer: &Issuer, now: UnixTime) -> Result<(), Error> {
-        if self.expires.is_some_and(|expires| now >= expires.plus(issuer.leeway)) {
+        if self.expires.is_some_and(|expires| is_over(issuer, expires, now)) {
             return Err(Error::Expired);
         }
         if self.not_before.is_some_and(|not_before| now < not_before.minus(issuer.leeway)) {
@@ -78,6 +82,67 @@ impl VerifiedToken {
     pub(super) fn expires(&self) -> Option<UnixTime> {
         self.expires
     }
+
+    /// Until when it is good at the longest, by its own word.
+    pub fn good_until(&self, issuer: &Issuer) -> UnixTime {
+        self.expires.map_or(UnixTime::new(0), |expires| expires.plus(issuer.leeway))
+    }
+
+    /// Lets go of the claims that nobody looks at again.
+    pub(super) fn keep(&mut self, kept: &Kept) {
+        if let Value::Object(claims) = &mut self.claims {
+            claims.retain(|name| kept.holds(name));
+        }
+    }
+
+    /// Bytes that it takes, as the allocator counts them, roughly.
+    pub fn size(&self) -> usize {
+        let texts = |texts: &[String]| texts.iter().map(|text| size_of::<String>() + of_text(text)).sum::<usize>();
+        let name = |name: &Option<Name>| {
+            name.as_ref().map_or(0, |name| of_text(&name.text) + name.told.as_deref().map_or(0, of_text))
+        };
+        size_of::<Self>()
+            + name(&self.client_id)
+            + name(&self.subject)
+            + texts(&self.roles)
+            + texts(&self.audiences)
+            + self.scopes.as_deref().map_or(0, texts)
+            + self.claims.size()
+    }
+}
+
+/// What the allocator takes for a text: it rounds up, and keeps notes.
+fn of_text(text: &str) -> usize {
+    const NOTES: usize = 16;
+    text.len() + NOTES
+}
+
+impl Kept {
+    /// What this code looks at by itself, and every name that one of these texts may hold in a JSON pointer: more than is
+    /// needed at times, and never less.
+    pub fn named_in<'a>(texts: impl Iterator<Item = &'a str>) -> Self {
+        let mut names = BTreeSet::from(["acr", "act"].map(str::to_owned));
+        for text in texts {
+            for piece in text.split('/').skip(1) {
+                let reference = piece.split('}').next().unwrap_or_default();
+                names.extend([piece, reference].map(|name| name.replace("~1", "/").replace("~0", "~")));
+            }
+        }
+        Self(names)
+    }
+
+    fn holds(&self, name: &str) -> bool {
+        self.0.contains(name)
+    }
+}
+
+fn is_over(issuer: &Issuer, expires: UnixTime, now: UnixTime) -> bool {
+    now >= expires.plus(issuer.leeway)
+}
+
+/// Whether claims that nobody vouches for say that they are over.
+pub(super) fn has_expired(issuer: &Issuer, claims: &Value, now: UnixTime) -> bool {
+    date(claims, "exp").ok().flatten().is_some_and(|expires| is_over(issuer, expires, now))
 }
 
 /// A member at the top.
@@ -86,17 +151,28 @@ pub(super) fn claim<'a>(claims: &'a Value, name: &str) -> Option<&'a Value> {
 }
 
 /// A text of at least one character, and of 256 octets at most when it is told in visible ASCII.
-fn name(value: Option<&Value>, claim: &'static str) -> Result<Option<String>, Error> {
+fn name(value: Option<&Value>, claim: &'static str) -> Result<Option<Name>, Error> {
     let Some(value) = value else { return Ok(None) };
-    match value.as_str() {
-        Some(text) if !text.is_empty() && told_length(text) <= MAX_NAME => Ok(Some(text.to_owned())),
-        _ => Err(Error::Claim(claim)),
+    let text = value.as_str().filter(|text| !text.is_empty()).ok_or(Error::Claim(claim))?;
+    let told = visible(text);
+    if told.len() > MAX_NAME {
+        return Err(Error::Claim(claim));
     }
+    let told = (told != text).then(|| told.into());
+    Ok(Some(Name { text: text.into(), told }))
 }
 
-/// Octets outside visible ASCII, and `%`, are told in three.
-fn told_length(text: &str) -> usize {
-    text.bytes().map(|octet| if octet.is_ascii_graphic() && octet != b'%' { 1 } else { 3 }).sum()
+/// Visible ASCII as it is; every other octet, and `%`, percent-encoded.
+pub fn visible(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'%' => encoded.push_str("%25"),
+            b'!'..=b'~' => encoded.push(char::from(byte)),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
 }
 
 /// A date that is there must be one: a malformed date is refused, never taken as absent.
@@ -138,7 +214,7 @@ fn audiences(value: Option<&Value>) -> Result<Vec<String>, Error> {
 
 /// Scopes as a set; none where they can't be read. A claim of the other format grants nothing (checklist C43), and where
 /// a rule refuses by scope it counts against the caller.
-fn scopes(places: &Places, claims: &Value) -> Result<Option<Vec<String>>, Error> {
+fn scopes(places: &Places, claims: &Value) -> Result<Option<Box<[String]>>, Error> {
     let scopes = match (places.scope.find(claims), places.scope_format) {
         (Some(Value::String(scopes)), ScopeFormat::String) => {
             Some(scopes.split(' ').filter(|scope| !scope.is_empty()).map(str::to_owned).collect::<Vec<_>>())
@@ -150,7 +226,7 @@ fn scopes(places: &Places, claims: &Value) -> Result<Option<Vec<String>>, Error>
     if scopes.as_ref().is_some_and(|scopes| scopes.len() > MAX_SCOPES) {
         return Err(Error::Claim("scope"));
     }
-    Ok(scopes)
+    Ok(scopes.map(Vec::into))
 }
 
 /// Each place holds one role or a list of roles (checklist 24.7); the issuer may assert only its own (24.5).

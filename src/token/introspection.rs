@@ -11,7 +11,7 @@ use crate::jose::json::{self, Limits, Value};
 use crate::time::UnixTime;
 
 use super::claims::claim;
-use super::{Error, Issuer, VerifiedToken, Vouched};
+use super::{Error, Evidence, Issuer, VerifiedToken, Vouched, Voucher};
 
 /// How an issuer is asked about a token.
 #[derive(Clone, Debug)]
@@ -67,9 +67,10 @@ impl fmt::Display for Unusable {
 
 impl Settings {
     /// The question about one token: a form, so that nothing of it stands in a URL.
-    pub fn ask(&self, token: &AccessToken) -> Callout {
+    pub fn ask(&self, token: AccessToken<'_>) -> Callout {
         let body = format!("token={}&token_type_hint=access_token", form_encode(token.as_str()));
-        Callout { id: CalloutId { service: Rc::clone(&self.service), body: body.into_bytes() } }
+        let token = Some(token.as_str().into());
+        Callout { id: CalloutId { service: Rc::clone(&self.service), body: body.into_bytes(), token } }
     }
 
     /// Reads an answer once, for all who wait for it.
@@ -96,7 +97,8 @@ impl Settings {
             Some(_) => return Err(Error::Issuer),
         }
         let kind = token_type(&claims)?;
-        let mut token = VerifiedToken::read(issuer, claims, now)?;
+        let evidence = Evidence { by: Voucher::Endpoint(Rc::clone(&self.service)), at: now };
+        let mut token = VerifiedToken::read(issuer, claims, evidence)?;
         // Without `token_type` it might be a refresh token: the hint in our question is only a hint.
         token.told_by_audience = kind.is_none();
         token.verify_time(issuer, now)?;
@@ -105,10 +107,12 @@ impl Settings {
         }
         let dpop_bound = token.confirmation().key.is_some();
         match kind {
-            Some(TokenType::Dpop) if !dpop_bound => Err(Error::Type),
-            Some(TokenType::Bearer) if dpop_bound => Err(Error::Type),
-            _ => Ok(token),
+            Some(TokenType::Dpop) if !dpop_bound => return Err(Error::Type),
+            Some(TokenType::Bearer) if dpop_bound => return Err(Error::Type),
+            _ => {}
         }
+        token.keep(&issuer.kept);
+        Ok(token)
     }
 
     /// How long an answer serves: as told by configuration, and never past `exp` (RFC 7662 §4).

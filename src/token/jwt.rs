@@ -1,5 +1,7 @@
 //! A JWT access token, verified by its issuer's keys (RFC 7519, RFC 8725, RFC 9068 §4).
 
+use std::rc::Rc;
+
 use crate::credential::AccessToken;
 use crate::jose::algorithm::Algorithm;
 use crate::jose::base64url;
@@ -8,8 +10,8 @@ use crate::jose::jwk::Jwk;
 use crate::jose::jws::{Jws, media_type_is};
 use crate::time::UnixTime;
 
-use super::claims::claim;
-use super::{Audiences, Error, Issuer, Profile, VerifiedToken};
+use super::claims::{claim, has_expired};
+use super::{Audiences, Error, Evidence, Issuer, Profile, VerifiedToken, Voucher};
 
 /// A JWT that is well-formed. Nothing in it is believed; its issuer is read to find out whom to ask.
 pub struct UnverifiedJwt<'a> {
@@ -29,14 +31,14 @@ pub enum Form {
 }
 
 impl Form {
-    pub fn of(token: &AccessToken) -> Self {
-        let mut parts = token.as_str().split('.');
-        let looks_like_jose = parts.next().is_some_and(is_object);
-        match (looks_like_jose, parts.count()) {
-            (true, 2) => Self::Jwt,
-            (true, 4) => Self::Encrypted,
-            _ => Self::Opaque,
-        }
+    pub fn of(token: AccessToken<'_>) -> Self {
+        let form = match token.as_str().bytes().filter(|octet| *octet == b'.').count() {
+            2 => Self::Jwt,
+            4 => Self::Encrypted,
+            _ => return Self::Opaque,
+        };
+        let header = token.as_str().split('.').next();
+        if header.is_some_and(is_object) { form } else { Self::Opaque }
     }
 }
 
@@ -48,7 +50,7 @@ fn is_object(part: &str) -> bool {
 }
 
 impl<'a> UnverifiedJwt<'a> {
-    pub fn parse(token: &'a AccessToken) -> Result<Self, Error> {
+    pub fn parse(token: AccessToken<'a>) -> Result<Self, Error> {
         let jws = Jws::parse(token.as_str()).map_err(|_| Error::Malformed)?;
         let claims = json::parse(jws.payload(), Limits::TOKEN).map_err(|_| Error::Malformed)?;
         if claims.as_object().is_none() {
@@ -81,21 +83,26 @@ impl<'a> UnverifiedJwt<'a> {
     }
 
     /// Believes the token if one of `keys` made its signature and its claims are those of an access token.
-    pub fn verify(self, issuer: &Issuer, keys: &[&Jwk], now: UnixTime) -> Result<VerifiedToken, Error> {
+    ///
+    /// One that has expired costs no verification: it is refused whoever signed it.
+    pub fn verify(self, issuer: &Issuer, keys: &[&Rc<Jwk>], now: UnixTime) -> Result<VerifiedToken, Error> {
         let algorithm = self.algorithm(issuer)?;
-        if !keys.iter().any(|key| self.jws.verify(&key.key, algorithm).is_ok()) {
-            return Err(Error::Signature);
+        if has_expired(issuer, &self.claims, now) {
+            return Err(Error::Expired);
         }
+        let signed = keys.iter().find(|key| self.jws.verify(&key.key, algorithm).is_ok()).ok_or(Error::Signature)?;
+        let evidence = Evidence { by: Voucher::Key(Rc::clone(signed)), at: now };
         if self.issuer() != Some(issuer.identifier.as_str()) {
             return Err(Error::Issuer);
         }
         require(&self.claims, &["exp"])?;
         let claims = self.claims;
-        let token = VerifiedToken::read(issuer, claims, now)?;
+        let mut token = VerifiedToken::read(issuer, claims, evidence)?;
         match issuer.profile {
             Profile::Rfc9068 => token.require_rfc9068(issuer)?,
             Profile::Legacy => token.refuse_id_token(issuer)?,
         }
+        token.keep(&issuer.kept);
         Ok(token)
     }
 }
@@ -134,7 +141,7 @@ impl VerifiedToken {
         if issuer.audiences == Audiences::Any && issuer.places.scope.find(&self.claims).is_none() {
             return Err(Error::Type);
         }
-        match (self.audiences(), &self.client_id) {
+        match (self.audiences(), self.client_id()) {
             ([audience], Some(client)) if audience == client => Err(Error::Type),
             _ => Ok(()),
         }

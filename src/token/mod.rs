@@ -2,11 +2,13 @@
 
 use core::fmt;
 use core::time::Duration;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use crate::callout::IssuerId;
+use crate::callout::{IssuerId, Service};
 use crate::jose::algorithm::Algorithm;
 use crate::jose::json::{Pointer, Value};
+use crate::jose::jwk::Jwk;
 use crate::keys;
 use crate::time::UnixTime;
 
@@ -25,7 +27,7 @@ pub struct Issuer {
     /// Equals `iss`, octet by octet (RFC 9068 §4).
     pub identifier: String,
     /// What routes, logs and metrics call it.
-    pub name: String,
+    pub name: Rc<str>,
     /// One of them must stand in `aud`; a route may ask for others.
     pub audiences: Audiences,
     pub algorithms: Vec<Algorithm>,
@@ -35,6 +37,8 @@ pub struct Issuer {
     /// `exp` minus `iat` at most.
     pub max_token_lifetime: Duration,
     pub places: Places,
+    /// The claims that are looked at again once a token is verified; no others are kept.
+    pub kept: Rc<Kept>,
     /// Keys for JWTs. Without them every token goes to introspection.
     pub keys: Option<keys::Settings>,
     pub introspection: Option<introspection::Settings>,
@@ -75,22 +79,50 @@ pub enum ScopeFormat {
     Array,
 }
 
+/// Names of claims at the top.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept(BTreeSet<String>);
+
+/// By what a token was vouched for, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    pub by: Voucher,
+    pub at: UnixTime,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Voucher {
+    /// A key of its issuer's set made its signature.
+    Key(Rc<Jwk>),
+    /// This endpoint said that it is active.
+    Endpoint(Rc<Service>),
+}
+
 /// A token that its issuer vouches for. Facts, never a verdict: time, audience and binding are judged on every use.
 pub struct VerifiedToken {
     issuer: IssuerId,
+    evidence: Evidence,
     claims: Value,
     confirmation: Confirmation,
-    client_id: Option<String>,
-    subject: Option<String>,
-    scopes: Option<Vec<String>>,
-    roles: Vec<String>,
-    audiences: Vec<String>,
+    client_id: Option<Name>,
+    subject: Option<Name>,
+    scopes: Option<Box<[String]>>,
+    roles: Box<[String]>,
+    audiences: Box<[String]>,
     /// Nothing but its audience tells that it is an access token (checklist 4.7).
     told_by_audience: bool,
     /// `auth_time`, when the user last logged in.
     authenticated: Option<UnixTime>,
     not_before: Option<UnixTime>,
     expires: Option<UnixTime>,
+}
+
+/// The name of a client or a user, of at most 256 octets as it is told.
+#[derive(Debug)]
+struct Name {
+    text: Box<str>,
+    /// In visible ASCII, where that is another text.
+    told: Option<Box<str>>,
 }
 
 /// What the issuer vouches for, shared with those who remember it.
@@ -108,12 +140,26 @@ impl VerifiedToken {
         self.issuer
     }
 
+    pub fn evidence(&self) -> &Evidence {
+        &self.evidence
+    }
+
     pub fn client_id(&self) -> Option<&str> {
-        self.client_id.as_deref()
+        self.client_id.as_ref().map(|name| &*name.text)
     }
 
     pub fn subject(&self) -> Option<&str> {
-        self.subject.as_deref()
+        self.subject.as_ref().map(|name| &*name.text)
+    }
+
+    /// The client in visible ASCII.
+    pub fn told_client_id(&self) -> Option<&str> {
+        self.client_id.as_ref().map(Name::told)
+    }
+
+    /// The subject in visible ASCII.
+    pub fn told_subject(&self) -> Option<&str> {
+        self.subject.as_ref().map(Name::told)
     }
 
     /// None where the claim is there and not of the format that the issuer uses.
@@ -145,9 +191,15 @@ impl VerifiedToken {
         claims::claim(&self.claims, "act").is_some()
     }
 
-    /// A claim by its JSON pointer.
+    /// A claim by its JSON pointer, if it is one of those that are kept.
     pub fn claim(&self, place: &Pointer) -> Option<&Value> {
         place.find(&self.claims)
+    }
+}
+
+impl Name {
+    fn told(&self) -> &str {
+        self.told.as_ref().unwrap_or(&self.text)
     }
 }
 
@@ -188,6 +240,14 @@ pub enum Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::callout::Question;
+
+    impl Evidence {
+        /// For what needs some.
+        pub fn of_nobody() -> Self {
+            Self { by: Voucher::Endpoint(Service::about(Question::Introspection)), at: UnixTime::new(0) }
+        }
+    }
 
     impl Default for VerifiedToken {
         fn default() -> Self {
@@ -200,13 +260,14 @@ mod tests {
         pub fn bound_to(confirmation: Confirmation) -> Self {
             Self {
                 issuer: IssuerId(0),
+                evidence: Evidence::of_nobody(),
                 claims: Value::Null,
                 confirmation,
                 client_id: None,
                 subject: None,
-                scopes: Some(vec![]),
-                roles: vec![],
-                audiences: vec![],
+                scopes: Some(Box::default()),
+                roles: Box::default(),
+                audiences: Box::default(),
                 told_by_audience: false,
                 authenticated: None,
                 not_before: None,
@@ -217,7 +278,7 @@ mod tests {
         /// A token as if `issuer` had vouched for these claims.
         pub fn vouched(issuer: &Issuer, claims: &str, now: UnixTime) -> Result<Self, Error> {
             let claims = crate::jose::json::parse(claims.as_bytes(), crate::jose::json::Limits::TOKEN).unwrap();
-            Self::read(issuer, claims, now)
+            Self::read(issuer, claims, Evidence { at: now, ..Evidence::of_nobody() })
         }
     }
 }

@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use holdfast::callout::{Answer, Callout, NoAnswer, Question, Response};
 use holdfast::config;
+use holdfast::effect::FILTER_STATE;
 use holdfast::facts::peer::{CertificateDigest, Peer};
 use holdfast::facts::{EnvoyRoute, Request, write_pairs};
 use holdfast::flow::{Enforcer, Permit, Step};
@@ -164,7 +165,10 @@ impl Outcome {
                 (refusal.reply.status, challenge, vec![], vec![], refusal.report)
             }
         };
-        Self { status, reason: report.reason, challenge, removed, added, facts: report.facts.into_iter().collect() }
+        let told =
+            |(name, value): (&str, &str)| (name.strip_prefix(FILTER_STATE).unwrap().to_owned(), value.to_owned());
+        let facts = report.facts().map(told).collect();
+        Self { status, reason: report.reason, challenge, removed, added, facts }
     }
 }
 

@@ -4,7 +4,7 @@ use holdfast::callout::{Answer, Callout, CalloutId, Question};
 use holdfast::config;
 use holdfast::facts::peer::Peer;
 use holdfast::facts::{Request, write_pairs};
-use holdfast::flow::{Decision, Enforcer, Permit, Settled, Step, Suspended};
+use holdfast::flow::{Decision, Enforcer, Log, Permit, Settled, Step, Suspended};
 use holdfast::time::UnixTime;
 
 use super::oracle::{History, Journey};
@@ -30,8 +30,10 @@ struct Stage {
 pub fn play(scenario: &Scenario) -> Result<Option<Vec<String>>, String> {
     let document = scenario.setting.document().to_string();
     let Ok(compiled) = config::load(document.as_bytes(), &|_| Some("s3cr3t".to_owned())) else { return Ok(None) };
+    let mut enforcer = Enforcer::new(compiled.settings);
+    enforcer.log(Log { permits: true, denials: true });
     let mut stage = Stage {
-        enforcer: Enforcer::new(compiled.settings),
+        enforcer,
         now: *NOW,
         history: History::new(scenario.setting.clone()),
         waiting: vec![],
@@ -173,10 +175,10 @@ impl Stage {
         let (end, report) = match decision {
             Ok(permit) => {
                 let (Permit::Public(told) | Permit::Granted(told)) = &permit;
-                let name = told.report.facts.iter().find(|(name, _)| name == "route").map(|(_, value)| value.as_str());
+                let name = told.report.facts().find(|(name, _)| *name == "holdfast.route").map(|(_, value)| value);
                 let public = matches!(permit, Permit::Public(_));
                 let end = self.history.judge(journey, public, name, self.now)?;
-                (end, told.report.line())
+                (end, told.report.line.clone().ok_or("no line")?)
             }
             Err(refusal) => {
                 if ![400, 401, 403, 503].contains(&refusal.reply.status) {
@@ -187,7 +189,7 @@ impl Stage {
                         return Err(format!("{name} is {value:?}"));
                     }
                 }
-                (refusal.report.reason.to_owned(), refusal.report.line())
+                (refusal.report.reason.to_owned(), refusal.report.line.ok_or("no line")?)
             }
         };
         match &journey.token {

@@ -82,7 +82,7 @@ fn the_cookbooks_other_serializations_are_no_compact_one() {
             let Some(object) = example["output"].get(serialization) else { continue };
             let object = object.to_string();
             assert!(Jws::parse(&object).is_err(), "{file}, {serialization}");
-            assert_eq!(Form::of(&AccessToken::new(&object)), Form::Opaque, "{file}, {serialization}");
+            assert_eq!(Form::of(AccessToken::new(&object)), Form::Opaque, "{file}, {serialization}");
         }
     }
 }
@@ -107,7 +107,7 @@ fn a_payload_that_is_not_encoded_is_refused() {
 fn an_encrypted_token_is_told_as_one() {
     let Some(example) = read_json("jose-cookbook/curve25519/ecdh-es.json") else { return };
     let compact = text(&example, "/output/compact");
-    assert_eq!(Form::of(&AccessToken::new(compact)), Form::Encrypted);
+    assert_eq!(Form::of(AccessToken::new(compact)), Form::Encrypted);
     assert_eq!(Jws::parse(compact).err(), Some(Error::NotThreeParts));
     assert_eq!(read_key(&public(&example["input"]["key"])), Err(jwk::Error::Use));
 }
@@ -167,7 +167,7 @@ fn the_tokens_of_rfc_9449_and_rfc_9701_are_read() {
     let mut verified = 0;
     for example in tokens {
         let compact = text(example, "/token");
-        assert_eq!(Form::of(&AccessToken::new(compact)), Form::Jwt);
+        assert_eq!(Form::of(AccessToken::new(compact)), Form::Jwt);
         let jws = Jws::parse(compact).expect("a signed object");
         let payload: Value = serde_json::from_slice(jws.payload()).expect("JSON");
         assert_eq!(payload, example["payload"]);
@@ -181,5 +181,5 @@ fn the_tokens_of_rfc_9449_and_rfc_9701_are_read() {
         }
     }
     assert_eq!(verified, 3);
-    assert_eq!(Form::of(&AccessToken::new(text(dpop, "/access_token"))), Form::Opaque);
+    assert_eq!(Form::of(AccessToken::new(text(dpop, "/access_token"))), Form::Opaque);
 }

