@@ -9,6 +9,7 @@ mod faults;
 mod grpc;
 mod identity;
 mod keys;
+mod module;
 mod observation;
 mod paths;
 mod promql;

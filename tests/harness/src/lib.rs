@@ -8,7 +8,7 @@
 //! - [`GrpcService`]: the same for gRPC
 //! - [`Client`], [`Connection`]: requests over TLS with or without a certificate, octet by octet
 //! - [`Http2`], [`Call`]: the same over HTTP/2
-//! - [`module`]: the filter, built once a run; [`Trap`]: a copy of it that fails at will
+//! - [`module`]: the filter, built once a run; [`Trap`]: a copy of it that fails at will; [`exports`]: what a module exports
 //! - [`Clock`]: a clock that a test sets
 //!
 //! All listen on loopback, on ports that the system chose, so tests run side by side.
@@ -29,6 +29,7 @@ mod process;
 mod server;
 mod trap;
 mod upstream;
+mod wasm;
 
 pub use authorization_server::{AuthorizationServer, Fault};
 pub use certificate::{Authority, Certificate, Leaf};
@@ -45,6 +46,7 @@ pub use oidc_provider::OidcProvider;
 pub use server::Received;
 pub use trap::Trap;
 pub use upstream::Upstream;
+pub use wasm::exports;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 

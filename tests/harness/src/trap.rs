@@ -1,6 +1,8 @@
 //! A copy of the module that traps at will: the octets of the module itself, in which one exported function stands behind
 //! another that looks at a parameter first. Nothing of it is in the module's source, and so nothing in what is shipped.
 
+use crate::wasm::{CODE, EXPORT, FUNCTION, IMPORT, name, number, sections};
+
 /// Where the copy traps instead of going on.
 #[derive(Clone, Copy, Debug)]
 pub struct Trap {
@@ -71,32 +73,6 @@ impl Trap {
     }
 }
 
-const IMPORT: u8 = 2;
-const FUNCTION: u8 = 3;
-const EXPORT: u8 = 7;
-const CODE: u8 = 10;
-
-/// The sections of a module, by id.
-fn sections(module: &[u8]) -> Vec<(u8, &[u8])> {
-    assert_eq!(&module[..8], b"\0asm\x01\0\0\0", "a module");
-    let mut rest = &module[8..];
-    let mut sections = Vec::new();
-    while let [id, after @ ..] = rest {
-        let (size, after) = number(after);
-        let (content, after) = after.split_at(size as usize);
-        sections.push((*id, content));
-        rest = after;
-    }
-    sections
-}
-
-/// A number in LEB128, and what follows it.
-fn number(octets: &[u8]) -> (u32, &[u8]) {
-    let last = octets.iter().position(|octet| octet & 0x80 == 0).expect("the end of a number");
-    let value = octets[..=last].iter().rev().fold(0, |value, octet| value << 7 | u32::from(octet & 0x7f));
-    (value, &octets[last + 1..])
-}
-
 fn encoded(mut value: u32) -> Vec<u8> {
     let mut octets = Vec::new();
     while value >= 0x80 {
@@ -122,11 +98,6 @@ fn signed(value: u32) -> Vec<u8> {
 fn append(vector: &[u8], item: &[u8]) -> Vec<u8> {
     let (count, items) = number(vector);
     [&encoded(count + 1), items, item].concat()
-}
-
-fn name(octets: &[u8]) -> (&[u8], &[u8]) {
-    let (size, rest) = number(octets);
-    rest.split_at(size as usize)
 }
 
 /// How many functions are imported; all imports are, in a module of this target.
