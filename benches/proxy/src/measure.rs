@@ -3,10 +3,10 @@
 //! The machine changes its speed, from outside and for seconds at a time; two slices that follow each other have the same. So a
 //! variant is compared with its neighbours alone, and the median of these comparisons is told.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::load::Load;
-use crate::usage::cpu_of_process;
+use crate::usage::Cpu;
 
 /// A variant in one process, with its connections open.
 pub struct Running {
@@ -29,6 +29,17 @@ pub struct Figures {
     pub p99: f64,
 }
 
+/// What one slice came to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Slice {
+    /// Microseconds of CPU time for one request.
+    pub cost: f64,
+    /// The share of the time that the process worked.
+    pub busy: f64,
+    /// The share of the time that something else had its core while it had work.
+    pub disturbed: f64,
+}
+
 const THROWN_AWAY: Duration = Duration::from_millis(25);
 const COUNTED: Duration = Duration::from_millis(95);
 const TIMED: Duration = Duration::from_millis(20);
@@ -39,16 +50,17 @@ const SETTLING: Duration = Duration::from_micros(500);
 pub const SLICE: Duration = Duration::from_millis(142);
 
 impl Running {
-    /// Microseconds of CPU time for one request.
-    pub fn slice(&mut self) -> Result<f64, String> {
+    pub fn slice(&mut self) -> Result<Slice, String> {
         self.load.drive(THROWN_AWAY)?;
         std::thread::sleep(SETTLING);
-        let before = cpu_of_process(self.pid);
+        let (before, start) = (Cpu::of_process(self.pid), Instant::now());
         let answered = self.load.drive(COUNTED)?;
+        let elapsed = start.elapsed();
         std::thread::sleep(SETTLING);
-        let used = cpu_of_process(self.pid) - before;
+        let cpu = Cpu::of_process(self.pid) - before;
         self.load.time(TIMED, &mut self.latencies)?;
-        Ok(used as f64 / 1_000.0 / answered as f64)
+        let share = |nanoseconds: u64| nanoseconds as f64 / elapsed.as_nanos() as f64;
+        Ok(Slice { cost: cpu.used as f64 / 1_000.0 / answered as f64, busy: share(cpu.used), disturbed: share(cpu.waited) })
     }
 }
 

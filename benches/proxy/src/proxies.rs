@@ -70,9 +70,9 @@ impl Proxy {
                 options.environment = vec![("API_SECRET".into(), stage.opaque.chars().rev().collect())];
             }
             Self::HoldfastRoutes { routes } => plug_in(&mut options, &with_routes(stage, routes)),
-            Self::JwtAuthn { tokens } => options.filters = vec![jwt_authn(stage, tokens)],
-            Self::JwtAuthnRbac => options.filters = vec![jwt_authn(stage, 100), rbac()],
-            Self::Native { tokens } => options.filters = vec![jwt_authn(stage, tokens), lua(), rbac()],
+            Self::JwtAuthn { tokens } => options.filters = vec![jwt_authn(stage, tokens, &[])],
+            Self::JwtAuthnRbac => options.filters = vec![jwt_authn(stage, 100, &[SCOPES]), rbac()],
+            Self::Native { tokens } => options.filters = vec![jwt_authn(stage, tokens, &[SCOPES, THUMBPRINT]), lua(), rbac()],
         }
         Envoy::start(stage.ca.clone(), options)
     }
@@ -121,14 +121,16 @@ fn with_routes(stage: &Stage, routes: usize) -> Value {
     document
 }
 
-fn jwt_authn(stage: &Stage, tokens: usize) -> Value {
+const SCOPES: (&str, &str) = ("x-scope", "scope");
+const THUMBPRINT: (&str, &str) = ("x-cnf", "cnf.x5t#S256");
+
+/// Tells these claims to the filters behind it, by header fields.
+fn jwt_authn(stage: &Stage, tokens: usize, claims: &[(&str, &str)]) -> Value {
     let mut provider = json!({
-        "issuer": ISSUER, "audiences": [AUDIENCE], "local_jwks": {"inline_string": stage.jwks()}, "forward": true,
-        "claim_to_headers": [
-            {"header_name": "x-cnf", "claim_name": "cnf.x5t#S256"},
-            {"header_name": "x-scope", "claim_name": "scope"}
-        ]
+        "issuer": ISSUER, "audiences": [AUDIENCE], "local_jwks": {"inline_string": stage.jwks()}, "forward": true
     });
+    let told = claims.iter().map(|(header, claim)| json!({"header_name": header, "claim_name": claim}));
+    provider["claim_to_headers"] = told.collect();
     if tokens > 0 {
         provider["jwt_cache_config"] = json!({"jwt_cache_size": tokens});
     }
@@ -139,7 +141,8 @@ fn jwt_authn(stage: &Stage, tokens: usize) -> Value {
     }})
 }
 
-/// Compares two strings; what stands in a token is made of the digest once for each certificate.
+/// Compares two strings; what stands in a token is made of the digest once for each certificate. `connection():ssl()` would tell
+/// the same digest for ten microseconds more.
 fn lua() -> Value {
     let code = r#"
 local alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -157,17 +160,14 @@ local function base64url(hex)
   end))
 end
 
-local thumbprints = {}
+local thumbprints = setmetatable({}, {__index = function(known, digest)
+  known[digest] = digest ~= "" and base64url(digest) or false
+  return known[digest]
+end})
 
 function envoy_on_request(handle)
-  local ssl = handle:connection():ssl()
-  local digest = ssl and ssl:sha256PeerCertificateDigest()
-  local thumbprint = thumbprints[digest or ""]
-  if not thumbprint then
-    thumbprint = digest and digest ~= "" and base64url(digest) or false
-    thumbprints[digest or ""] = thumbprint
-  end
-  if not thumbprint or handle:headers():get("x-cnf") ~= thumbprint then
+  local tls = handle:streamInfo():downstreamSslConnection()
+  if not tls or handle:headers():get("x-cnf") ~= thumbprints[tls:sha256PeerCertificateDigest()] then
     handle:respond({[":status"] = "401"}, "")
   end
 end

@@ -46,36 +46,98 @@ pub enum Target {
     Times(f64, &'static str),
 }
 
-/// Tokens that are shown in turn where none may be remembered: more than the proxy then has room for.
-pub const COLD: usize = 2_000;
-const COLD_ROOM: usize = 100;
+/// Tokens that are shown in turn where none may be remembered, and for how many of them the proxy has room.
+const COLD: usize = 2_000;
+const ROOM: usize = 100;
+
+const HOLDFAST: Proxy = Proxy::Holdfast { tokens: DEFAULT_TOKENS };
+const FORGETFUL: Proxy = Proxy::Holdfast { tokens: ROOM };
+/// Room for every token that is shown, and some more.
+const ROOMY: usize = 200_000;
 
 pub const VARIANTS: &[Variant] = &[
     variant("bare-again", "bare Envoy again: the noise", Proxy::BareAgain, Asked::Known(1), &[]),
-    variant(
-        "known",
-        "known JWT, binding, RBAC",
-        Proxy::Holdfast { tokens: DEFAULT_TOKENS },
-        Asked::Known(1),
-        &[Target::AtMost(4.0), Target::Below("native")],
-    ),
+    variant("known", "Holdfast, known JWT", HOLDFAST, Asked::Known(1), &[Target::AtMost(4.0), Target::Below("native")]),
     variant(
         "opaque",
-        "known opaque token, the same",
+        "Holdfast, known opaque token",
         Proxy::HoldfastOpaque,
         Asked::Opaque,
         &[Target::Times(1.1, "known")],
     ),
     variant(
-        "native",
-        "jwt_authn (cache), Lua comparing cnf, RBAC",
-        Proxy::Native { tokens: 100 },
+        "routes-1000",
+        "Holdfast, 1,000 routes",
+        Proxy::HoldfastRoutes { routes: 1_000 },
         Asked::Known(1),
+        &[Target::Times(1.1, "known")],
+    ),
+    variant("known-1000", "Holdfast, 1,000 tokens", Proxy::Holdfast { tokens: 1_000 }, Asked::Known(1_000), &[]),
+    variant(
+        "known-10000",
+        "Holdfast, 10,000 tokens",
+        Proxy::Holdfast { tokens: ROOMY - 1 },
+        Asked::Known(10_000),
+        &[Target::Times(0.6, "native-10000")],
+    ),
+    variant(
+        "known-100000",
+        "Holdfast, 100,000 tokens",
+        Proxy::Holdfast { tokens: ROOMY },
+        Asked::Known(100_000),
+        &[Target::Times(1.5, "known")],
+    ),
+    variant("stolen", "Holdfast refuses a stolen token", HOLDFAST, Asked::Stolen, &[Target::Below("known")]),
+    variant("expired", "Holdfast refuses an expired token", HOLDFAST, Asked::Expired, &[Target::Below("known")]),
+    variant("random", "Holdfast refuses random tokens", HOLDFAST, Asked::Random, &[Target::Below("known")]),
+    variant(
+        "cold-es256",
+        "Holdfast, unknown token, ES256",
+        FORGETFUL,
+        Asked::Cold(Algorithm::Es256),
+        &[Target::Below("jwt-authn-es256")],
+    ),
+    variant(
+        "cold-rs256",
+        "Holdfast, unknown token, RS256",
+        FORGETFUL,
+        Asked::Cold(Algorithm::Rs256),
+        &[Target::Below("jwt-authn-rs256")],
+    ),
+    variant(
+        "cold-ps256",
+        "Holdfast, unknown token, PS256",
+        FORGETFUL,
+        Asked::Cold(Algorithm::Ps256),
+        &[Target::AtMost(100.0)],
+    ),
+    variant(
+        "cold-eddsa",
+        "Holdfast, unknown token, EdDSA",
+        FORGETFUL,
+        Asked::Cold(Algorithm::EdDsa),
+        &[Target::AtMost(90.0)],
+    ),
+    variant("jwt-authn", "jwt_authn, known JWT", Proxy::JwtAuthn { tokens: ROOM }, Asked::Known(1), &[]),
+    variant("jwt-authn-rbac", "jwt_authn, RBAC, known JWT", Proxy::JwtAuthnRbac, Asked::Known(1), &[]),
+    variant("native", "jwt_authn, Lua, RBAC, known JWT", Proxy::Native { tokens: ROOM }, Asked::Known(1), &[]),
+    variant(
+        "native-10000",
+        "jwt_authn, Lua, RBAC, 10,000 tokens",
+        Proxy::Native { tokens: ROOMY },
+        Asked::Known(10_000),
         &[],
     ),
+    variant("jwt-authn-es256", "jwt_authn, unknown token, ES256", UNCACHED, Asked::Cold(Algorithm::Es256), &[]),
+    variant("jwt-authn-rs256", "jwt_authn, unknown token, RS256", UNCACHED, Asked::Cold(Algorithm::Rs256), &[]),
+    variant("jwt-authn-ps256", "jwt_authn, unknown token, PS256", UNCACHED, Asked::Cold(Algorithm::Ps256), &[]),
+    variant("jwt-authn-eddsa", "jwt_authn, unknown token, EdDSA", UNCACHED, Asked::Cold(Algorithm::EdDsa), &[]),
 ];
 
-/// What `ONLY=hot` means: what every change of the hot path has to be held against, in less than a minute.
+/// Without its cache.
+const UNCACHED: Proxy = Proxy::JwtAuthn { tokens: 0 };
+
+/// What `hot` means: what every change of the hot path has to be held against, in less than a minute.
 pub const HOT: &[&str] = &["bare-again", "known", "opaque", "native"];
 
 const fn variant(
