@@ -8,6 +8,7 @@
 //!
 //! It fails where a proxy does not refuse what it must, or does not start; no figure fails it.
 
+mod authorizer;
 mod checks;
 mod load;
 mod measure;
@@ -101,7 +102,7 @@ fn run(variants: &[Variant], rounds: usize) -> Result<(), String> {
     let core = cores();
     let started = Instant::now();
     let most = variants.iter().map(|variant| if let Asked::Known(count) = variant.asked { count } else { 1 }).max();
-    let stage = Stage::set(most.unwrap_or(1));
+    let stage = Stage::set(most.unwrap_or(1), &[]);
     let mut proxies = vec![(Proxy::Bare, Proxy::Bare.start(&stage, core, 1))];
     for variant in variants {
         if proxies.iter().all(|(proxy, _)| *proxy != variant.proxy) {

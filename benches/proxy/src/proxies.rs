@@ -3,6 +3,7 @@
 use harness::{Algorithm, Cluster, Envoy, Options};
 use serde_json::{Value, json};
 
+use crate::authorizer::DIGEST;
 use crate::stage::{ALGORITHMS, AUDIENCE, ISSUER, SCOPE, Stage};
 
 /// An Envoy by its filters. One that several variants share is started once.
@@ -24,6 +25,8 @@ pub enum Proxy {
     JwtAuthnRbac,
     /// The same with a script between them that compares `cnf` with the certificate: all that Envoy offers of its own.
     Native { tokens: usize },
+    /// Envoy's ext_authz, which asks a service about every request.
+    ExtAuthz,
 }
 
 /// What a proxy refuses; each holds what the ones before it do.
@@ -47,9 +50,11 @@ impl Proxy {
             Self::Bare | Self::BareAgain => Duty::Nothing,
             Self::JwtAuthn { .. } => Duty::Token,
             Self::JwtAuthnRbac => Duty::Route,
-            Self::Holdfast { .. } | Self::HoldfastOpaque | Self::HoldfastRoutes { .. } | Self::Native { .. } => {
-                Duty::Binding
-            }
+            Self::Holdfast { .. }
+            | Self::HoldfastOpaque
+            | Self::HoldfastRoutes { .. }
+            | Self::Native { .. }
+            | Self::ExtAuthz => Duty::Binding,
         }
     }
 
@@ -58,7 +63,10 @@ impl Proxy {
         options.concurrency = concurrency;
         options.core = core;
         options.wasm_log = "warning";
-        options.clusters = vec![Cluster::plain("login", stage.server.address())];
+        options.clusters = vec![
+            Cluster::plain("login", stage.server.address()),
+            Cluster::plain("authorizer", stage.authorizer.address),
+        ];
         options.plugins.clear();
         options.routes = Some(json!([{"match": {"prefix": "/"}, "direct_response": {"status": 200}}]));
         options.manager.insert("access_log".into(), json!([]));
@@ -67,12 +75,13 @@ impl Proxy {
             Self::Holdfast { tokens } => plug_in(&mut options, &document(stage, tokens)),
             Self::HoldfastOpaque => {
                 plug_in(&mut options, &introspecting(stage));
-                options.environment = vec![("API_SECRET".into(), stage.opaque.chars().rev().collect())];
+                options.environment = vec![("API_SECRET".into(), stage.secret.clone())];
             }
             Self::HoldfastRoutes { routes } => plug_in(&mut options, &with_routes(stage, routes)),
             Self::JwtAuthn { tokens } => options.filters = vec![jwt_authn(stage, tokens, &[])],
             Self::JwtAuthnRbac => options.filters = vec![jwt_authn(stage, 100, &[SCOPES]), rbac()],
             Self::Native { tokens } => options.filters = vec![jwt_authn(stage, tokens, &[SCOPES, THUMBPRINT]), lua(), rbac()],
+            Self::ExtAuthz => options.filters = vec![ext_authz(stage)],
         }
         Envoy::start(stage.ca.clone(), options)
     }
@@ -190,5 +199,18 @@ fn rbac() -> Value {
         "rules": {"action": "ALLOW", "policies": {
             "balance": {"permissions": [{"and_rules": {"rules": rules}}], "principals": [{"any": true}]}
         }}
+    }})
+}
+
+fn ext_authz(stage: &Stage) -> Value {
+    let digest = json!({"key": DIGEST, "value": "%DOWNSTREAM_PEER_FINGERPRINT_256%"});
+    json!({"name": "ext_authz", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
+        "transport_api_version": "V3",
+        "allowed_headers": {"patterns": [{"exact": "authorization"}]},
+        "http_service": {
+            "server_uri": {"uri": format!("http://{}", stage.authorizer.address), "cluster": "authorizer", "timeout": "5s"},
+            "authorization_request": {"headers_to_add": [digest]}
+        }
     }})
 }

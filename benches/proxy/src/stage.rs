@@ -5,16 +5,23 @@ use std::sync::Arc;
 use harness::{Algorithm, Authority, AuthorizationServer, Certificate, Leaf, SigningKey, now};
 use serde_json::{Value, json};
 
+use crate::authorizer::Authorizer;
+
 pub struct Stage {
     pub ca: Authority,
     pub bank: Certificate,
     pub thief: Certificate,
     pub server: AuthorizationServer,
+    pub authorizer: Authorizer,
     /// One of each algorithm that is measured.
     pub keys: Vec<SigningKey>,
     /// Tokens of the bank signed with ES256, as many as some variant shows.
     pub tokens: Arc<Vec<String>>,
+    /// As many of each algorithm as make nobody remember them.
+    pub unknown: Vec<(Algorithm, Arc<Vec<String>>)>,
     pub opaque: String,
+    /// Of the filter at the authorization server.
+    pub secret: String,
 }
 
 pub const ISSUER: &str = "https://login.bank.example";
@@ -22,37 +29,36 @@ pub const AUDIENCE: &str = "https://api.bank.example";
 pub const SCOPE: &str = "accounts.read";
 /// What is asked for; every variant that knows routes permits it by GET and with that scope.
 pub const PATH: &str = "/accounts/4711/balance";
+/// ES256, which most tokens are signed with, first.
 pub const ALGORITHMS: [Algorithm; 4] = [Algorithm::Es256, Algorithm::Rs256, Algorithm::Ps256, Algorithm::EdDsa];
 
 impl Stage {
-    pub fn set(tokens: usize) -> Self {
+    /// With so many tokens, and as many as are needed for these algorithms.
+    pub fn set(tokens: usize, unknown: &[(Algorithm, usize)]) -> Self {
         let ca = Authority::new("bench CA");
         let (bank, thief) = (ca.issue(Leaf::client("bank")), ca.issue(Leaf::client("thief")));
         let keys: Vec<SigningKey> = ALGORITHMS.map(|algorithm| SigningKey::new(algorithm, algorithm.name())).into();
         let server = AuthorizationServer::start(&keys.iter().collect::<Vec<_>>());
-        // Of the length that authorization servers give theirs; made anew each run.
-        let opaque = SigningKey::new(Algorithm::EdDsa, "opaque").jwk()["x"].as_str().expect("a text").to_owned();
+        let tokens = mint(&keys[0], &bank, tokens);
+        let minted = |(algorithm, count): &(Algorithm, usize)| (*algorithm, mint(key(&keys, *algorithm), &bank, *count));
+        let unknown = unknown.iter().map(minted).collect();
+        let opaque = random();
         let mut said = claims(&bank, 0);
         said["active"] = json!(true);
         said["token_type"] = json!("Bearer");
         server.know(&opaque, said);
-        let mut stage = Self { ca, bank, thief, server, keys, tokens: Arc::default(), opaque };
-        stage.tokens = stage.mint(Algorithm::Es256, tokens);
-        stage
-    }
-
-    pub fn key(&self, algorithm: Algorithm) -> &SigningKey {
-        self.keys.iter().find(|key| key.algorithm == algorithm).expect("a key of each algorithm that is measured")
+        let bindings = tokens.iter().map(|token| (token.clone().into_bytes(), bank.digest_hex().into_bytes()));
+        let authorizer = Authorizer::start(bindings.collect());
+        Self { ca, bank, thief, server, authorizer, keys, tokens, unknown, opaque, secret: random() }
     }
 
     pub fn jwks(&self) -> String {
         json!({"keys": self.keys.iter().map(SigningKey::jwk).collect::<Vec<_>>()}).to_string()
     }
 
-    /// So many tokens, each with a `jti` and a `sub` of its own.
-    pub fn mint(&self, algorithm: Algorithm, count: usize) -> Arc<Vec<String>> {
-        let key = self.key(algorithm);
-        Arc::new((0..count).map(|number| key.mint(json!({}), &claims(&self.bank, number))).collect())
+    pub fn unknown(&self, algorithm: Algorithm) -> Arc<Vec<String>> {
+        let tokens = self.unknown.iter().find(|(other, _)| *other == algorithm);
+        Arc::clone(&tokens.expect("tokens of each algorithm that is measured").1)
     }
 
     /// A token that differs in these claims.
@@ -61,7 +67,7 @@ impl Stage {
         for (name, value) in others.as_object().expect("a map of claims") {
             claims[name] = value.clone();
         }
-        self.key(Algorithm::Es256).mint(json!({}), &claims)
+        self.keys[0].mint(json!({}), &claims)
     }
 
     /// A token whose signature is that of another.
@@ -71,6 +77,29 @@ impl Stage {
         let (_, signature) = other.rsplit_once('.').expect("a JWT");
         format!("{input}.{signature}")
     }
+}
+
+fn key(keys: &[SigningKey], algorithm: Algorithm) -> &SigningKey {
+    keys.iter().find(|key| key.algorithm == algorithm).expect("a key of each algorithm that is measured")
+}
+
+/// 256 bits in base64url, as authorization servers make opaque tokens.
+fn random() -> String {
+    SigningKey::new(Algorithm::EdDsa, "random").jwk()["x"].as_str().expect("a text").to_owned()
+}
+
+/// So many tokens, each with a `jti` and a `sub` of its own, by all cores.
+fn mint(key: &SigningKey, bank: &Certificate, count: usize) -> Arc<Vec<String>> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let part = count.div_ceil(cores).max(1);
+    let numbers: Vec<usize> = (0..count).collect();
+    let mint = |numbers: &[usize]| -> Vec<String> {
+        numbers.iter().map(|number| key.mint(json!({}), &claims(bank, *number))).collect()
+    };
+    std::thread::scope(|scope| {
+        let parts: Vec<_> = numbers.chunks(part).map(|part| scope.spawn(move || mint(part))).collect();
+        Arc::new(parts.into_iter().flat_map(|part| part.join().expect("tokens")).collect())
+    })
 }
 
 /// About as much as servers of banks write into theirs.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::ops::{Add, Sub};
+use std::path::Path;
 
 /// Nanoseconds of all threads that live. Exact only while they sleep: the kernel adds the rest of a turn at its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,9 +14,13 @@ pub struct Cpu {
 
 impl Cpu {
     pub fn of_process(pid: u32) -> Self {
-        let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("a process that lives");
-        let each = tasks.filter_map(Result::ok).map(|task| fs::read_to_string(task.path().join("schedstat")));
-        each.filter_map(Result::ok).fold(Self::default(), |sum, text| sum + Self::parse(&text))
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("a process that lives").filter_map(Result::ok);
+        threads.fold(Self::default(), |sum, thread| sum + Self::of_thread(&thread.path()))
+    }
+
+    /// By its folder; nothing of one that has ended.
+    pub fn of_thread(thread: &Path) -> Self {
+        fs::read_to_string(thread.join("schedstat")).map(|text| Self::parse(&text)).unwrap_or_default()
     }
 
     /// Of proc(5), `/proc/pid/schedstat`.

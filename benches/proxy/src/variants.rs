@@ -47,13 +47,11 @@ pub enum Target {
 }
 
 /// Tokens that are shown in turn where none may be remembered, and for how many of them the proxy has room.
-const COLD: usize = 2_000;
+pub const COLD: usize = 2_000;
 const ROOM: usize = 100;
 
 const HOLDFAST: Proxy = Proxy::Holdfast { tokens: DEFAULT_TOKENS };
 const FORGETFUL: Proxy = Proxy::Holdfast { tokens: ROOM };
-/// Room for every token that is shown, and some more.
-const ROOMY: usize = 200_000;
 
 pub const VARIANTS: &[Variant] = &[
     variant("bare-again", "bare Envoy again: the noise", Proxy::BareAgain, Asked::Known(1), &[]),
@@ -72,18 +70,18 @@ pub const VARIANTS: &[Variant] = &[
         Asked::Known(1),
         &[Target::Times(1.1, "known")],
     ),
-    variant("known-1000", "Holdfast, 1,000 tokens", Proxy::Holdfast { tokens: 1_000 }, Asked::Known(1_000), &[]),
+    variant("known-1000", "Holdfast, 1,000 tokens", Proxy::Holdfast { tokens: 1_200 }, Asked::Known(1_000), &[]),
     variant(
         "known-10000",
         "Holdfast, 10,000 tokens",
-        Proxy::Holdfast { tokens: ROOMY - 1 },
+        Proxy::Holdfast { tokens: 12_000 },
         Asked::Known(10_000),
         &[Target::Times(0.6, "native-10000")],
     ),
     variant(
         "known-100000",
         "Holdfast, 100,000 tokens",
-        Proxy::Holdfast { tokens: ROOMY },
+        Proxy::Holdfast { tokens: 120_000 },
         Asked::Known(100_000),
         &[Target::Times(1.5, "known")],
     ),
@@ -124,10 +122,11 @@ pub const VARIANTS: &[Variant] = &[
     variant(
         "native-10000",
         "jwt_authn, Lua, RBAC, 10,000 tokens",
-        Proxy::Native { tokens: ROOMY },
+        Proxy::Native { tokens: 200_000 },
         Asked::Known(10_000),
         &[],
     ),
+    variant("ext-authz", "ext_authz, everything cached in the service", Proxy::ExtAuthz, Asked::Known(1), &[]),
     variant("jwt-authn-es256", "jwt_authn, unknown token, ES256", UNCACHED, Asked::Cold(Algorithm::Es256), &[]),
     variant("jwt-authn-rs256", "jwt_authn, unknown token, RS256", UNCACHED, Asked::Cold(Algorithm::Rs256), &[]),
     variant("jwt-authn-ps256", "jwt_authn, unknown token, PS256", UNCACHED, Asked::Cold(Algorithm::Ps256), &[]),
@@ -166,7 +165,7 @@ impl Variant {
         let one = |token: String| Tokens::these(Arc::new(vec![token]));
         match self.asked {
             Asked::Known(count) => Tokens::shuffled(&stage.tokens, count),
-            Asked::Cold(algorithm) => Tokens::these(stage.mint(algorithm, COLD)),
+            Asked::Cold(algorithm) => Tokens::these(stage.unknown(algorithm)),
             Asked::Opaque => one(stage.opaque.clone()),
             Asked::Stolen => one(stage.tokens[0].clone()),
             Asked::Expired => one(stage.token_with(json!({"iat": harness::now() - 900, "exp": harness::now() - 600}))),
