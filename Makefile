@@ -38,10 +38,10 @@ demo: set-up wasm ## send real requests through Envoy and show what became of th
 	@cargo build --locked --package harness --bin demo
 	@$(with_module) exec cargo run --quiet --locked --package harness --bin demo
 
-bench: ## measure the filter in Envoy beside what else could be used; ONLY=hot in a minute, ONLY=name,name for some
+bench: ## measure the filter beside what else could be used; ONLY=hot in a minute, ONLY=name,name; SAVE=1 for the README
 	@tests/set-up envoy $(if $(HOLDFAST_WASM),,wasm) >/dev/null
 	@cargo build --release --locked --package bench
-	@$(if $(HOLDFAST_WASM),,$(with_module)) exec "$(output)/release/bench" $(ONLY)
+	@$(if $(HOLDFAST_WASM),,$(with_module)) "$(output)/release/bench" $(if $(SAVE),--save) $(ONLY); $(call took,bench)
 
 schema: ## write the JSON Schema of the configuration from its types
 	@schema=$$($(print_schema)); printf '%s\n' "$$schema" >docs/holdfast.schema.json

@@ -26,7 +26,8 @@ pub fn check(proxy: Proxy, envoy: &Envoy, stage: &Stage) -> Result<(), String> {
     for (what, duty, by, path, token) in rows.iter().chain(&rows) {
         let refuses = *duty != Duty::Nothing && *duty <= proxy.duty();
         let status = send(by, path, token).map_err(|error| format!("{what} is not answered: {error}"))?;
-        if (if refuses { !matches!(status, 401 | 403) } else { status != 200 }) {
+        let is_right = if refuses { matches!(status, 401 | 403) } else { status == 200 };
+        if !is_right {
             return Err(format!("{what} is answered with {status}"));
         }
     }

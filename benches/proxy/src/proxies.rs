@@ -58,6 +58,11 @@ impl Proxy {
         }
     }
 
+    /// Whether it is this filter.
+    pub fn is_own(self) -> bool {
+        matches!(self, Self::Holdfast { .. } | Self::HoldfastOpaque | Self::HoldfastRoutes { .. })
+    }
+
     pub fn start(self, stage: &Stage, core: Option<usize>, concurrency: u32) -> Envoy {
         let mut options = Options::new(&Value::Null, stage.server.address());
         options.concurrency = concurrency;
@@ -80,7 +85,9 @@ impl Proxy {
             Self::HoldfastRoutes { routes } => plug_in(&mut options, &with_routes(stage, routes)),
             Self::JwtAuthn { tokens } => options.filters = vec![jwt_authn(stage, tokens, &[])],
             Self::JwtAuthnRbac => options.filters = vec![jwt_authn(stage, 100, &[SCOPES]), rbac()],
-            Self::Native { tokens } => options.filters = vec![jwt_authn(stage, tokens, &[SCOPES, THUMBPRINT]), lua(), rbac()],
+            Self::Native { tokens } => {
+                options.filters = vec![jwt_authn(stage, tokens, &[SCOPES, THUMBPRINT]), lua(), rbac()]
+            }
             Self::ExtAuthz => options.filters = vec![ext_authz(stage)],
         }
         Envoy::start(stage.ca.clone(), options)

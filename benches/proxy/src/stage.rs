@@ -6,6 +6,7 @@ use harness::{Algorithm, Authority, AuthorizationServer, Certificate, Leaf, Sign
 use serde_json::{Value, json};
 
 use crate::authorizer::Authorizer;
+use crate::variants::{Asked, COLD, Variant};
 
 pub struct Stage {
     pub ca: Authority,
@@ -33,15 +34,17 @@ pub const PATH: &str = "/accounts/4711/balance";
 pub const ALGORITHMS: [Algorithm; 4] = [Algorithm::Es256, Algorithm::Rs256, Algorithm::Ps256, Algorithm::EdDsa];
 
 impl Stage {
-    /// With so many tokens, and as many as are needed for these algorithms.
-    pub fn set(tokens: usize, unknown: &[(Algorithm, usize)]) -> Self {
+    /// With all tokens that these variants show.
+    pub fn set(variants: &[Variant]) -> Self {
         let ca = Authority::new("bench CA");
         let (bank, thief) = (ca.issue(Leaf::client("bank")), ca.issue(Leaf::client("thief")));
         let keys: Vec<SigningKey> = ALGORITHMS.map(|algorithm| SigningKey::new(algorithm, algorithm.name())).into();
         let server = AuthorizationServer::start(&keys.iter().collect::<Vec<_>>());
-        let tokens = mint(&keys[0], &bank, tokens);
-        let minted = |(algorithm, count): &(Algorithm, usize)| (*algorithm, mint(key(&keys, *algorithm), &bank, *count));
-        let unknown = unknown.iter().map(minted).collect();
+        let known = variants.iter().map(|variant| if let Asked::Known(count) = variant.asked { count } else { 1 });
+        let tokens = mint(&keys[0], &bank, known.max().unwrap_or(1));
+        let is_asked = |key: &&SigningKey| variants.iter().any(|variant| variant.asked == Asked::Cold(key.algorithm));
+        let asked = keys.iter().filter(is_asked);
+        let unknown = asked.map(|key| (key.algorithm, mint(key, &bank, COLD))).collect();
         let opaque = random();
         let mut said = claims(&bank, 0);
         said["active"] = json!(true);
@@ -77,10 +80,6 @@ impl Stage {
         let (_, signature) = other.rsplit_once('.').expect("a JWT");
         format!("{input}.{signature}")
     }
-}
-
-fn key(keys: &[SigningKey], algorithm: Algorithm) -> &SigningKey {
-    keys.iter().find(|key| key.algorithm == algorithm).expect("a key of each algorithm that is measured")
 }
 
 /// 256 bits in base64url, as authorization servers make opaque tokens.
