@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .NOTPARALLEL:
-.PHONY: help set-up wasm reproducible demo schema lint lint-wasm test test-versions fuzz fuzz-short coverage mutants clean
+.PHONY: help set-up wasm reproducible demo bench schema lint lint-wasm test test-versions fuzz fuzz-short coverage mutants clean
 .DEFAULT_GOAL := help
 
 output := $(or $(CARGO_TARGET_DIR),target)
@@ -37,6 +37,11 @@ reproducible: ## build HEAD in two folders and compare the modules byte for byte
 demo: set-up wasm ## send real requests through Envoy and show what became of them; KEEP=1 leaves it running
 	@cargo build --locked --package harness --bin demo
 	@$(with_module) exec cargo run --quiet --locked --package harness --bin demo
+
+bench: ## measure the filter beside what else could be used; ONLY=hot in a minute, ONLY=name,name; SAVE=1 for the README
+	@tests/set-up envoy $(if $(HOLDFAST_WASM),,wasm) >/dev/null
+	@cargo build --release --locked --package bench
+	@$(if $(HOLDFAST_WASM),,$(with_module)) "$(output)/release/bench" $(if $(SAVE),--save) $(ONLY); $(call took,bench)
 
 schema: ## write the JSON Schema of the configuration from its types
 	@schema=$$($(print_schema)); printf '%s\n' "$$schema" >docs/holdfast.schema.json

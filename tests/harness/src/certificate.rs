@@ -1,5 +1,7 @@
 //! A certificate authority, and leaves with the names, dates and rights that a test wants.
 
+use std::sync::Arc;
+
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, SanType,
@@ -10,8 +12,9 @@ use time::{Duration, OffsetDateTime};
 use crate::base64url;
 
 /// Issues certificates for two days around now.
+#[derive(Clone)]
 pub struct Authority {
-    issuer: Issuer<'static, KeyPair>,
+    issuer: Arc<Issuer<'static, KeyPair>>,
     pub certificate: Certificate,
 }
 
@@ -36,7 +39,7 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate().expect("a P-256 key");
         let certificate = Certificate::of(&params.clone().self_signed(&key).expect("a self-signed certificate"), &key);
-        Self { issuer: Issuer::new(params, key), certificate }
+        Self { issuer: Arc::new(Issuer::new(params, key)), certificate }
     }
 
     pub fn issue(&self, leaf: Leaf) -> Certificate {

@@ -189,18 +189,22 @@ impl Client {
     }
 
     pub fn open(&self) -> io::Result<Connection> {
+        let (stream, tls) = self.connect()?;
+        let stream: Box<dyn Stream> = match tls {
+            None => Box::new(stream),
+            Some(tls) => Box::new(StreamOwned::new(tls, stream)),
+        };
+        Ok(Connection { stream, rest: Vec::new() })
+    }
+
+    /// A connection in its two parts, before the handshake; in the clear it has but one.
+    pub fn connect(&self) -> io::Result<(TcpStream, Option<ClientConnection>)> {
         let stream = TcpStream::connect(self.address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        let stream: Box<dyn Stream> = match &self.tls {
-            None => Box::new(stream),
-            Some(config) => {
-                let name = ServerName::try_from("localhost").expect("a name");
-                let connection = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
-                Box::new(StreamOwned::new(connection, stream))
-            }
-        };
-        Ok(Connection { stream, rest: Vec::new() })
+        let name = ServerName::try_from("localhost").expect("a name");
+        let tls = self.tls.as_ref().map(|config| ClientConnection::new(Arc::clone(config), name)).transpose();
+        Ok((stream, tls.map_err(io::Error::other)?))
     }
 
     /// One request on a connection of its own.

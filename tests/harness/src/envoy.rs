@@ -97,6 +97,10 @@ pub struct Options {
     pub failure_policy: &'static str,
     /// Variables of the proxy that give it a clock of its own.
     pub clock: Vec<(&'static str, PathBuf)>,
+    /// What the `wasm` logger writes, from this level on.
+    pub wasm_log: &'static str,
+    /// The only core that it runs on.
+    pub core: Option<usize>,
 }
 
 pub struct Envoy {
@@ -149,6 +153,8 @@ impl Options {
             manager: serde_json::Map::new(),
             failure_policy: "FAIL_RELOAD",
             clock: Vec::new(),
+            wasm_log: "info",
+            core: None,
         }
     }
 
@@ -268,18 +274,12 @@ impl Envoy {
         let path = |name: &str| directory.path().join(name);
         let log = std::fs::File::create(path("envoy.log")).expect("a log file");
         let output = std::fs::File::create(path("access.log")).expect("a log file");
-        let mut command = Command::new(envoy(options.version));
+        let mut command = program(&options);
         command
-            .args([
-                "--disable-hot-restart",
-                "--log-level",
-                "warning",
-                "--component-log-level",
-                "wasm:info",
-                "--file-flush-interval-msec",
-                "20",
-                "-c",
-            ])
+            .args(["--disable-hot-restart", "--log-level", "warning", "--file-flush-interval-msec", "20"])
+            .arg("--component-log-level")
+            .arg(format!("wasm:{}", options.wasm_log))
+            .arg("-c")
             .arg(path(file))
             .arg("--concurrency")
             .arg(options.concurrency.to_string())
@@ -458,6 +458,15 @@ impl Envoy {
     pub fn pid(&self) -> u32 {
         self.process.lock().expect("the process").id()
     }
+}
+
+/// Envoy, or what puts it on its core and becomes it.
+fn program(options: &Options) -> Command {
+    let envoy = envoy(options.version);
+    let Some(core) = options.core else { return Command::new(envoy) };
+    let mut command = Command::new("taskset");
+    command.args(["--cpu-list", &core.to_string()]).arg(envoy);
+    command
 }
 
 fn example(name: &str) -> String {

@@ -1,0 +1,35 @@
+//! Before anything is measured: each proxy lets pass what it must, and refuses what it must.
+
+use harness::{Certificate, Envoy, Request, now};
+use serde_json::json;
+
+use crate::proxies::{Duty, Proxy};
+use crate::stage::{PATH, Stage};
+
+/// What it does wrong, if it does.
+pub fn check(proxy: Proxy, envoy: &Envoy, stage: &Stage) -> Result<(), String> {
+    let token = &stage.tokens[0];
+    let send = |by: &Certificate, path: &str, token: &str| {
+        envoy.client(by).try_send(&Request::get(path).bearer(token)).map(|answer| answer.status)
+    };
+    let expired = stage.token_with(json!({"iat": now() - 900, "exp": now() - 600}));
+    let other_scope = stage.token_with(json!({"scope": "openid payments.read"}));
+    let rows: [(&str, Duty, &Certificate, &str, &str); 6] = [
+        ("a good token", Duty::Nothing, &stage.bank, PATH, token),
+        ("an expired token", Duty::Token, &stage.bank, PATH, &expired),
+        ("a forged token", Duty::Token, &stage.bank, PATH, &stage.forged()),
+        ("a token without the scope", Duty::Route, &stage.bank, PATH, &other_scope),
+        ("another path", Duty::Route, &stage.bank, "/admin", token),
+        ("a stolen token", Duty::Binding, &stage.thief, PATH, token),
+    ];
+    // Twice, for what is remembered is judged too.
+    for (what, duty, by, path, token) in rows.iter().chain(&rows) {
+        let refuses = *duty != Duty::Nothing && *duty <= proxy.duty();
+        let status = send(by, path, token).map_err(|error| format!("{what} is not answered: {error}"))?;
+        let is_right = if refuses { matches!(status, 401 | 403) } else { status == 200 };
+        if !is_right {
+            return Err(format!("{what} is answered with {status}"));
+        }
+    }
+    Ok(())
+}
