@@ -429,7 +429,7 @@ pub struct Rule {
 #[derive(Debug)]
 #[cfg_attr(feature = "schema", derive(JsonSchema), schemars(default, deny_unknown_fields))]
 pub struct Limits {
-    /// Introspection answers that are remembered.
+    /// Verified tokens that are remembered; a quarter in addition for those that the authorization server called bad.
     #[cfg_attr(feature = "schema", schemars(range(max = MAX_TOKENS)))]
     pub tokens: usize,
     /// The memory that they take: 64KiB to 512MiB.

@@ -3,6 +3,7 @@
 mod cases;
 mod clock;
 mod identity;
+mod memory;
 mod policies;
 mod servers;
 mod tokens;
