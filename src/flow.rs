@@ -20,6 +20,7 @@ use crate::facts::Request;
 use crate::facts::peer::{CertificateDigest, Leaves, Peer, PeerCertificate};
 use crate::jose::algorithm::Algorithm;
 use crate::jose::jwk::{Candidates, Jwk};
+use crate::jose::verifier::Verifier;
 use crate::keys::{Failure, Fetched, Found, Keys, Standing};
 use crate::policy::route::{Matched, Route, RouteId};
 use crate::policy::{self, Policy};
@@ -40,6 +41,7 @@ pub struct Enforcer {
     without_route: effect::Settings,
     owned: Owned,
     unchecked_validity: bool,
+    verifier: Rc<dyn Verifier>,
     /// The time that was told last.
     told: UnixTime,
 }
@@ -162,7 +164,7 @@ enum Looked {
 }
 
 impl Enforcer {
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: Settings, verifier: Rc<dyn Verifier>) -> Self {
         let keys = settings.issuers.iter().map(|issuer| issuer.keys.clone().map(Keys::new)).collect();
         Self {
             keys,
@@ -174,6 +176,7 @@ impl Enforcer {
             without_route: effect::Settings::default(),
             owned: settings.owned,
             unchecked_validity: settings.unchecked_validity,
+            verifier,
             told: UnixTime::new(0),
         }
     }
@@ -484,7 +487,8 @@ impl Enforcer {
         if candidates.is_empty() {
             return Err(TokenError::Key.into());
         }
-        Ok(Looked::Up(Rc::new(jwt.verify(issuer, &candidates, now)?)))
+        let (token, _) = jwt.verify(&*self.verifier, issuer, &candidates, now)?;
+        Ok(Looked::Up(Rc::new(token)))
     }
 
     fn introspect(

@@ -3,6 +3,7 @@
 use proxy_wasm::types::LogLevel;
 
 mod abi;
+mod crypto;
 mod metrics;
 mod read;
 mod root;

@@ -6,6 +6,7 @@ use crate::jose::base64url;
 use crate::jose::json::{self, Limits, Value};
 use crate::jose::jwk::Jwk;
 use crate::jose::jws::{Jws, media_type_is};
+use crate::jose::verifier::Verifier;
 use crate::time::UnixTime;
 
 use super::claims::claim;
@@ -80,12 +81,18 @@ impl<'a> UnverifiedJwt<'a> {
         Ok(algorithm)
     }
 
-    /// Believes the token if one of `keys` made its signature and its claims are those of an access token.
-    pub fn verify(self, issuer: &Issuer, keys: &[&Jwk], now: UnixTime) -> Result<VerifiedToken, Error> {
+    /// Believes the token if one of `keys` made its signature and its claims are those of an access token. Returns that key
+    /// too: a token is vouched for as long as its issuer publishes it.
+    pub fn verify<'k>(
+        self,
+        verifier: &dyn Verifier,
+        issuer: &Issuer,
+        keys: &[&'k Jwk],
+        now: UnixTime,
+    ) -> Result<(VerifiedToken, &'k Jwk), Error> {
         let algorithm = self.algorithm(issuer)?;
-        if !keys.iter().any(|key| self.jws.verify(&key.key, algorithm).is_ok()) {
-            return Err(Error::Signature);
-        }
+        let signed = keys.iter().find(|key| self.jws.verify(verifier, &key.key, algorithm).is_ok());
+        let key = *signed.ok_or(Error::Signature)?;
         if self.issuer() != Some(issuer.identifier.as_str()) {
             return Err(Error::Issuer);
         }
@@ -96,7 +103,7 @@ impl<'a> UnverifiedJwt<'a> {
             Profile::Rfc9068 => token.require_rfc9068(issuer)?,
             Profile::Legacy => token.refuse_id_token(issuer)?,
         }
-        Ok(token)
+        Ok((token, key))
     }
 }
 
