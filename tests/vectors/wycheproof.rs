@@ -6,7 +6,6 @@ use holdfast::jose::jwk::{self, Candidates, Jwk, JwkSet, PublicKey};
 use holdfast::jose::jws::{Error, Jws, Part};
 use holdfast::jose::verifier::InRust;
 use rsa::BoxedUint;
-use rsa::signature::Verifier as _;
 use serde_json::{Value, json};
 use sha2::{Sha256, Sha384, Sha512};
 use x509_parser::prelude::FromDer as _;

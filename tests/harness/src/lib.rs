@@ -40,10 +40,10 @@ pub use grpc_service::GrpcService;
 pub use http::{Fields, Response};
 pub use http2::{Call, Http2};
 pub use keys::{Algorithm, SigningKey, base64url, sign_octets};
-pub use module::{module, set_up, top};
+pub use module::{module, set_up, top, vectors_module};
 pub use oidc_provider::OidcProvider;
 pub use server::Received;
-pub use trap::Trap;
+pub use trap::{Trap, function_names};
 pub use upstream::Upstream;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

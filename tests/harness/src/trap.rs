@@ -71,6 +71,27 @@ impl Trap {
     }
 }
 
+/// What a module imports and exports: what a proxy may allow it or not.
+pub fn function_names(module: &[u8]) -> Vec<String> {
+    let sections = sections(module);
+    let content = |id: u8| number(sections.iter().find(|section| section.0 == id).expect("the section").1);
+    let text = |octets: &[u8]| String::from_utf8(octets.to_vec()).expect("a name");
+    let mut names = Vec::new();
+    let (count, mut rest) = content(IMPORT);
+    for _ in 0..count {
+        let (called, after) = name(name(rest).1);
+        names.push(text(called));
+        rest = number(&after[1..]).1;
+    }
+    let (count, mut rest) = content(EXPORT);
+    for _ in 0..count {
+        let (called, after) = name(rest);
+        names.push(text(called));
+        rest = number(&after[1..]).1;
+    }
+    names
+}
+
 const IMPORT: u8 = 2;
 const FUNCTION: u8 = 3;
 const EXPORT: u8 = 7;
