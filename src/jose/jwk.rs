@@ -552,6 +552,48 @@ mod tests {
         assert_eq!(adorned.key, plain.key);
     }
 
+    // In DER
+
+    #[test]
+    fn a_keys_digest_is_that_of_its_subject_public_key_info() {
+        let keys = [RSA, P256, ED25519].map(|text| jwk(text).unwrap().key);
+        for key in &keys {
+            assert_eq!(key.spki_sha256(), KeyDigest(Sha256::digest(key.spki()).into()));
+        }
+        let [rsa, p256, ed25519] = &keys;
+        assert_eq!(rsa.spki()[..9], [0x30, 0x82, 0x01, 0x22, 0x30, 0x0d, 0x06, 0x09, 0x2a]);
+        assert_eq!(p256.spki()[..4], [0x30, 0x59, 0x30, 0x13]);
+        let x = base64url::decode("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").unwrap();
+        assert_eq!(ed25519.spki(), [&[0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0][..], &x].concat());
+        // Under another name it is the same key.
+        let renamed = jwk(&RSA.replace("2011-04-29", "2")).unwrap().key;
+        assert_eq!(renamed.spki_sha256(), rsa.spki_sha256());
+        assert_ne!(p256_key().spki_sha256(), p256.spki_sha256());
+    }
+
+    #[test]
+    fn r_and_s_become_a_sequence_of_two_integers() {
+        let good = p256_signature();
+        assert_eq!(p256_key().signature_in_der(&good.to_bytes()).as_deref(), Some(good.to_der().as_bytes()));
+        let good: p384::ecdsa::Signature = p384_signer().sign(MESSAGE);
+        assert_eq!(p384_key().signature_in_der(&good.to_bytes()).as_deref(), Some(good.to_der().as_bytes()));
+    }
+
+    #[test]
+    fn what_nobody_can_have_signed_is_not_written_in_der() {
+        let good = p256_signature().to_bytes();
+        let (r, s) = good.split_at(32);
+        let zero: &[u8] = &[0; 32];
+        let bad = [vec![], good[1..].to_vec(), [&good[..], &[0]].concat(), [zero, s].concat(), [r, zero].concat()];
+        for signature in bad.into_iter().chain([[&N, s].concat(), [r, &N].concat()]) {
+            assert_eq!(p256_key().signature_in_der(&signature), None);
+        }
+        let rsa = jwk(RSA).unwrap().key;
+        for (length, fits) in [(0, false), (255, false), (256, true), (257, false)] {
+            assert_eq!(rsa.signature_in_der(&vec![1; length]).is_some(), fits, "{length}");
+        }
+    }
+
     // What a key says about itself
 
     #[test]

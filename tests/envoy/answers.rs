@@ -5,7 +5,7 @@ use std::time::Duration;
 use harness::{Fault, Options, Request, Response, Tls};
 use serde_json::{Value, json};
 
-use super::stage::{Stage, api, document, issuer, secret};
+use super::stage::{Stage, api, document, secret};
 
 struct Row {
     name: &'static str,

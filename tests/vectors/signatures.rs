@@ -33,7 +33,7 @@ pub struct Set {
 }
 
 /// Signatures of one key.
-pub struct Group(Value);
+pub struct Group(pub Value);
 
 pub struct Vector {
     /// The set, and the number in it.
@@ -102,11 +102,6 @@ impl Group {
             "" => json!({"kty": "RSA", "n": shortest("modulus"), "e": shortest("publicExponent")}),
             other => ec(other, 66),
         }
-    }
-
-    /// Its key as Wycheproof publishes it, where it does.
-    pub fn published_jwk(&self) -> Option<&Value> {
-        ["publicKeyJwk", "keyJwk"].iter().filter_map(|name| self.0.get(name)).find(|key| key.is_object())
     }
 
     pub fn vectors(&self, set: &str) -> impl Iterator<Item = Vector> {
