@@ -60,11 +60,12 @@ lint: ## check format, clippy and the documentation, for this machine and for wa
 
 lint-wasm:
 	cargo clippy --lib --locked --target wasm32-wasip1 -- -D warnings
+	cargo clippy --lib --features vectors --locked --target wasm32-wasip1 -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --lib --document-private-items --locked --target wasm32-wasip1
 
 test: ## set up, build, check and run every test
 	@$(MAKE) --no-print-directory set-up; tests/set-up envoys; $(call took,set-up)
-	@$(MAKE) --no-print-directory wasm; $(call took,wasm)
+	@$(MAKE) --no-print-directory wasm; tests/set-up vectors; $(call took,wasm)
 	@$(MAKE) --no-print-directory lint; $(call took,lint)
 	@$(with_module) cargo test --workspace --locked; $(call took,cargo test)
 	@$(MAKE) --no-print-directory fuzz-short

@@ -20,6 +20,7 @@ use crate::facts::Request;
 use crate::facts::peer::{CertificateDigest, Leaves, Peer, PeerCertificate};
 use crate::jose::algorithm::Algorithm;
 use crate::jose::jwk::{Candidates, Jwk};
+use crate::jose::verifier::Verifier;
 use crate::keys::{Failure, Fetched, Found, Keys, Standing};
 use crate::policy::route::{Matched, Route, RouteId};
 use crate::policy::{self, Policy};
@@ -41,6 +42,7 @@ pub struct Enforcer {
     owned: Owned,
     unchecked_validity: bool,
     log: Log,
+    verifier: Rc<dyn Verifier>,
     /// The time that was told last.
     told: UnixTime,
 }
@@ -184,7 +186,7 @@ enum Proceeded {
 }
 
 impl Enforcer {
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: Settings, verifier: Rc<dyn Verifier>) -> Self {
         let keys = settings.issuers.iter().map(|issuer| issuer.keys.clone().map(Keys::new)).collect();
         Self {
             keys,
@@ -197,6 +199,7 @@ impl Enforcer {
             owned: settings.owned,
             unchecked_validity: settings.unchecked_validity,
             log: Log::default(),
+            verifier,
             told: UnixTime::new(0),
         }
     }
@@ -575,7 +578,7 @@ impl Enforcer {
         if candidates.is_empty() {
             return Err(TokenError::Key.into());
         }
-        let vouched = Rc::new(jwt.verify(issuer, &candidates, now)?);
+        let vouched = Rc::new(jwt.verify(&*self.verifier, issuer, &candidates, now)?);
         let until = vouched.good_until(issuer);
         self.memory.remember_good(Asked::Signature, token.as_str(), Rc::clone(&vouched), (until, until), now);
         Ok(Looked::Up(vouched))

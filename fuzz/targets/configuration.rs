@@ -4,10 +4,13 @@
 #[path = "../../tests/harness/src/bin/fuzz-seeds/structure.rs"]
 mod structure;
 
+use std::rc::Rc;
+
 use holdfast::config::{self, Compiled};
 use holdfast::facts::peer::Peer;
 use holdfast::facts::{Request, write_pairs};
 use holdfast::flow::Enforcer;
+use holdfast::jose::verifier::InRust;
 use holdfast::time::UnixTime;
 use libfuzzer_sys::fuzz_target;
 
@@ -19,7 +22,7 @@ fn load(document: &[u8]) -> Result<Compiled, String> {
 }
 
 fn journey(compiled: Compiled) {
-    let mut enforcer = Enforcer::new(compiled.settings);
+    let mut enforcer = Enforcer::new(compiled.settings, Rc::new(InRust));
     let now = UnixTime::new(1_800_000_000);
     for (method, path) in [("GET", "/"), ("POST", "/a/b"), ("OPTIONS", "/%zz")] {
         let pairs =

@@ -6,6 +6,7 @@ use holdfast::jose::algorithm::Algorithm;
 use holdfast::jose::base64url;
 use holdfast::jose::jwk::JwkSet;
 use holdfast::jose::jws::Jws;
+use holdfast::jose::verifier::InRust;
 use holdfast::token::jwt::{Form, UnverifiedJwt};
 use libfuzzer_sys::fuzz_target;
 
@@ -50,7 +51,7 @@ fuzz_target!(|octets: &[u8]| {
     assert_eq!((parts.len(), base64url::encode(jws.payload()).as_str()), (3, parts[1]));
     assert_eq!(form, Form::Jwt);
     let (keys, _) = JwkSet::parse(KEYS).expect("a key set");
-    assert_eq!(jws.verify(&keys.keys[0].key, Algorithm::EdDsa).is_ok(), text == SIGNED);
+    assert_eq!(jws.verify(&InRust, &keys.keys[0].key, Algorithm::EdDsa).is_ok(), text == SIGNED);
     if let Ok(jwt) = UnverifiedJwt::parse(token) {
         let claims: serde_json::Value = serde_json::from_slice(jws.payload()).expect("JSON");
         assert_eq!((jwt.issuer(), jwt.key_id()), (claims["iss"].as_str(), header.kid.as_deref()));

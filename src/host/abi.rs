@@ -77,6 +77,14 @@ unsafe extern "C" {
     fn proxy_increment_metric(id: u32, offset: i64) -> u32;
     fn proxy_record_metric(id: u32, value: u64) -> u32;
     fn proxy_get_metric(id: u32, value: *mut u64) -> u32;
+    fn proxy_call_foreign_function(
+        name: *const u8,
+        name_size: usize,
+        argument: *const u8,
+        argument_size: usize,
+        result: *mut *mut u8,
+        result_size: *mut usize,
+    ) -> u32;
 }
 
 const OK: u32 = 0;
@@ -207,4 +215,11 @@ pub fn metric(id: u32) -> Result<u64, Refused> {
 
 pub fn record_metric(id: u32, value: u64) -> Result<(), Refused> {
     done(unsafe { proxy_record_metric(id, value) })
+}
+
+/// What one of the host's own functions returns; none where it has no such function, or has nothing to return.
+pub fn foreign_function(name: &str, argument: &[u8]) -> Result<Option<Vec<u8>>, Refused> {
+    taking(|data, size| unsafe {
+        proxy_call_foreign_function(name.as_ptr(), name.len(), argument.as_ptr(), argument.len(), data, size)
+    })
 }

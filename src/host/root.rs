@@ -13,11 +13,13 @@ use crate::flow::{Enforcer, Log, Settled, Suspended};
 use crate::keys::Fetched;
 
 use super::abi::{self, Buffer, Level};
+use super::crypto::Crypto;
 use super::metrics::{self, Counters, Gauges};
 use super::read;
 use super::stream::{DENIAL, PERMIT, Progress, Stream, Waiter, advance};
 
-/// What the requests of one configuration share. Never borrowed across a host call.
+/// What the requests of one configuration share. Never borrowed across a host call, but for that which verifies a signature:
+/// it calls nobody back.
 pub struct State {
     pub enforcer: Enforcer,
     pub waiting: Waiting<Waiter, Suspended>,
@@ -163,7 +165,7 @@ impl Root {
             old.withdraw();
         }
         let shared = Rc::new(RefCell::new(State {
-            enforcer: Enforcer::new(compiled.settings),
+            enforcer: Enforcer::new(compiled.settings, Rc::new(Crypto::choose())),
             waiting: Waiting::new(compiled.waiting),
             counters: Counters::default(),
             log_permits: compiled.log_permits,

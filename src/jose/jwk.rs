@@ -1,39 +1,36 @@
 //! Turns JSON Web Keys (RFC 7517, RFC 7518 §6, RFC 8037 §2) into public keys that are ready to verify, and refuses every key that is weak or not public.
 
 use super::algorithm::Algorithm;
-use super::base64url;
 use super::json::{self, Limits, Object, Value};
-use rsa::BoxedUint;
-use rsa::signature::Verifier as _;
-use rsa::traits::PublicKeyParts as _;
+use super::{base64url, der, rsa};
+use p256::ecdsa::signature::Verifier as _;
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
+use std::borrow::Cow;
 use std::fmt;
 use std::rc::Rc;
 
 /// A public key that may verify: of an allowed type and size, on its curve, prepared once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PublicKey {
-    Rsa(RsaKey),
-    P256(P256Key),
-    P384(P384Key),
-    Ed25519(Ed25519Key),
+pub struct PublicKey {
+    kind: Kind,
+    spki: Box<[u8]>,
+    spki_sha256: KeyDigest,
 }
 
-/// An RSA key of 2048 to 8192 bits.
+/// As its arithmetic wants it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RsaKey(rsa::PublicKey);
+enum Kind {
+    /// Of 2048 to 8192 bits.
+    Rsa(rsa::Key),
+    P256(p256::ecdsa::VerifyingKey),
+    P384(p384::ecdsa::VerifyingKey),
+    /// In its canonical encoding and of large order.
+    Ed25519(ed25519_dalek::VerifyingKey),
+}
 
-/// A point of P-256.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct P256Key(p256::ecdsa::VerifyingKey);
-
-/// A point of P-384.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct P384Key(p384::ecdsa::VerifyingKey);
-
-/// A point of Edwards25519 in its canonical encoding and of large order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ed25519Key(ed25519_dalek::VerifyingKey);
+/// SHA-256 over the `SubjectPublicKeyInfo` of a key in DER: which key it is, whatever its owner calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct KeyDigest(pub [u8; 32]);
 
 /// A key and what its owner says about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,14 +150,19 @@ const LARGEST_EXPONENT: u64 = (1 << 33) - 1;
 const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 impl PublicKey {
+    fn new(kind: Kind, spki: Vec<u8>) -> Self {
+        let spki_sha256 = KeyDigest(Sha256::digest(&spki).into());
+        Self { kind, spki: spki.into(), spki_sha256 }
+    }
+
     /// Whether `algorithm` is one for keys of this type and curve.
     pub fn fits(&self, algorithm: Algorithm) -> bool {
         use Algorithm::*;
-        match self {
-            Self::Rsa(_) => matches!(algorithm, Rs256 | Rs384 | Rs512 | Ps256 | Ps384 | Ps512),
-            Self::P256(_) => algorithm == Es256,
-            Self::P384(_) => algorithm == Es384,
-            Self::Ed25519(_) => algorithm == EdDsa,
+        match &self.kind {
+            Kind::Rsa(_) => matches!(algorithm, Rs256 | Rs384 | Rs512 | Ps256 | Ps384 | Ps512),
+            Kind::P256(_) => algorithm == Es256,
+            Kind::P384(_) => algorithm == Es384,
+            Kind::Ed25519(_) => algorithm == EdDsa,
         }
     }
 
@@ -170,20 +172,43 @@ impl PublicKey {
     /// without the cofactor, and R neither of small order nor in another encoding than its own.
     pub fn verify(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
         use Algorithm::*;
-        match (self, algorithm) {
-            (Self::Rsa(RsaKey(key)), Rs256) => key.pkcs1v15_verify::<Sha256>(message, signature).is_ok(),
-            (Self::Rsa(RsaKey(key)), Rs384) => key.pkcs1v15_verify::<Sha384>(message, signature).is_ok(),
-            (Self::Rsa(RsaKey(key)), Rs512) => key.pkcs1v15_verify::<Sha512>(message, signature).is_ok(),
-            (Self::Rsa(RsaKey(key)), Ps256) => key.pss_verify::<Sha256>(message, signature).is_ok(),
-            (Self::Rsa(RsaKey(key)), Ps384) => key.pss_verify::<Sha384>(message, signature).is_ok(),
-            (Self::Rsa(RsaKey(key)), Ps512) => key.pss_verify::<Sha512>(message, signature).is_ok(),
-            (Self::P256(P256Key(key)), Es256) => p256::ecdsa::Signature::from_slice(signature)
+        match (&self.kind, algorithm) {
+            (Kind::Rsa(key), Rs256) => key.verify_pkcs1::<Sha256>(message, signature),
+            (Kind::Rsa(key), Rs384) => key.verify_pkcs1::<Sha384>(message, signature),
+            (Kind::Rsa(key), Rs512) => key.verify_pkcs1::<Sha512>(message, signature),
+            (Kind::Rsa(key), Ps256) => key.verify_pss::<Sha256>(message, signature),
+            (Kind::Rsa(key), Ps384) => key.verify_pss::<Sha384>(message, signature),
+            (Kind::Rsa(key), Ps512) => key.verify_pss::<Sha512>(message, signature),
+            (Kind::P256(key), Es256) => p256::ecdsa::Signature::from_slice(signature)
                 .is_ok_and(|signature| key.verify(message, &signature).is_ok()),
-            (Self::P384(P384Key(key)), Es384) => p384::ecdsa::Signature::from_slice(signature)
+            (Kind::P384(key), Es384) => p384::ecdsa::Signature::from_slice(signature)
                 .is_ok_and(|signature| key.verify(message, &signature).is_ok()),
-            (Self::Ed25519(Ed25519Key(key)), EdDsa) => ed25519_dalek::Signature::from_slice(signature)
+            (Kind::Ed25519(key), EdDsa) => ed25519_dalek::Signature::from_slice(signature)
                 .is_ok_and(|signature| key.verify_strict(message, &signature).is_ok()),
             _ => false,
+        }
+    }
+
+    /// Its `SubjectPublicKeyInfo` in DER.
+    pub fn spki(&self) -> &[u8] {
+        &self.spki
+    }
+
+    pub fn spki_sha256(&self) -> KeyDigest {
+        self.spki_sha256
+    }
+
+    /// A signature of this key's type as libraries outside of JOSE take it; none where its length or its numbers are such
+    /// that nobody can have made it.
+    pub fn signature_in_der<'a>(&self, signature: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+        match &self.kind {
+            Kind::Rsa(key) => (signature.len() == key.octets()).then_some(Cow::Borrowed(signature)),
+            // Neither number is zero or reaches the order.
+            Kind::P256(_) => p256::ecdsa::Signature::from_slice(signature).ok().map(|_| in_der(signature)),
+            Kind::P384(_) => p384::ecdsa::Signature::from_slice(signature).ok().map(|_| in_der(signature)),
+            Kind::Ed25519(_) => {
+                (signature.len() == ed25519_dalek::SIGNATURE_LENGTH).then_some(Cow::Borrowed(signature))
+            }
         }
     }
 
@@ -194,20 +219,26 @@ impl PublicKey {
 
     /// The required members only, in the order of their names, without white space.
     fn required_members(&self) -> String {
-        match self {
-            Self::Rsa(RsaKey(key)) => {
-                let e = base64url::encode(key.e().to_be_bytes_trimmed_vartime());
-                let n = base64url::encode(key.n().to_be_bytes_trimmed_vartime());
+        match &self.kind {
+            Kind::Rsa(key) => {
+                let (n, e) = (base64url::encode(key.modulus()), base64url::encode(key.exponent()));
                 format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#)
             }
-            Self::P256(P256Key(key)) => ec_members("P-256", key.to_sec1_point(false).as_bytes()),
-            Self::P384(P384Key(key)) => ec_members("P-384", key.to_sec1_point(false).as_bytes()),
-            Self::Ed25519(Ed25519Key(key)) => {
+            Kind::P256(key) => ec_members("P-256", key.to_sec1_point(false).as_bytes()),
+            Kind::P384(key) => ec_members("P-384", key.to_sec1_point(false).as_bytes()),
+            Kind::Ed25519(key) => {
                 let x = base64url::encode(key.as_bytes());
                 format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#)
             }
         }
     }
+}
+
+/// R‖S, both of the same length.
+fn in_der(signature: &[u8]) -> Cow<'_, [u8]> {
+    // In bounds: half of its own length.
+    let (r, s) = signature.split_at(signature.len() / 2);
+    Cow::Owned(der::ecdsa_signature(r, s))
 }
 
 /// `point` is uncompressed (SEC 1 §2.3.3): an octet of 4 and both coordinates in full length.
@@ -263,24 +294,21 @@ fn refuse_other_uses(members: &Object) -> Result<(), Error> {
 impl PublicKey {
     fn parse(members: &Object) -> Result<Self, Error> {
         match required(members, "kty")? {
-            "RSA" => RsaKey::parse(&octets(members, "n")?, &octets(members, "e")?).map(Self::Rsa),
+            "RSA" => Self::rsa(&octets(members, "n")?, &octets(members, "e")?),
             "EC" => match required(members, "crv")? {
-                "P-256" => P256Key::parse(&coordinate(members, "x")?, &coordinate(members, "y")?).map(Self::P256),
-                "P-384" => P384Key::parse(&coordinate(members, "x")?, &coordinate(members, "y")?).map(Self::P384),
+                "P-256" => Self::p256(&coordinate(members, "x")?, &coordinate(members, "y")?),
+                "P-384" => Self::p384(&coordinate(members, "x")?, &coordinate(members, "y")?),
                 _ => Err(Error::UnknownCurve),
             },
             "OKP" => match required(members, "crv")? {
-                "Ed25519" => Ed25519Key::parse(&coordinate(members, "x")?).map(Self::Ed25519),
+                "Ed25519" => Self::ed25519(&coordinate(members, "x")?),
                 _ => Err(Error::UnknownCurve),
             },
             "oct" => Err(Error::Symmetric),
             _ => Err(Error::UnknownType),
         }
     }
-}
-
-impl RsaKey {
-    fn parse(n: &[u8], e: &[u8]) -> Result<Self, Error> {
+    fn rsa(n: &[u8], e: &[u8]) -> Result<Self, Error> {
         refuse_leading_zero("n", n)?;
         refuse_leading_zero("e", e)?;
         let bits = n.len() * 8 - n.first().map_or(0, |octet| octet.leading_zeros() as usize);
@@ -292,9 +320,32 @@ impl RsaKey {
             return Err(Error::Factorable);
         }
         // All that is left to refuse is an even modulus.
-        rsa::PublicKey::new_with_size_limits(BoxedUint::from_be_slice_vartime(n), exponent.into(), MODULUS_BITS)
-            .map(Self)
-            .map_err(|_| Error::Modulus)
+        let key = rsa::Key::new(n, exponent).ok_or(Error::Modulus)?;
+        Ok(Self::new(Kind::Rsa(key), der::rsa_key(n, e)))
+    }
+
+    fn p256(x: &[u8; 32], y: &[u8; 32]) -> Result<Self, Error> {
+        let point = p256::Sec1Point::from_affine_coordinates(x.into(), y.into(), false);
+        let key = p256::ecdsa::VerifyingKey::from_sec1_point(&point).map_err(|_| Error::NotOnCurve)?;
+        Ok(Self::new(Kind::P256(key), der::p256_key(point.as_bytes())))
+    }
+
+    fn p384(x: &[u8; 48], y: &[u8; 48]) -> Result<Self, Error> {
+        let point = p384::Sec1Point::from_affine_coordinates(x.into(), y.into(), false);
+        let key = p384::ecdsa::VerifyingKey::from_sec1_point(&point).map_err(|_| Error::NotOnCurve)?;
+        Ok(Self::new(Kind::P384(key), der::p384_key(point.as_bytes())))
+    }
+
+    fn ed25519(x: &[u8; 32]) -> Result<Self, Error> {
+        let key = ed25519_dalek::VerifyingKey::from_bytes(x).map_err(|_| Error::NotOnCurve)?;
+        if key.is_weak() {
+            return Err(Error::SmallOrder);
+        }
+        // RFC 8032 §5.1.3: y is below the prime. A second encoding of the same point would be a second thumbprint.
+        if key.to_edwards().compress().as_bytes() != x {
+            return Err(Error::NotOnCurve);
+        }
+        Ok(Self::new(Kind::Ed25519(key), der::ed25519_key(x)))
     }
 }
 
@@ -323,34 +374,6 @@ fn is_roca(n: &[u8]) -> bool {
         let mut powers = std::iter::successors(Some(1), |power| Some(power * 65537 % prime)).take(167);
         powers.any(|power| power == residue)
     })
-}
-
-impl P256Key {
-    fn parse(x: &[u8; 32], y: &[u8; 32]) -> Result<Self, Error> {
-        let point = p256::Sec1Point::from_affine_coordinates(x.into(), y.into(), false);
-        p256::ecdsa::VerifyingKey::from_sec1_point(&point).map(Self).map_err(|_| Error::NotOnCurve)
-    }
-}
-
-impl P384Key {
-    fn parse(x: &[u8; 48], y: &[u8; 48]) -> Result<Self, Error> {
-        let point = p384::Sec1Point::from_affine_coordinates(x.into(), y.into(), false);
-        p384::ecdsa::VerifyingKey::from_sec1_point(&point).map(Self).map_err(|_| Error::NotOnCurve)
-    }
-}
-
-impl Ed25519Key {
-    fn parse(x: &[u8; 32]) -> Result<Self, Error> {
-        let key = ed25519_dalek::VerifyingKey::from_bytes(x).map_err(|_| Error::NotOnCurve)?;
-        if key.is_weak() {
-            return Err(Error::SmallOrder);
-        }
-        // RFC 8032 §5.1.3: y is below the prime. A second encoding of the same point would be a second thumbprint.
-        if key.to_edwards().compress().as_bytes() != x {
-            return Err(Error::NotOnCurve);
-        }
-        Ok(Self(key))
-    }
 }
 
 fn optional<'a>(members: &'a Object, name: &'static str) -> Result<Option<&'a str>, Error> {
@@ -463,9 +486,11 @@ impl std::error::Error for Error {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ::rsa;
     use p256::ecdsa::signature::Signer as _;
     use rsa::rand_core::{TryCryptoRng, TryRng};
     use rsa::signature::{RandomizedSigner as _, SignatureEncoding as _};
+    use rsa::traits::PublicKeyParts as _;
     use std::convert::Infallible;
     use std::sync::OnceLock;
 
@@ -536,6 +561,48 @@ mod tests {
         let adorned = jwk(&with(P256, r#""kid":"1","use":"sig","alg":"ES256","x5t":"AA","note":[1]"#)).unwrap();
         assert_eq!(adorned.key.thumbprint(), plain.key.thumbprint());
         assert_eq!(adorned.key, plain.key);
+    }
+
+    // In DER
+
+    #[test]
+    fn a_keys_digest_is_that_of_its_subject_public_key_info() {
+        let keys = [RSA, P256, ED25519].map(|text| jwk(text).unwrap().key);
+        for key in &keys {
+            assert_eq!(key.spki_sha256(), KeyDigest(Sha256::digest(key.spki()).into()));
+        }
+        let [rsa, p256, ed25519] = &keys;
+        assert_eq!(rsa.spki()[..9], [0x30, 0x82, 0x01, 0x22, 0x30, 0x0d, 0x06, 0x09, 0x2a]);
+        assert_eq!(p256.spki()[..4], [0x30, 0x59, 0x30, 0x13]);
+        let x = base64url::decode("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").unwrap();
+        assert_eq!(ed25519.spki(), [&[0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0][..], &x].concat());
+        // Under another name it is the same key.
+        let renamed = jwk(&RSA.replace("2011-04-29", "2")).unwrap().key;
+        assert_eq!(renamed.spki_sha256(), rsa.spki_sha256());
+        assert_ne!(p256_key().spki_sha256(), p256.spki_sha256());
+    }
+
+    #[test]
+    fn r_and_s_become_a_sequence_of_two_integers() {
+        let good = p256_signature();
+        assert_eq!(p256_key().signature_in_der(&good.to_bytes()).as_deref(), Some(good.to_der().as_bytes()));
+        let good: p384::ecdsa::Signature = p384_signer().sign(MESSAGE);
+        assert_eq!(p384_key().signature_in_der(&good.to_bytes()).as_deref(), Some(good.to_der().as_bytes()));
+    }
+
+    #[test]
+    fn what_nobody_can_have_signed_is_not_written_in_der() {
+        let good = p256_signature().to_bytes();
+        let (r, s) = good.split_at(32);
+        let zero: &[u8] = &[0; 32];
+        let bad = [vec![], good[1..].to_vec(), [&good[..], &[0]].concat(), [zero, s].concat(), [r, zero].concat()];
+        for signature in bad.into_iter().chain([[&N, s].concat(), [r, &N].concat()]) {
+            assert_eq!(p256_key().signature_in_der(&signature), None);
+        }
+        let rsa = jwk(RSA).unwrap().key;
+        for (length, fits) in [(0, false), (255, false), (256, true), (257, false)] {
+            assert_eq!(rsa.signature_in_der(&vec![1; length]).is_some(), fits, "{length}");
+        }
     }
 
     // What a key says about itself

@@ -4,6 +4,7 @@ use super::algorithm::Algorithm;
 use super::base64url;
 use super::json::{self, Limits, Object, Value};
 use super::jwk::{LONGEST_KID, PublicKey};
+use super::verifier::Verifier;
 use std::fmt;
 
 /// A signed object as it was presented. What it says is not to be believed before [`Jws::verify`].
@@ -98,11 +99,11 @@ impl<'a> Jws<'a> {
     }
 
     /// Whether `key` signed header and payload by `algorithm`, which must be the one that the header names.
-    pub fn verify(&self, key: &PublicKey, algorithm: Algorithm) -> Result<(), Error> {
+    pub fn verify(&self, verifier: &dyn Verifier, key: &PublicKey, algorithm: Algorithm) -> Result<(), Error> {
         if self.header.algorithm() != Some(algorithm) {
             return Err(Error::OtherAlgorithm);
         }
-        if !key.verify(algorithm, self.signing_input.as_bytes(), &self.signature) {
+        if !verifier.verify(key, algorithm, self.signing_input.as_bytes(), &self.signature) {
             return Err(Error::Signature);
         }
         Ok(())
@@ -186,6 +187,7 @@ impl fmt::Debug for Header {
 #[cfg(test)]
 mod tests {
     use super::super::jwk::Jwk;
+    use super::super::verifier::InRust;
     use super::*;
 
     /// RFC 7515 appendix A.3.
@@ -218,14 +220,14 @@ mod tests {
             jws.payload(),
             b"{\"iss\":\"joe\",\r\n \"exp\":1300819380,\r\n \"http://example.com/is_root\":true}"
         );
-        assert_eq!(jws.verify(&key(ES256_KEY), Algorithm::Es256), Ok(()));
+        assert_eq!(jws.verify(&InRust, &key(ES256_KEY), Algorithm::Es256), Ok(()));
     }
 
     #[test]
     fn rfc_8037_appendix_a_4_verifies() {
         let jws = Jws::parse(EDDSA).unwrap();
         assert_eq!(jws.payload(), b"Example of Ed25519 signing");
-        assert_eq!(jws.verify(&key(EDDSA_KEY), Algorithm::EdDsa), Ok(()));
+        assert_eq!(jws.verify(&InRust, &key(EDDSA_KEY), Algorithm::EdDsa), Ok(()));
     }
 
     #[test]
@@ -235,7 +237,7 @@ mod tests {
             let text = of_header(format!(r#"{{"alg":"{name}"}}"#).as_bytes());
             let jws = Jws::parse(&text).unwrap();
             assert_eq!(jws.header().algorithm(), None);
-            assert_eq!(jws.verify(&key(ES256_KEY), Algorithm::Es256), Err(Error::OtherAlgorithm));
+            assert_eq!(jws.verify(&InRust, &key(ES256_KEY), Algorithm::Es256), Err(Error::OtherAlgorithm));
         }
     }
 
@@ -243,19 +245,25 @@ mod tests {
     fn a_signature_of_another_key_or_for_other_octets_is_refused() {
         let other = r#"{"kty":"EC","x":"1yfLHCpXqFjxCeHHHMVDTcLscpb07KUxudBmOMn8C7Q","y":"8_coZwxS7LfA4vOLS9WuneIXhbGGWvsDSb0tH6IxLm8","crv":"P-256"}"#;
         let jws = Jws::parse(ES256).unwrap();
-        assert_eq!(jws.verify(&key(other), Algorithm::Es256), Err(Error::Signature));
-        assert_eq!(jws.verify(&key(EDDSA_KEY), Algorithm::Es256), Err(Error::Signature));
+        assert_eq!(jws.verify(&InRust, &key(other), Algorithm::Es256), Err(Error::Signature));
+        assert_eq!(jws.verify(&InRust, &key(EDDSA_KEY), Algorithm::Es256), Err(Error::Signature));
         let changed = ES256.replacen(".eyJ", ".fyJ", 1);
-        assert_eq!(Jws::parse(&changed).unwrap().verify(&key(ES256_KEY), Algorithm::Es256), Err(Error::Signature));
+        assert_eq!(
+            Jws::parse(&changed).unwrap().verify(&InRust, &key(ES256_KEY), Algorithm::Es256),
+            Err(Error::Signature)
+        );
         let changed = ES256.replacen(".DtE", ".EtE", 1);
-        assert_eq!(Jws::parse(&changed).unwrap().verify(&key(ES256_KEY), Algorithm::Es256), Err(Error::Signature));
+        assert_eq!(
+            Jws::parse(&changed).unwrap().verify(&InRust, &key(ES256_KEY), Algorithm::Es256),
+            Err(Error::Signature)
+        );
     }
 
     #[test]
     fn the_header_names_the_algorithm_that_is_verified() {
         let jws = Jws::parse(EDDSA).unwrap();
-        assert_eq!(jws.verify(&key(ES256_KEY), Algorithm::Es256), Err(Error::OtherAlgorithm));
-        assert_eq!(jws.verify(&key(EDDSA_KEY), Algorithm::Es256), Err(Error::OtherAlgorithm));
+        assert_eq!(jws.verify(&InRust, &key(ES256_KEY), Algorithm::Es256), Err(Error::OtherAlgorithm));
+        assert_eq!(jws.verify(&InRust, &key(EDDSA_KEY), Algorithm::Es256), Err(Error::OtherAlgorithm));
     }
 
     #[test]

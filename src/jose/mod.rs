@@ -2,6 +2,11 @@
 
 pub mod algorithm;
 pub mod base64url;
+mod der;
 pub mod json;
 pub mod jwk;
 pub mod jws;
+pub mod known_answer;
+mod montgomery;
+mod rsa;
+pub mod verifier;

@@ -8,6 +8,7 @@ use crate::jose::base64url;
 use crate::jose::json::{self, Limits, Value};
 use crate::jose::jwk::Jwk;
 use crate::jose::jws::{Jws, media_type_is};
+use crate::jose::verifier::Verifier;
 use crate::time::UnixTime;
 
 use super::claims::{claim, has_expired};
@@ -85,13 +86,19 @@ impl<'a> UnverifiedJwt<'a> {
     /// Believes the token if one of `keys` made its signature and its claims are those of an access token.
     ///
     /// One that has expired costs no verification: it is refused whoever signed it.
-    pub fn verify(self, issuer: &Issuer, keys: &[&Rc<Jwk>], now: UnixTime) -> Result<VerifiedToken, Error> {
+    pub fn verify(
+        self,
+        verifier: &dyn Verifier,
+        issuer: &Issuer,
+        keys: &[&Rc<Jwk>],
+        now: UnixTime,
+    ) -> Result<VerifiedToken, Error> {
         let algorithm = self.algorithm(issuer)?;
         if has_expired(issuer, &self.claims, now) {
             return Err(Error::Expired);
         }
-        let signed = keys.iter().find(|key| self.jws.verify(&key.key, algorithm).is_ok()).ok_or(Error::Signature)?;
-        let evidence = Evidence { by: Voucher::Key(Rc::clone(signed)), at: now };
+        let signed = keys.iter().find(|key| self.jws.verify(verifier, &key.key, algorithm).is_ok());
+        let evidence = Evidence { by: Voucher::Key(Rc::clone(signed.ok_or(Error::Signature)?)), at: now };
         if self.issuer() != Some(issuer.identifier.as_str()) {
             return Err(Error::Issuer);
         }

@@ -14,6 +14,9 @@ mod observation;
 mod paths;
 mod promql;
 mod shipped;
+#[path = "../vectors/signatures.rs"]
+mod signatures;
 mod stage;
 mod transport;
+mod verifiers;
 mod versions;

@@ -49,6 +49,8 @@ impl Callers {
         let workload = stage.envoy.authority().issue(Leaf::client("workload").uri(WORKLOAD));
         let token = stage.key.mint(json!({}), &claims(&workload));
         assert!(stage.envoy.admin("/server_info").contains(&format!("/{version}/")));
+        let by_the_proxy = "verified by the proxy: RS256 RS384 RS512 ES256 ES384;";
+        assert!(stage.envoy.log().contains(by_the_proxy), "{version}: {}", stage.envoy.log());
         Self { stage: stage.warm(), workload, token, asked: 0 }
     }
 

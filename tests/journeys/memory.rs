@@ -183,7 +183,8 @@ fn an_endpoint_answers_only_for_its_own_routes() {
         json!({"issuer": format!("https://{name}.example"), "name": name, "audiences": ["https://api.bank.example"],
                "introspection": introspection(name)})
     };
-    let route = |name: &str| json!({"name": name, "path": format!("/{name}"), "issuer": name, "allow": "authenticated"});
+    let route =
+        |name: &str| json!({"name": name, "path": format!("/{name}"), "issuer": name, "allow": "authenticated"});
     let mut world = world(json!([issuer("one"), issuer("two")]), json!([route("one"), route("two")]));
     world.introspect("opaque", active(&ours, json!({"iss": null})));
     for _ in 0..2 {
@@ -207,9 +208,8 @@ fn a_jwt_is_believed_by_its_signature_where_a_route_has_keys_and_by_the_endpoint
         {"name": "asks", "path": "/asks", "issuer": "login", "allow": "authenticated"},
         {"name": "both", "path": "/both", "issuer": ["bank", "login"], "allow": "authenticated"}
     ]);
-    let verdict = |world: &mut World, path: &str, token: &str| {
-        world.verdict(&get(path).bearer(token).certificate(&ours))
-    };
+    let verdict =
+        |world: &mut World, path: &str, token: &str| world.verdict(&get(path).bearer(token).certificate(&ours));
     // Its signature is bad, and yet the endpoint says that it is active.
     let forged = Key::with_secret("k1", "another").jwt(&claims(&ours, json!({})));
     let mut asking = world(json!([bank(), introspecting]), routes.clone());

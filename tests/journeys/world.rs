@@ -1,6 +1,7 @@
 //! A small world for journeys through the core: a clock that stands, an authorization server that says what it is told.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,6 +11,7 @@ use holdfast::effect::FILTER_STATE;
 use holdfast::facts::peer::{CertificateDigest, Peer};
 use holdfast::facts::{EnvoyRoute, Request, write_pairs};
 use holdfast::flow::{Enforcer, Permit, Step};
+use holdfast::jose::verifier::InRust;
 use holdfast::time::UnixTime;
 use p256::ecdsa::signature::Signer as _;
 use p256::ecdsa::{Signature, SigningKey};
@@ -77,7 +79,7 @@ impl World {
             Err(mistakes) => panic!("{mistakes}"),
         };
         let mut world = Self {
-            enforcer: Enforcer::new(compiled.settings),
+            enforcer: Enforcer::new(compiled.settings, Rc::new(InRust)),
             now: NOW,
             keys: HashMap::new(),
             introspection: HashMap::new(),

@@ -1,10 +1,13 @@
 //! Plays a scenario through the core as the host would, and asks the oracle about every permit.
 
+use std::rc::Rc;
+
 use holdfast::callout::{Answer, Callout, CalloutId, Question};
 use holdfast::config;
 use holdfast::facts::peer::Peer;
 use holdfast::facts::{Request, write_pairs};
 use holdfast::flow::{Decision, Enforcer, Log, Permit, Settled, Step, Suspended};
+use holdfast::jose::verifier::InRust;
 use holdfast::time::UnixTime;
 
 use super::oracle::{History, Journey};
@@ -30,7 +33,7 @@ struct Stage {
 pub fn play(scenario: &Scenario) -> Result<Option<Vec<String>>, String> {
     let document = scenario.setting.document().to_string();
     let Ok(compiled) = config::load(document.as_bytes(), &|_| Some("s3cr3t".to_owned())) else { return Ok(None) };
-    let mut enforcer = Enforcer::new(compiled.settings);
+    let mut enforcer = Enforcer::new(compiled.settings, Rc::new(InRust));
     enforcer.log(Log { permits: true, denials: true });
     let mut stage = Stage {
         enforcer,

@@ -6,6 +6,7 @@ use holdfast::jose::base64url;
 use holdfast::jose::json::{self, Limits};
 use holdfast::jose::jwk::{self, Jwk};
 use holdfast::jose::jws::{Error, Jws, Part};
+use holdfast::jose::verifier::InRust;
 use holdfast::token::jwt::Form;
 use serde_json::{Value, json};
 
@@ -28,7 +29,7 @@ fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
 
 /// The verdict on a signed object with the key beside it.
 fn verify(compact: &str, jwk: &Value, algorithm: Algorithm) -> Result<(), Error> {
-    Jws::parse(compact)?.verify(&read_key(jwk).expect("a key").key, algorithm)
+    Jws::parse(compact)?.verify(&InRust, &read_key(jwk).expect("a key").key, algorithm)
 }
 
 #[test]

@@ -6,6 +6,8 @@
 mod certificates;
 mod jose;
 mod json_text;
+mod rsa;
+mod signatures;
 mod wycheproof;
 
 use std::path::PathBuf;

@@ -95,6 +95,8 @@ pub struct Options {
     pub manager: serde_json::Map<String, Value>,
     /// What becomes of requests when the module fails.
     pub failure_policy: &'static str,
+    /// All that the module may call and be called by; without them it may everything.
+    pub capabilities: Option<Vec<String>>,
     /// Variables of the proxy that give it a clock of its own.
     pub clock: Vec<(&'static str, PathBuf)>,
     /// What the `wasm` logger writes, from this level on.
@@ -152,6 +154,7 @@ impl Options {
             version: None,
             manager: serde_json::Map::new(),
             failure_policy: "FAIL_RELOAD",
+            capabilities: None,
             clock: Vec::new(),
             wasm_log: "info",
             core: None,
@@ -604,11 +607,15 @@ fn listeners(directory: &Directory, options: &Options, version: u32) -> Value {
 
 fn wasm(plugin: &Configuration, variables: &serde_json::Map<String, Value>, options: &Options) -> Value {
     let code = options.code.clone().unwrap_or_else(|| json!({"local": {"filename": module()}}));
+    // Allows everything where it names nothing.
+    let capabilities = options.capabilities.iter().flatten().map(|name| (name.clone(), json!({})));
+    let capabilities: serde_json::Map<String, Value> = capabilities.collect();
     json!({"name": plugin.name, "typed_config": {
         "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
         "config": {
             "name": plugin.name, "root_id": plugin.name, "failure_policy": options.failure_policy,
             "allow_on_headers_stop_iteration": options.lets_bodies_run,
+            "capability_restriction_config": {"allowed_capabilities": capabilities},
             "configuration": {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": plugin.document},
             "vm_config": {
                 "vm_id": "test", "runtime": "envoy.wasm.runtime.v8", "code": code,

@@ -8,7 +8,7 @@
 //! - [`GrpcService`]: the same for gRPC
 //! - [`Client`], [`Connection`]: requests over TLS with or without a certificate, octet by octet
 //! - [`Http2`], [`Call`]: the same over HTTP/2
-//! - [`module`]: the filter, built once a run; [`Trap`]: a copy of it that fails at will; [`exports`]: what a module exports
+//! - [`module`]: the filter, built once a run; [`Trap`]: a copy of it that fails at will; [`exports`], [`imports`]: what a module has and wants
 //! - [`Clock`]: a clock that a test sets
 //!
 //! All listen on loopback, on ports that the system chose, so tests run side by side.
@@ -41,12 +41,12 @@ pub use grpc_service::GrpcService;
 pub use http::{Fields, Response};
 pub use http2::{Call, Http2};
 pub use keys::{Algorithm, SigningKey, base64url, sign_octets};
-pub use module::{module, set_up, top};
+pub use module::{module, set_up, top, vectors_module};
 pub use oidc_provider::OidcProvider;
 pub use server::Received;
 pub use trap::Trap;
 pub use upstream::Upstream;
-pub use wasm::exports;
+pub use wasm::{exports, imports};
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 

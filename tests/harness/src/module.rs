@@ -29,6 +29,12 @@ pub fn module() -> &'static Path {
     })
 }
 
+/// What stands in the place of the filter to verify test vectors, built once a run.
+pub fn vectors_module() -> &'static Path {
+    static MODULE: OnceLock<PathBuf> = OnceLock::new();
+    MODULE.get_or_init(|| set_up("vectors"))
+}
+
 /// Envoy's binary: of this version, or of the one that everything runs with.
 pub fn envoy(version: Option<&str>) -> PathBuf {
     static ENVOYS: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());

@@ -19,6 +19,20 @@ pub fn exports(module: &[u8]) -> Vec<String> {
     (0..count).map(next).collect()
 }
 
+/// The functions that a module imports, in their order.
+pub fn imports(module: &[u8]) -> Vec<String> {
+    let sections = sections(module);
+    let (_, imports) = sections.iter().find(|(id, _)| *id == IMPORT).expect("imports");
+    let (count, mut rest) = number(imports);
+    let next = |_| {
+        let (called, after) = name(name(rest).1);
+        // All are functions: a kind and a type.
+        rest = number(&after[1..]).1;
+        String::from_utf8(called.to_vec()).expect("a name")
+    };
+    (0..count).map(next).collect()
+}
+
 /// The sections of a module, by id.
 pub fn sections(module: &[u8]) -> Vec<(u8, &[u8])> {
     assert_eq!(&module[..8], b"\0asm\x01\0\0\0", "a module");
