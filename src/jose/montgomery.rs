@@ -278,7 +278,7 @@ mod tests {
     /// These octets as an odd number of exactly so many bits.
     fn odd(octets: &[u8], bits: usize) -> Vec<u8> {
         let mut octets = octets[..bits.div_ceil(8)].to_vec();
-        octets[0] = octets[0] % 128 >> (8 * octets.len() - bits) | 1 << ((bits - 1) % 8);
+        octets[0] = (octets[0] % 128) >> (8 * octets.len() - bits) | 1 << ((bits - 1) % 8);
         *octets.last_mut().unwrap() |= 1;
         octets
     }
