@@ -147,7 +147,7 @@ fn holds_for_keys_of(bits: usize) {
         ] {
             pair.all_say(false, algorithm, MESSAGE, &bad, what);
         }
-        if bits % 8 != 0 {
+        if !bits.is_multiple_of(8) {
             let high = [&[good[0] | 0x80], &good[1..]].concat();
             pair.all_say(false, algorithm, MESSAGE, &high, "a bit set above the modulus");
         }
