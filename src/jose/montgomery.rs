@@ -64,9 +64,13 @@ impl Modulus {
 
     /// Writes `base` to the `exponent`, which is odd and not 1; none where `base` is not below the modulus.
     pub fn power(&self, base: &[u8], exponent: u64, power: &mut [u8]) -> Option<()> {
+        if base.len() > MOST_BITS / 8 {
+            return None;
+        }
         let base = read(base);
-        let base = &base[..self.blocks.len()];
-        if !is_below(base, &self.blocks) {
+        let (base, above) = base.split_at(self.blocks.len());
+        // The octets of the modulus may hold more bits than its blocks.
+        if above.as_flattened().iter().any(|limb| *limb != 0) || !is_below(base, &self.blocks) {
             return None;
         }
         let mut factor: Number = [[0; LIMBS]; MOST_BLOCKS];
@@ -274,7 +278,7 @@ mod tests {
     /// These octets as an odd number of exactly so many bits.
     fn odd(octets: &[u8], bits: usize) -> Vec<u8> {
         let mut octets = octets[..bits.div_ceil(8)].to_vec();
-        octets[0] = octets[0] % 128 >> (8 * octets.len() - bits) | 1 << ((bits - 1) % 8);
+        octets[0] = (octets[0] % 128) >> (8 * octets.len() - bits) | 1 << ((bits - 1) % 8);
         *octets.last_mut().unwrap() |= 1;
         octets
     }
@@ -313,6 +317,21 @@ mod tests {
                 assert_eq!(power(&modulus, &most, 3), None, "{bits}");
             }
         }
+    }
+
+    #[test]
+    fn no_bit_of_a_base_is_lost() {
+        for bits in 2048..=2304 {
+            let modulus = odd(&[0; 1024], bits);
+            let one = [&vec![0; modulus.len() - 1][..], &[1]].concat();
+            assert_eq!(power(&modulus, &one, 3), Some(one.clone()), "{bits}");
+            for bit in (0..8).filter(|bit| 8 * (modulus.len() - 1) + bit >= bits) {
+                let base = [&[1 << bit], &one[1..]].concat();
+                assert_eq!(power(&modulus, &base, 3), None, "{bits}, {bit}");
+            }
+        }
+        let longer = [&[1], &[0; 1023][..], &[1]].concat();
+        assert_eq!(Modulus::new(&[0xff; 1024]).unwrap().power(&longer, 3, &mut [0; 1024]), None);
     }
 
     #[test]

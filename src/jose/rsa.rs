@@ -43,7 +43,7 @@ const MOST_OCTETS: usize = 8192 / 8;
 impl Key {
     /// Of an odd modulus of at most 8192 bits, without zeros before it, and an odd exponent that is not 1; or none.
     pub fn new(modulus: &[u8], exponent: u64) -> Option<Self> {
-        if exponent < 3 || exponent % 2 == 0 {
+        if exponent < 3 || exponent.is_multiple_of(2) {
             return None;
         }
         let size = modulus.len() * 8 - modulus.first()?.leading_zeros() as usize;

@@ -147,6 +147,10 @@ fn holds_for_keys_of(bits: usize) {
         ] {
             pair.all_say(false, algorithm, MESSAGE, &bad, what);
         }
+        if !bits.is_multiple_of(8) {
+            let high = [&[good[0] | 0x80], &good[1..]].concat();
+            pair.all_say(false, algorithm, MESSAGE, &high, "a bit set above the modulus");
+        }
         let encoded = pair.open(&good);
         assert_eq!(pair.close(&encoded), good);
         for at in (0..encoded.len()).step_by(7).chain([1, encoded.len() - 1]) {
@@ -170,6 +174,12 @@ fn signatures_of_2048_bits_get_the_librarys_verdict() {
 #[test]
 fn signatures_of_2049_bits_get_the_librarys_verdict() {
     holds_for_keys_of(2049);
+}
+
+/// The octets hold more bits than our limbs.
+#[test]
+fn signatures_of_2051_bits_get_the_librarys_verdict() {
+    holds_for_keys_of(2051);
 }
 
 #[test]
