@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .NOTPARALLEL:
-.PHONY: help set-up wasm reproducible demo bench schema lint lint-wasm test test-versions fuzz fuzz-short coverage mutants clean
+.PHONY: help set-up wasm reproducible demo bench bench-core schema lint lint-wasm test test-versions fuzz fuzz-short coverage mutants clean
 .DEFAULT_GOAL := help
 
 output := $(or $(CARGO_TARGET_DIR),target)
@@ -88,6 +88,9 @@ mutants: ## change token, binding, policy and denial in every way and count what
 	caught=$$(($$(of caught) + $$(of timeout))); all=$$((caught + $$(of missed))); \
 	echo "make: $$caught of $$all mutants were noticed"; cat $(output)/mutants.out/missed.txt; $(call took,mutants); \
 	((all > 0 && caught * 100 >= all * 90)) || { echo "make: fewer than 90 % of the mutants were noticed"; exit 1; }
+
+bench-core: ## measure single acts of the core on this machine; ONLY=route for those
+	@cargo bench --locked --bench core -- $(ONLY)
 
 test-versions: ## run the tests of older Envoys alone (`make test` runs them too)
 	@tests/set-up envoys wasm

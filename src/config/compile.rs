@@ -405,13 +405,12 @@ impl Loading<'_> {
     fn routes_are_reachable(&mut self, routes: &[(Route, effect::Settings)]) {
         let written: Vec<&written::Route> = self.document.routes.iter().filter(|route| route.allow.is_some()).collect();
         let readable = || routes.iter().zip(written.iter().copied()).filter(|(_, written)| written.is_readable);
-        for (at, ((later, _), own)) in readable().enumerate() {
+        let words: Vec<String> = readable().map(|((route, _), _)| metric::word(&route.name)).collect();
+        for (at, (((later, _), own), word)) in readable().zip(&words).enumerate() {
             let before = || readable().take(at).map(|((route, _), written)| (route, written));
             if before().any(|(earlier, _)| earlier.name == later.name) {
                 self.wrong(&own.at, "another route has this name too");
-            } else if let Some((earlier, _)) =
-                before().find(|(earlier, _)| metric::word(&earlier.name) == metric::word(&later.name))
-            {
+            } else if let Some(((earlier, _), _)) = before().zip(&words).find(|(_, other)| *other == word) {
                 self.wrong(&own.at, same_in_metrics(&later.name, &earlier.name));
             }
             if let Some((earlier, _)) = before().find(|(earlier, _)| earlier.takes_all_but_odd_paths_of(later)) {

@@ -204,7 +204,7 @@ fn read_ip(octets: &[u8]) -> Option<IpAddr> {
 
 /// Takes exactly one block, raw or percent-encoded (Envoy documents the one and sends the other).
 fn pem_to_der(pem: &[u8]) -> Result<Vec<u8>, Error> {
-    let decoded = if pem.contains(&b'%') { percent::decode(pem).ok_or(Error::NotPem)? } else { pem.to_vec() };
+    let decoded = percent::decode(pem).ok_or(Error::NotPem)?;
     let text = core::str::from_utf8(&decoded).map_err(|_| Error::NotPem)?;
     let body = text.trim_ascii().strip_prefix("-----BEGIN CERTIFICATE-----").ok_or(Error::NotPem)?;
     let body = body.strip_suffix("-----END CERTIFICATE-----").ok_or(Error::NotPem)?;

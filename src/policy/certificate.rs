@@ -1,5 +1,7 @@
 //! Conditions on the caller's certificate (RFC 5280, checklist 6.6 and §22).
 
+use core::str::Split;
+
 use crate::facts::peer::{CertificateDigest, Leaf, PeerCertificate};
 
 use super::Trust;
@@ -84,19 +86,19 @@ impl CertificateTest {
     /// What a certificate that is no X.509-SVID says of workloads can't be believed, and can't be passed over.
     fn spiffe_holds(&self, names: Names<'_>) -> Truth {
         match names.trust.spiffe_id(names.leaf) {
-            Some((_, trust_domain, segments)) => self.takes_id(&trust_domain, &segments, names),
+            Some((_, trust_domain, segments)) => self.takes_id(&trust_domain, segments, names),
             None => Truth::any(names.leaf.uris.iter().map(|uri| match split_id(uri) {
-                Some((trust_domain, segments)) if names.trust.trust_domains.contains(&trust_domain) => {
-                    self.takes_id(&trust_domain, &segments, names).never_true()
+                Some((trust_domain, segments)) if names.trust.trusts(&trust_domain) => {
+                    self.takes_id(&trust_domain, segments, names).never_true()
                 }
                 _ => Truth::False,
             })),
         }
     }
 
-    fn takes_id(&self, trust_domain: &str, segments: &[&str], names: Names<'_>) -> Truth {
+    fn takes_id(&self, trust_domain: &str, segments: Split<'_, char>, names: Names<'_>) -> Truth {
         let ours = self.spiffe_id.iter().filter(|pattern| pattern.trust_domain() == trust_domain);
-        Truth::any(ours.map(|pattern| spiffe_path(pattern, segments, names.bindings)))
+        Truth::any(ours.map(|pattern| spiffe_path(pattern, segments.clone(), names.bindings)))
     }
 }
 
@@ -119,13 +121,9 @@ impl Names<'_> {
         let of_kind = self.leaf.subject.iter().filter(|attribute| attribute.kind == kind);
         let equals =
             |value: &Option<String>| value.as_ref().map_or(Truth::Unknown, |text| self.is_one_of(text, wanted));
-        let values: Vec<Truth> = of_kind.map(|attribute| equals(&attribute.value)).collect();
-        let any = Truth::any(values.iter().copied());
-        if REPEATABLE.contains(&kind) || any != Truth::True {
-            any
-        } else {
-            Truth::all(values.into_iter()).or(Truth::Unknown)
-        }
+        let values = of_kind.map(|attribute| equals(&attribute.value));
+        let any = Truth::any(values.clone());
+        if REPEATABLE.contains(&kind) || any != Truth::True { any } else { Truth::all(values).or(Truth::Unknown) }
     }
 }
 
@@ -166,9 +164,9 @@ pub fn attribute_names() -> impl Iterator<Item = &'static str> {
     ATTRIBUTES.iter().map(|(name, _)| *name)
 }
 
-fn spiffe_path(pattern: &SpiffePattern, segments: &[&str], bindings: Bindings<'_>) -> Truth {
+fn spiffe_path(pattern: &SpiffePattern, segments: Split<'_, char>, bindings: Bindings<'_>) -> Truth {
     let mut named = Vec::new();
-    if !pattern.path.take(segments, |_, segment| named.push(*segment)) {
+    if !pattern.path.take(segments, |_, segment| named.push(segment)) {
         return Truth::False;
     }
     Truth::all(

@@ -1,6 +1,8 @@
 //! Route, token, sender and certificate into a permit (`configuration.md` §3, checklist §24).
 
+use core::str::Split;
 use core::time::Duration;
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use crate::binding::{ClientCertificate, ConfirmedSender};
@@ -11,6 +13,7 @@ use crate::time::UnixTime;
 use crate::token::VerifiedToken;
 
 pub mod certificate;
+mod index;
 pub mod operand;
 pub mod path;
 pub mod pattern;
@@ -21,11 +24,12 @@ pub mod rule;
 pub mod step_up;
 pub mod truth;
 
+use index::Index;
 use operand::Bindings;
 use path::Path;
 use principal::Principals;
 use role::Roles;
-use route::{Allow, Line, Matched, Route, RouteId};
+use route::{Allow, Host, Line, Matched, Route, RouteId};
 use rule::{Facts, Rule};
 use step_up::{Lacking, StepUp};
 use truth::Truth;
@@ -34,13 +38,15 @@ use truth::Truth;
 #[derive(Debug)]
 pub struct Policy {
     routes: Vec<Rc<Route>>,
+    index: Index,
     roles: Roles,
     /// Refuse first, on every route that is not public.
     deny: Vec<Rule>,
     /// By issuer.
     principals: Vec<Principals>,
     trust: Trust,
-    uses_envoy_route: bool,
+    /// What `allow: authenticated` stands for.
+    anybody: Rule,
 }
 
 /// What the operator says of the certificates that this proxy takes.
@@ -87,19 +93,23 @@ pub enum Error {
 impl Trust {
     /// The SPIFFE ID that a leaf proves: of a listed trust domain, and of an X.509-SVID, which has one URI and no right to
     /// sign (checklist 22.2–22.4). With it, its trust domain and the segments of its path.
-    fn spiffe_id<'a>(&self, leaf: &'a Leaf) -> Option<(&'a str, String, Vec<&'a str>)> {
+    fn spiffe_id<'a>(&self, leaf: &'a Leaf) -> Option<(&'a str, Cow<'a, str>, Split<'a, char>)> {
         let [id] = leaf.uris.as_slice() else { return None };
         let (trust_domain, segments) = pattern::split_id(id)?;
-        let proven = self.chain_verified && !leaf.may_sign && self.trust_domains.contains(&trust_domain);
+        let proven = self.chain_verified && !leaf.may_sign && self.trusts(&trust_domain);
         proven.then_some((id, trust_domain, segments))
+    }
+
+    fn trusts(&self, trust_domain: &str) -> bool {
+        self.trust_domains.iter().any(|trusted| trusted == trust_domain)
     }
 }
 
 impl Policy {
     pub fn new(routes: Vec<Route>, roles: Roles, deny: Vec<Rule>, principals: Vec<Principals>, trust: Trust) -> Self {
-        let uses_envoy_route = routes.iter().any(|route| !route.envoy_routes.is_empty());
+        let index = Index::new(&routes);
         let routes = routes.into_iter().map(Rc::new).collect();
-        Self { routes, roles, deny, principals, trust, uses_envoy_route }
+        Self { routes, index, roles, deny, principals, trust, anybody: Rule::default() }
     }
 
     /// What the configuration says of an unbound token's client, and of the certificate beside it.
@@ -110,7 +120,7 @@ impl Policy {
 
     /// Whether some route looks at the Envoy route. No field of a request is changed then: the proxy would choose again.
     pub fn uses_envoy_route(&self) -> bool {
-        self.uses_envoy_route
+        self.index.uses_envoy_route()
     }
 
     pub fn roles(&self) -> &Roles {
@@ -129,34 +139,29 @@ impl Policy {
     /// The first route that takes the request, after the gate that no hostile path passes, be the route public or not.
     pub fn route(&self, request: &Request) -> Result<Matched, Error> {
         let path = Path::read(request.path()).map_err(|path::Ambiguous| Error::AmbiguousPath)?;
-        let line = Line::new(request, path);
-        if !line.tells_host() && self.routes.iter().any(|route| !route.hosts.is_empty()) {
-            return Err(Error::AmbiguousPath);
-        }
-        let knows = |policy: &[u8]| {
-            self.routes.iter().flat_map(|route| &route.envoy_routes).any(|name| name.as_bytes() == policy)
+        let host = match self.index.uses_hosts() {
+            true => Some(Host::read(request.authority()).ok_or(Error::AmbiguousPath)?),
+            false => None,
         };
-        if line.policy().is_some_and(|policy| !knows(policy)) {
+        let line = Line::new(request, path, host);
+        if line.policy().is_some_and(|policy| !self.index.knows(policy)) {
             return Err(Error::UnknownPolicy);
         }
-        let first = |line: &Line<'_>, preflight: bool| {
-            let taken = |(at, route): (usize, &Rc<Route>)| {
-                let captured = route.take(line)?;
-                Some(Matched { id: RouteId(at), route: Rc::clone(route), captured, preflight })
-            };
-            self.routes.iter().enumerate().find_map(taken)
+        let first = |method: &[u8], preflight: bool| {
+            let (id, captured) = self.index.first(&self.routes, &line, method)?;
+            Some(Matched { id, route: Rc::clone(self.routes.get(id.0)?), captured, preflight })
         };
-        let asked = preflight_method(request).and_then(|method| first(&line.asking(method), true));
-        asked.filter(|matched| matched.route().passes_preflight).or_else(|| first(&line, false)).ok_or(Error::NoRoute)
+        let asked = preflight_method(request).and_then(|method| first(method, true));
+        let asked = asked.filter(|matched| matched.route().passes_preflight);
+        asked.or_else(|| first(request.method(), false)).ok_or(Error::NoRoute)
     }
 
     /// Whether `caller` may pass. Only what is true permits; what can't be told of a `deny` rule refuses.
     pub fn decide(&self, matched: &Matched, caller: Caller<'_>) -> Result<(), Error> {
         let route = matched.route();
-        let anybody = [Rule::default()];
         let rules = match &route.allow {
             Allow::Public => return Ok(()),
-            Allow::Authenticated => anybody.as_slice(),
+            Allow::Authenticated => core::slice::from_ref(&self.anybody),
             Allow::Rules(rules) => rules,
         };
         let claim = |place: &Pointer| -> Option<&Value> { caller.sender?.token().claim(place) };
@@ -221,14 +226,15 @@ fn lacking_of(rule: &Rule, route: &Route, facts: Facts<'_>) -> Option<Error> {
 /// The method that a browser asks about before it sends a request of its own (Fetch §4.8): such a preflight carries no
 /// credentials and no body, whatever the request will.
 fn preflight_method(request: &Request) -> Option<&[u8]> {
+    if request.method() != b"OPTIONS" || request.has_body {
+        return None;
+    }
     let only = |name| {
         let mut values = request.values(name);
         values.next().filter(|value| !value.is_empty() && values.next().is_none())
     };
     let has = |name| request.values(name).next().is_some();
-    let is_one = request.method() == b"OPTIONS"
-        && !request.has_body
-        && only(b"origin").is_some_and(|origin| !origin.contains(&b','))
+    let is_one = only(b"origin").is_some_and(|origin| !origin.contains(&b','))
         && ![b"authorization".as_slice(), b"cookie", b"upgrade"].into_iter().any(has);
     only(b"access-control-request-method").filter(|_| is_one)
 }

@@ -1,11 +1,13 @@
 //! A request target into segments that mean the same to everybody, or a refusal (checklist 24.8).
 
+use std::borrow::Cow;
+
 use crate::facts::percent;
 
 /// A path in segments, each decoded once. A slash at the end makes no difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Path {
-    pub segments: Vec<String>,
+pub struct Path<'a> {
+    segments: Vec<Cow<'a, str>>,
     pub oddities: Oddities,
 }
 
@@ -37,9 +39,9 @@ impl Oddities {
     }
 }
 
-impl Path {
+impl<'a> Path<'a> {
     /// Reads `:path`; the query is left out.
-    pub fn read(target: &[u8]) -> Result<Self, Ambiguous> {
+    pub fn read(target: &'a [u8]) -> Result<Self, Ambiguous> {
         if target.contains(&b'#') {
             return Err(Ambiguous);
         }
@@ -57,7 +59,11 @@ impl Path {
         Ok(read)
     }
 
-    fn push(&mut self, segment: &[u8]) -> Result<(), Ambiguous> {
+    pub fn segments(&self) -> impl Iterator<Item = &str> + Clone {
+        self.segments.iter().map(|segment| &**segment)
+    }
+
+    fn push(&mut self, segment: &'a [u8]) -> Result<(), Ambiguous> {
         let decoded = percent::decode(segment).ok_or(Ambiguous)?;
         if decoded.split(|byte| *byte == b'/').any(is_dot)
             || decoded.iter().any(|byte| *byte == b'\\' || byte.is_ascii_control())
@@ -67,9 +73,13 @@ impl Path {
         self.oddities.encoded_slash |= decoded.contains(&b'/');
         self.oddities.empty_segment |= decoded.is_empty();
         self.oddities.semicolon |= decoded.contains(&b';');
-        match String::from_utf8(decoded) {
-            Ok(text) => self.segments.push(text),
-            Err(_) => self.oddities.not_text = true,
+        let text = match decoded {
+            Cow::Borrowed(octets) => core::str::from_utf8(octets).ok().map(Cow::Borrowed),
+            Cow::Owned(octets) => String::from_utf8(octets).ok().map(Cow::Owned),
+        };
+        match text {
+            Some(text) => self.segments.push(text),
+            None => self.oddities.not_text = true,
         }
         Ok(())
     }
@@ -85,7 +95,8 @@ mod tests {
     use super::*;
 
     fn read(target: &str) -> Result<(Vec<String>, Oddities), Ambiguous> {
-        Path::read(target.as_bytes()).map(|path| (path.segments, path.oddities))
+        let path = Path::read(target.as_bytes())?;
+        Ok((path.segments().map(str::to_owned).collect(), path.oddities))
     }
 
     #[test]

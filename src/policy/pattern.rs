@@ -4,6 +4,8 @@
 //! A wildcard is a whole piece.
 
 use core::fmt;
+use core::str::Split;
+use std::borrow::Cow;
 
 use crate::jose::json::{self, Pointer};
 
@@ -11,7 +13,7 @@ use super::operand::Reference;
 use super::truth::Truth;
 
 /// What one piece stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Piece {
     Text(String),
     /// `*`
@@ -21,7 +23,7 @@ pub enum Piece {
 }
 
 /// Pieces from the closed end on, and whether any number may follow (`**`).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pieces {
     pub pieces: Vec<Piece>,
     pub open: bool,
@@ -32,7 +34,7 @@ pub struct Pieces {
 pub struct PathPattern(pub Pieces);
 
 /// A host: pieces between dots in lower case, `**` first; kept from the right to the left.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HostPattern(pub Pieces);
 
 /// A DNS name in a certificate: as a host, without names.
@@ -140,20 +142,24 @@ impl Pieces {
         })
     }
 
-    /// Compares with the pieces of a name, binding names in their order. A wildcard stands for something: only `**` takes an
-    /// empty piece.
-    pub fn take<'a, S: AsRef<str>>(&'a self, found: &[S], mut bind: impl FnMut(&'a str, &S)) -> bool {
-        if found.len() < self.pieces.len() || (!self.open && found.len() != self.pieces.len()) {
-            return false;
-        }
-        self.pieces.iter().zip(found).all(|(piece, found)| match piece {
-            Piece::Text(text) => text == found.as_ref(),
-            Piece::Any => !found.as_ref().is_empty(),
+    /// Compares with the pieces of a name, binding names in their order; what it bound means nothing where it does not take
+    /// them. A wildcard stands for something: only `**` takes an empty piece.
+    pub fn take<'a, 'f>(
+        &'a self,
+        found: impl IntoIterator<Item = &'f str>,
+        mut bind: impl FnMut(&'a str, &'f str),
+    ) -> bool {
+        let mut found = found.into_iter();
+        let mut takes = |piece: &'a Piece, found: &'f str| match piece {
+            Piece::Text(text) => text == found,
+            Piece::Any => !found.is_empty(),
             Piece::Named(name) => {
                 bind(name, found);
-                !found.as_ref().is_empty()
+                !found.is_empty()
             }
-        })
+        };
+        self.pieces.iter().all(|piece| found.next().is_some_and(|found| takes(piece, found)))
+            && (self.open || found.next().is_none())
     }
 }
 
@@ -244,13 +250,13 @@ impl DnsPattern {
     /// Whether a DNS name of a certificate matches. One with `*` in it names many hosts and none, so it never permits; one
     /// that is no name can't be compared.
     pub fn matches(&self, name: &str) -> Truth {
-        let lower = name.to_ascii_lowercase();
-        let pieces: Vec<&str> = lower.strip_suffix('.').unwrap_or(&lower).rsplit('.').collect();
-        if !pieces.iter().all(|piece| *piece == "*" || is_label(piece)) {
+        let lower = lower_case(name);
+        let pieces = lower.strip_suffix('.').unwrap_or(&lower).rsplit('.');
+        if !pieces.clone().all(|piece| piece == "*" || is_label(piece)) {
             return Truth::Unknown;
         }
-        let matches = Truth::from(self.0.take(&pieces, |_, _| ()));
-        if pieces.contains(&"*") { matches.never_true() } else { matches }
+        let matches = Truth::from(self.0.take(pieces.clone(), |_, _| ()));
+        if pieces.into_iter().any(|piece| piece == "*") { matches.never_true() } else { matches }
     }
 }
 
@@ -270,6 +276,14 @@ fn parse_host(text: &str, named: bool) -> Result<Pieces, Error> {
         }
     }
     Ok(pieces)
+}
+
+/// The text itself where it has no capital letter.
+pub fn lower_case(text: &str) -> Cow<'_, str> {
+    match text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => Cow::Owned(text.to_ascii_lowercase()),
+        false => Cow::Borrowed(text),
+    }
 }
 
 /// A label of a host name as it is found in practice: letters, digits, `-` and `_`.
@@ -345,17 +359,17 @@ pub fn is_spiffe(uri: &str) -> bool {
     uri.split_once(':').is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("spiffe"))
 }
 
-/// The two parts of a SPIFFE ID (checklist 22.6), none where the text is not one.
-pub fn split_id(id: &str) -> Option<(String, Vec<&str>)> {
+/// The trust domain of a SPIFFE ID and the segments of its path (checklist 22.6), none where the text is not one.
+pub fn split_id(id: &str) -> Option<(Cow<'_, str>, Split<'_, char>)> {
     const LONGEST: usize = 2048;
     let (scheme, rest) = id.split_once("://")?;
     let (trust_domain, path) = rest.split_once('/')?;
-    let trust_domain = trust_domain.to_ascii_lowercase();
-    let segments: Vec<&str> = path.split('/').collect();
+    let trust_domain = lower_case(trust_domain);
+    let segments = path.split('/');
     let sound = scheme.eq_ignore_ascii_case("spiffe")
         && id.len() <= LONGEST
         && is_trust_domain(&trust_domain)
-        && segments.iter().all(|segment| is_spiffe_segment(segment));
+        && segments.clone().all(is_spiffe_segment);
     sound.then_some((trust_domain, segments))
 }
 
@@ -376,8 +390,8 @@ mod tests {
     use super::*;
 
     fn takes(pattern: &str, path: &str) -> bool {
-        let segments: Vec<&str> = path.split('/').skip(1).filter(|segment| !segment.is_empty()).collect();
-        PathPattern::parse(pattern).unwrap().0.take(&segments, |_, _| ())
+        let segments = path.split('/').skip(1).filter(|segment| !segment.is_empty());
+        PathPattern::parse(pattern).unwrap().0.take(segments, |_, _| ())
     }
 
     #[test]
@@ -520,7 +534,8 @@ mod tests {
             ("SPIFFE://Example.ORG/X", "example.org", &["X"]),
             ("spiffe://a_b-1/x.y", "a_b-1", &["x.y"]),
         ] {
-            assert_eq!(split_id(id), Some((trust_domain.to_owned(), path.to_vec())), "{id}");
+            let (found, segments) = split_id(id).unwrap();
+            assert_eq!((&*found, segments.collect::<Vec<_>>()), (trust_domain, path.to_vec()), "{id}");
         }
         let longest = format!("spiffe://e/{}", "a".repeat(2048 - 11));
         assert!(split_id(&longest).is_some());
@@ -548,7 +563,7 @@ mod tests {
             &format!("{longest}a"),
             &format!("spiffe://{}/x", "a".repeat(256)),
         ] {
-            assert_eq!(split_id(id), None, "{id}");
+            assert!(split_id(id).is_none(), "{id}");
         }
     }
 
@@ -557,7 +572,7 @@ mod tests {
         let takes = |pattern: &str, id: &str| {
             let (trust_domain, segments) = split_id(id).unwrap();
             let pattern = SpiffePattern::parse(pattern).unwrap();
-            pattern.trust_domain() == trust_domain && pattern.path.take(&segments, |_, _| ())
+            pattern.trust_domain() == trust_domain && pattern.path.take(segments, |_, _| ())
         };
         for (pattern, id, expected) in [
             ("spiffe://e/ns/*/sa/reporting", "spiffe://e/ns/a/sa/reporting", true),

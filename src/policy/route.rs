@@ -1,5 +1,6 @@
 //! Which route a request takes: the first that matches, by host, method, path and Envoy route.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use crate::binding::Requirement;
@@ -8,12 +9,12 @@ use crate::facts::Request;
 use crate::token::Audiences;
 
 use super::path::{Oddities, Path};
-use super::pattern::{HostPattern, PathPattern, ip_address, is_label};
+use super::pattern::{HostPattern, PathPattern, ip_address, is_label, lower_case};
 use super::rule::Rule;
 use super::step_up::StepUp;
 
 /// A route, by its place in the configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RouteId(pub usize);
 
 #[derive(Clone, Debug)]
@@ -69,39 +70,30 @@ pub struct Matched {
     pub(super) preflight: bool,
 }
 
-/// What routes are chosen by, read once.
-#[derive(Clone)]
+/// What routes are chosen by beside the method, read once.
 pub(super) struct Line<'a> {
-    method: &'a [u8],
-    path: Path,
-    /// Pieces of the host from the right; none where it is no host name.
-    host: Option<Vec<String>>,
-    envoy_route: Option<&'a [u8]>,
-    /// The Envoy route says by metadata which policy it wants.
-    named: bool,
+    pub path: Path<'a>,
+    /// Read where some route asks for one.
+    pub host: Option<Host<'a>>,
+    /// The policy that the Envoy route asks for, or else its name.
+    pub envoy_route: Option<&'a [u8]>,
+    /// It asks for one by metadata.
+    pub named: bool,
 }
 
+/// A host in lower case, without port and final dot.
+pub(super) struct Host<'a>(Cow<'a, str>);
+
 impl<'a> Line<'a> {
-    pub fn new(request: &'a Request, path: Path) -> Self {
+    pub fn new(request: &'a Request, path: Path<'a>, host: Option<Host<'a>>) -> Self {
         let envoy = request.envoy_route.as_ref();
         let policy = envoy.and_then(|route| route.policy.as_deref());
         Self {
-            method: request.method(),
             path,
-            host: host(request.authority()),
+            host,
             envoy_route: policy.or_else(|| envoy.and_then(|route| route.name.as_deref())),
             named: policy.is_some(),
         }
-    }
-
-    /// The same line with another method.
-    pub fn asking(&self, method: &'a [u8]) -> Self {
-        Self { method, ..self.clone() }
-    }
-
-    /// Whether the authority names one host. One that does not could be the host of a stricter route to the service behind.
-    pub fn tells_host(&self) -> bool {
-        self.host.is_some()
     }
 
     /// The policy that the Envoy route asks for by metadata.
@@ -110,20 +102,28 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Lower case, without port and final dot, in pieces from the right. An IPv6 address is one piece.
-fn host(authority: &[u8]) -> Option<Vec<String>> {
-    let text = core::str::from_utf8(authority).ok()?.to_ascii_lowercase();
-    if text.starts_with('[') {
-        let (address, rest) = text.split_at_checked(text.find(']')? + 1)?;
-        let port = if rest.is_empty() { "" } else { rest.strip_prefix(':')? };
-        return ip_address(address).filter(|_| is_port(port)).map(|address| vec![address]);
+impl<'a> Host<'a> {
+    /// None where the authority does not name one host: it could be that of a stricter route to the service behind.
+    pub fn read(authority: &'a [u8]) -> Option<Self> {
+        let text = core::str::from_utf8(authority).ok()?;
+        if text.starts_with('[') {
+            let (address, rest) = text.split_at_checked(text.find(']')? + 1)?;
+            let port = if rest.is_empty() { "" } else { rest.strip_prefix(':')? };
+            return ip_address(address).filter(|_| is_port(port)).map(|address| Self(Cow::Owned(address)));
+        }
+        let (name, port) = text.split_once(':').unwrap_or((text, ""));
+        if name.is_empty() || !is_port(port) {
+            return None;
+        }
+        let name = name.strip_suffix('.').unwrap_or(name);
+        name.split('.').all(is_label).then(|| Self(lower_case(name)))
     }
-    let (name, port) = text.split_once(':').unwrap_or((&text, ""));
-    if name.is_empty() || !is_port(port) {
-        return None;
+
+    /// From the right. An IPv6 address is one piece.
+    pub fn pieces(&self) -> impl Iterator<Item = &str> + Clone {
+        let is_address = self.0.starts_with('[');
+        self.0.rsplit(move |octet| octet == '.' && !is_address)
     }
-    let name = name.strip_suffix('.').unwrap_or(name);
-    name.split('.').all(is_label).then(|| name.rsplit('.').map(str::to_owned).collect())
 }
 
 fn is_port(text: &str) -> bool {
@@ -174,45 +174,10 @@ impl Route {
         }
     }
 
-    /// What host and path bind where the route takes this request.
-    pub(super) fn take(&self, line: &Line<'_>) -> Option<Vec<(String, String)>> {
-        let mut captured = Vec::new();
-        let taken = self.takes_envoy_route(line)
-            && (self.methods.is_empty() || self.methods.iter().any(|method| method.as_bytes() == line.method))
-            && self.takes_host(line, &mut captured)
-            && self.takes_path(line, &mut captured);
-        taken.then_some(captured)
-    }
-
-    /// Where the Envoy route names a policy, only entries with `envoy_route` judge: a misspelt name refuses.
-    fn takes_envoy_route(&self, line: &Line<'_>) -> bool {
-        if self.envoy_routes.is_empty() {
-            return !line.named;
-        }
-        self.envoy_routes.iter().any(|name| Some(name.as_bytes()) == line.envoy_route)
-    }
-
-    fn takes_host(&self, line: &Line<'_>, captured: &mut Vec<(String, String)>) -> bool {
-        if self.hosts.is_empty() {
-            return true;
-        }
-        let Some(host) = &line.host else { return false };
-        self.hosts.iter().any(|pattern| {
-            captured.clear();
-            pattern.0.take(host, |name, value| captured.push((name.to_owned(), value.clone())))
-        })
-    }
-
-    fn takes_path(&self, line: &Line<'_>, captured: &mut Vec<(String, String)>) -> bool {
-        if !self.allows.include(&line.path.oddities) {
-            return false;
-        }
-        let of_host = captured.len();
-        self.paths.is_empty()
-            || self.paths.iter().any(|pattern| {
-                captured.truncate(of_host);
-                pattern.0.take(&line.path.segments, |name, value| captured.push((name.to_owned(), value.clone())))
-            })
+    /// Whether the route takes such requests to its places.
+    pub(super) fn takes(&self, method: &[u8], oddities: &Oddities) -> bool {
+        self.allows.include(oddities)
+            && (self.methods.is_empty() || self.methods.iter().any(|own| own.as_bytes() == method))
     }
 
     /// Whether every request that `later` takes is taken by this route before it, those with odd paths perhaps not: a route

@@ -1,4 +1,6 @@
 //! Properties of whole journeys: whatever comes in whatever order, nothing panics, and no permit comes without each proof.
+//!
+//! The routes of a journey here are few. That many are chosen from as one after the other would be is told in `policy::index`.
 
 mod oracle;
 mod pool;
