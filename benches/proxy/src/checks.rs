@@ -14,14 +14,22 @@ pub fn check(proxy: Proxy, envoy: &Envoy, stage: &Stage) -> Result<(), String> {
     };
     let expired = stage.token_with(json!({"iat": now() - 900, "exp": now() - 600}));
     let other_scope = stage.token_with(json!({"scope": "openid payments.read"}));
-    let rows: [(&str, Duty, &Certificate, &str, &str); 6] = [
+    let forged = stage.forged();
+    let mut rows: Vec<(&str, Duty, &Certificate, &str, &str)> = vec![
         ("a good token", Duty::Nothing, &stage.bank, PATH, token),
         ("an expired token", Duty::Token, &stage.bank, PATH, &expired),
-        ("a forged token", Duty::Token, &stage.bank, PATH, &stage.forged()),
+        ("a forged token", Duty::Token, &stage.bank, PATH, &forged),
         ("a token without the scope", Duty::Route, &stage.bank, PATH, &other_scope),
         ("another path", Duty::Route, &stage.bank, "/admin", token),
         ("a stolen token", Duty::Binding, &stage.thief, PATH, token),
     ];
+    if proxy == Proxy::HoldfastOpaque {
+        rows.extend([
+            ("a good opaque token", Duty::Nothing, &stage.bank, PATH, stage.opaque.as_str()),
+            ("an opaque token that nobody issued", Duty::Token, &stage.bank, PATH, stage.secret.as_str()),
+            ("a stolen opaque token", Duty::Binding, &stage.thief, PATH, stage.opaque.as_str()),
+        ]);
+    }
     // Twice, for what is remembered is judged too.
     for (what, duty, by, path, token) in rows.iter().chain(&rows) {
         let refuses = *duty != Duty::Nothing && *duty <= proxy.duty();

@@ -30,8 +30,8 @@ pub struct Requests {
 pub enum Tokens {
     /// These, in their order, and again from the first.
     These { tokens: Arc<Vec<String>>, next: usize },
-    /// As many of these, one in so many steps.
-    Shuffled { tokens: Arc<Vec<String>>, count: usize, step: usize, next: usize },
+    /// So many of these, in great steps.
+    Shuffled { tokens: Arc<Vec<String>>, count: usize, next: usize },
     /// Never the same.
     Random { state: u64 },
 }
@@ -48,6 +48,9 @@ const LINES: usize = 16;
 
 const WARM: Duration = Duration::from_millis(500);
 
+/// A prime: every count that is not a multiple of it is gone through whole.
+const STEP: usize = 7_919;
+
 impl Tokens {
     pub fn these(tokens: Arc<Vec<String>>) -> Self {
         Self::These { tokens, next: 0 }
@@ -55,9 +58,7 @@ impl Tokens {
 
     /// The first so many, each as often as any other and in an order that no cache likes.
     pub fn shuffled(tokens: &Arc<Vec<String>>, count: usize) -> Self {
-        // Prime, so that every count which is not a multiple of it is gone through whole.
-        const STEP: usize = 7_919;
-        Self::Shuffled { tokens: Arc::clone(tokens), count, step: STEP, next: 0 }
+        Self::Shuffled { tokens: Arc::clone(tokens), count, next: 0 }
     }
 
     pub fn random() -> Self {
@@ -79,9 +80,9 @@ impl Tokens {
                 octets.extend_from_slice(tokens[*next].as_bytes());
                 *next = (*next + 1) % tokens.len();
             }
-            Self::Shuffled { tokens, count, step, next } => {
+            Self::Shuffled { tokens, count, next } => {
                 octets.extend_from_slice(tokens[*next].as_bytes());
-                *next = (*next + *step) % *count;
+                *next = (*next + STEP) % *count;
             }
             // As an opaque token: 256 bits (splitmix64, which nobody has to be unable to guess).
             Self::Random { state } => {
@@ -179,46 +180,48 @@ impl Load {
     }
 
     /// Keeps every connection busy for so long, and says how many requests were answered. None is under way afterwards.
-    pub fn drive(&mut self, time: Duration) -> Result<u64, String> {
+    pub fn drive(&mut self, time: Duration) -> Result<usize, String> {
         self.until(|_, start| start.elapsed() >= time)
     }
 
     /// The same until each token was shown, and long enough that the proxy has compiled what it runs.
-    pub fn warm(&mut self) -> Result<u64, String> {
-        let tokens = self.requests.tokens.count() as u64;
+    pub fn warm(&mut self) -> Result<usize, String> {
+        let tokens = self.requests.tokens.count();
         self.until(|answered, start| answered >= tokens && start.elapsed() >= WARM)
     }
 
-    fn until(&mut self, done: impl Fn(u64, Instant) -> bool) -> Result<u64, String> {
+    fn until(&mut self, done: impl Fn(usize, Instant) -> bool) -> Result<usize, String> {
         let start = Instant::now();
         let lines = self.lines.len();
-        for line in &mut self.lines {
-            line.ask(self.requests.next()).map_err(|error| error.to_string())?;
+        for line in 0..lines {
+            self.ask(line)?;
         }
         let mut answered = 0;
         while !done(answered, start) {
-            let at = usize::try_from(answered).unwrap_or_default() % lines;
-            self.take(at)?;
+            self.take(answered % lines)?;
+            self.ask(answered % lines)?;
             answered += 1;
-            self.lines[at].ask(self.requests.next()).map_err(|error| error.to_string())?;
         }
-        for more in 0..lines {
-            self.take((usize::try_from(answered).unwrap_or_default() + more) % lines)?;
+        for rest in answered..answered + lines {
+            self.take(rest % lines)?;
         }
-        Ok(answered + lines as u64)
+        Ok(answered + lines)
     }
 
     /// One request at a time for so long; how long each took goes there, in nanoseconds.
     pub fn time(&mut self, time: Duration, latencies: &mut Vec<u32>) -> Result<(), String> {
         let start = Instant::now();
         while start.elapsed() < time {
-            let request = self.requests.next();
             let asked = Instant::now();
-            self.lines[0].ask(request).map_err(|error| error.to_string())?;
+            self.ask(0)?;
             self.take(0)?;
             latencies.push(u32::try_from(asked.elapsed().as_nanos()).unwrap_or(u32::MAX));
         }
         Ok(())
+    }
+
+    fn ask(&mut self, line: usize) -> Result<(), String> {
+        self.lines[line].ask(self.requests.next()).map_err(|error| error.to_string())
     }
 
     fn take(&mut self, line: usize) -> Result<(), String> {
@@ -249,6 +252,16 @@ mod tests {
         tokens.write_next(&mut other);
         assert_eq!((one.len(), other.len()), (64, 64));
         assert_ne!(one, other);
+    }
+
+    #[test]
+    fn shuffled_tokens_come_once_each_before_any_comes_again() {
+        let all = Arc::new((0..10).map(|number| number.to_string()).collect());
+        let mut tokens = Tokens::shuffled(&all, 7);
+        let mut shown = Vec::new();
+        (0..7).for_each(|_| tokens.write_next(&mut shown));
+        shown.sort_unstable();
+        assert_eq!(shown, b"0123456");
     }
 
     #[test]

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use crate::report::{Report, Row};
 use crate::variants::Asked;
 
-const WIDTH: f64 = 840.0;
+const WIDTH: f64 = 800.0;
 /// Where bars begin and where the longest ends.
-const BARS: [f64; 2] = [300.0, 730.0];
+const BARS: [f64; 2] = [300.0, 640.0];
 const LINE: f64 = 22.0;
 const HEAD: f64 = 38.0;
 
@@ -68,7 +68,7 @@ fn part(body: &mut String, top: f64, title: &str, rows: &[&Row]) -> f64 {
                 left + own,
                 y + 1.0
             );
-            let _ = write!(told, " and {cost:.1} in the service");
+            let _ = write!(told, ", service {cost:.1}");
         }
         let _ = writeln!(body, r#"<text x="{end:.1}" y="{text}">{told}</text>"#);
     }
@@ -83,12 +83,12 @@ mod tests {
     #[test]
     fn the_longest_bar_fills_its_part_and_the_others_are_in_proportion() {
         let text = plot(&report(19.4, &[("known", 4.0), ("native", 8.0), ("cold-es256", 50.0)]));
-        assert!(text.contains(r#"<rect class="own" x="300" y="39" width="215.0""#), "{text}");
-        assert!(text.contains(r#"<rect class="other" x="300" y="61" width="430.0""#), "{text}");
+        assert!(text.contains(r#"<rect class="own" x="300" y="39" width="170.0""#), "{text}");
+        assert!(text.contains(r#"<rect class="other" x="300" y="61" width="340.0""#), "{text}");
         assert!(
             text.contains(
-                r#"width="430.0" height="16" rx="2"/>
-<text x="736.0" y="156">+50.0</text>"#
+                r#"width="340.0" height="16" rx="2"/>
+<text x="646.0" y="134">+50.0</text>"#
             ),
             "{text}"
         );

@@ -1,4 +1,4 @@
-//! Starts what the tests and the demo need around the filter: values that stop what they started when they are dropped.
+//! Starts what tests, demo and bench need around the filter: values that stop what they started when they are dropped.
 //!
 //! - [`Authority`], [`Leaf`], [`Certificate`]: a certificate authority and what it issues
 //! - [`Upstream`]: the service behind the proxy, which records what reaches it
