@@ -204,9 +204,9 @@ impl Enforcer {
         }
     }
 
-    /// Whether this worker has read the leaf behind a digest already, so that the proxy need not be asked for it.
-    pub fn knows(&self, digest: &CertificateDigest) -> bool {
-        self.leaves.knows(digest)
+    /// The certificate of a digest, as the proxy writes it, if this worker has read it before: the proxy need not be asked for it.
+    pub fn known_certificate(&self, digest: &[u8]) -> Option<PeerCertificate> {
+        self.leaves.known(digest)
     }
 
     /// Whether some route looks at the Envoy route.
@@ -658,8 +658,7 @@ impl Enforcer {
         let route = matched.route();
         let effects = self.effects_of(matched);
         let known = sender.and_then(|sender| Some((sender, self.issuers.get(sender.token().issuer().0)?)));
-        let spiffe_id = certificate.and_then(|certificate| self.policy.spiffe_id(certificate));
-        let caller = Caller { route, sender: known, certificate, spiffe_id, roles: self.policy.roles() };
+        let caller = Caller { route, sender: known, certificate, policy: &self.policy };
         let means = sender.map(ConfirmedSender::means);
         let reason = match means {
             Some(binding::Means::Bearer) => "granted.unbound",

@@ -2,6 +2,7 @@
 //! itself is a mistake.
 
 use core::fmt::Display;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use crate::binding::Requirement;
@@ -14,7 +15,7 @@ use crate::keys;
 use crate::policy::certificate::CertificateTest;
 use crate::policy::operand::Reference;
 use crate::policy::path::Oddities;
-use crate::policy::pattern::{PathPattern, Piece};
+use crate::policy::pattern::{HostPattern, PathPattern, Piece};
 use crate::policy::principal::{Client, Principals};
 use crate::policy::role::{Circle, Roles};
 use crate::policy::route::{Allow, Route};
@@ -261,6 +262,7 @@ impl Loading<'_> {
             written::Allow::Authenticated => Allow::Authenticated,
             written::Allow::Rules(rules) => Allow::Rules(rules.iter().map(|rule| self.rule(rule, &place)).collect()),
         };
+        let referred = captures_referred_to(allow);
         self.scopes_fit(written, allow);
         self.captures_are_unique(written);
         let introspecting =
@@ -275,9 +277,9 @@ impl Loading<'_> {
         }
         let route = Route {
             name: written.name.clone(),
-            hosts: written.hosts.clone(),
+            hosts: written.hosts.iter().map(|host| HostPattern(host.0.binding_only(&referred))).collect(),
             methods: written.methods.clone(),
-            paths: written.paths.clone(),
+            paths: written.paths.iter().map(|path| PathPattern(path.0.binding_only(&referred))).collect(),
             envoy_routes: written.envoy_routes.clone(),
             allow: compiled,
             issuers,
@@ -627,6 +629,21 @@ fn effects(effective: &written::Defaults, scopes: &[String]) -> effect::Settings
         headers: forward.map(|forward| forward.headers.clone()).unwrap_or_default(),
         filter_state: forward.iter().flat_map(|forward| &forward.filter_state).map(in_filter_state).collect(),
     }
+}
+
+/// The names that some rule refers to; others need not be bound.
+fn captures_referred_to(allow: &written::Allow) -> BTreeSet<&str> {
+    let written::Allow::Rules(rules) = allow else { return BTreeSet::new() };
+    let mut open: Vec<&written::Rule> = rules.iter().collect();
+    let mut names = BTreeSet::new();
+    while let Some(rule) = open.pop() {
+        names.extend(rule.references.iter().filter_map(|(_, reference)| match reference {
+            Reference::Captured(name) => Some(name.as_str()),
+            Reference::Claim(_) => None,
+        }));
+        open.extend(&rule.not);
+    }
+    names
 }
 
 fn in_filter_state((name, fact): &(String, Fact)) -> (String, Fact) {

@@ -232,6 +232,24 @@ fn what_the_reference_writes_out_are_the_defaults() {
 }
 
 #[test]
+fn the_claims_that_a_document_names_anywhere_are_kept() {
+    let kept = Kept::named_in(
+        ["/a", "/b/c", "x{/d}y", "spiffe://e/{/f~1g}/h", "/i~0j", "https://k/l", "m", "/with}brace"].into_iter(),
+    );
+    for name in ["a", "b", "d", "f/g", "i~j", "with}brace", "act", "acr"] {
+        assert!(kept.holds(name), "{name}");
+    }
+    for name in ["m", "A", "sub", "scope"] {
+        assert!(!kept.holds(name), "{name}");
+    }
+    let reference = load_text(REFERENCE).map_err(|mistakes| mistakes.to_string()).unwrap();
+    let [issuer] = reference.settings.issuers.as_slice() else { panic!("one issuer") };
+    for name in ["x_organization", "tenant", "realm_access", "amr", "tier", "clientHost", "iban"] {
+        assert!(issuer.kept.holds(name), "{name}");
+    }
+}
+
+#[test]
 fn each_of_the_ten_mistakes_is_told_in_its_own_words() {
     let route = |extra: Value| {
         let mut route = json!({"name": "balance", "methods": ["GET"], "path": "/accounts/{account}/balance"});

@@ -5,7 +5,7 @@ use crate::facts::Request;
 use crate::facts::peer::PeerCertificate;
 use crate::jose::base64url;
 use crate::jose::json::Value;
-use crate::policy::role::Roles;
+use crate::policy::Policy;
 use crate::policy::route::Route;
 use crate::token::Issuer;
 use crate::token::claims::visible;
@@ -127,10 +127,8 @@ pub struct Caller<'a> {
     pub route: &'a Route,
     pub sender: Option<(&'a ConfirmedSender, &'a Issuer)>,
     pub certificate: Option<&'a PeerCertificate>,
-    /// As far as the configuration lets a certificate prove one.
-    pub spiffe_id: Option<&'a str>,
-    /// What each role includes.
-    pub roles: &'a Roles,
+    /// What each role includes, and which SPIFFE IDs a certificate may prove.
+    pub policy: &'a Policy,
 }
 
 impl Caller<'_> {
@@ -153,11 +151,11 @@ impl Caller<'_> {
             Fact::ClientId => token()?.told_client_id().map(str::to_owned),
             Fact::Subject => token()?.told_subject().map(str::to_owned),
             Fact::Issuer => self.sender.map(|(_, issuer)| visible(&issuer.identifier)),
-            Fact::Roles => token().map(|token| list(self.roles.all(token.roles()).into_iter())),
+            Fact::Roles => token().map(|token| list(self.policy.roles().all(token.roles()).into_iter())),
             Fact::Scopes => Some(list(token()?.scopes()?.iter().map(String::as_str))),
             Fact::Binding => self.sender.map(|(sender, _)| sender.means().name().to_owned()),
             Fact::Route => Some(self.route.name.clone()),
-            Fact::SpiffeId => self.spiffe_id.map(visible),
+            Fact::SpiffeId => self.policy.spiffe_id(self.certificate?).map(visible),
             Fact::CertificateSha256 => self.certificate.map(|certificate| certificate.digest.to_string()),
             Fact::Claim(place) => text(token()?.claim(place)?),
         }

@@ -26,7 +26,7 @@ pub struct Request {
 /// A list of header fields in the host's own buffer, in their order, pseudo-headers included.
 pub struct Fields {
     buffer: Vec<u8>,
-    fields: Vec<Field>,
+    count: usize,
 }
 
 /// The Envoy route that the proxy chose, as `xds.route_name` and `xds.route_metadata` tell it.
@@ -37,12 +37,6 @@ pub struct EnvoyRoute {
     pub policy: Option<Vec<u8>>,
 }
 
-#[derive(Clone, Debug)]
-struct Field {
-    name: Range<usize>,
-    value: Range<usize>,
-}
-
 /// The host's buffer is not a list of pairs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotPairs;
@@ -50,7 +44,18 @@ pub struct NotPairs;
 impl Request {
     pub fn from_pairs(buffer: Vec<u8>, peer: Peer) -> Result<Self, NotPairs> {
         let fields = Fields::from_pairs(buffer)?;
-        let (method, path, authority) = (fields.find(b":method"), fields.find(b":path"), fields.find(b":authority"));
+        let [mut method, mut path, mut authority] = [const { None }; 3];
+        for (name, value) in fields.places() {
+            // Envoy hands each of them out once, and none but these begin so.
+            let found = match fields.slice(&name) {
+                b":method" => &mut method,
+                b":path" => &mut path,
+                b":authority" => &mut authority,
+                _ => continue,
+            };
+            found.get_or_insert(value);
+        }
+        let [method, path, authority] = [method, path, authority].map(Option::unwrap_or_default);
         Ok(Self { fields, method, path, authority, peer, has_body: false, envoy_route: None })
     }
 
@@ -78,18 +83,20 @@ impl Request {
 
     /// Bytes held while the request waits.
     pub fn size(&self) -> usize {
-        self.fields.buffer.len() + self.fields.fields.len() * size_of::<Field>() + self.peer.size()
+        self.fields.buffer.len() + self.peer.size()
     }
 }
 
 impl Fields {
     pub fn from_pairs(buffer: Vec<u8>) -> Result<Self, NotPairs> {
-        let fields = read_pairs(&buffer).ok_or(NotPairs)?;
-        Ok(Self { buffer, fields })
+        let count = word(&buffer, 0).ok_or(NotPairs)?;
+        let fields = Self { buffer, count };
+        // A pair that does not lie in the buffer ends the list early.
+        if fields.places().count() == count { Ok(fields) } else { Err(NotPairs) }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.fields.iter().map(|field| (self.slice(&field.name), self.slice(&field.value)))
+        self.places().map(|(name, value)| (self.slice(&name), self.slice(&value)))
     }
 
     /// Every value of the fields of this name, compared without case.
@@ -97,10 +104,17 @@ impl Fields {
         self.iter().filter(move |(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// Where the first value of a pseudo-header stands; Envoy hands each out once.
-    fn find(&self, name: &[u8]) -> Range<usize> {
-        let found = self.fields.iter().find(|field| self.slice(&field.name) == name);
-        found.map_or(0..0, |field| field.value.clone())
+    /// Where names and values stand, from the sizes in front of them.
+    fn places(&self) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+        let mut at = self.count.saturating_mul(8).saturating_add(4);
+        (0..self.count).map_while(move |pair| {
+            let sizes = pair * 8 + 4;
+            let name = at..at.checked_add(word(&self.buffer, sizes)?)?;
+            let start = name.end.checked_add(1)?;
+            let value = start..start.checked_add(word(&self.buffer, sizes + 4)?)?;
+            at = value.end.checked_add(1)?;
+            (at <= self.buffer.len()).then_some((name, value))
+        })
     }
 
     fn slice(&self, range: &Range<usize>) -> &[u8] {
@@ -108,27 +122,9 @@ impl Fields {
     }
 }
 
-fn read_pairs(buffer: &[u8]) -> Option<Vec<Field>> {
-    let word = |at: usize| -> Option<usize> {
-        let bytes: [u8; 4] = buffer.get(at..at.checked_add(4)?)?.try_into().ok()?;
-        usize::try_from(u32::from_le_bytes(bytes)).ok()
-    };
-    let count = word(0)?;
-    // Each pair takes ten bytes at least, so a count that lies allocates nothing.
-    if count > buffer.len() / 10 {
-        return None;
-    }
-    let mut fields = Vec::with_capacity(count);
-    let mut at = count.checked_mul(8)?.checked_add(4)?;
-    for pair in 0..count {
-        let sizes = pair * 8 + 4;
-        let name = at..at.checked_add(word(sizes)?)?;
-        let value = name.end.checked_add(1)?..name.end.checked_add(1)?.checked_add(word(sizes + 4)?)?;
-        at = value.end.checked_add(1)?;
-        buffer.get(..at)?;
-        fields.push(Field { name, value });
-    }
-    Some(fields)
+fn word(buffer: &[u8], at: usize) -> Option<usize> {
+    let bytes = buffer.get(at..)?.first_chunk()?;
+    usize::try_from(u32::from_le_bytes(*bytes)).ok()
 }
 
 /// The pairs as the host writes them; for tests and for what is written back.

@@ -1,6 +1,7 @@
 //! The downstream peer's leaf certificate: its digest, its names and its dates (RFC 5280, RFC 8705 §3.1).
 
 use core::fmt;
+use core::hash::{Hash, Hasher};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -20,8 +21,10 @@ pub enum Peer {
     Plaintext,
     /// TLS, and the peer showed no certificate.
     Anonymous,
-    /// TLS with a certificate; its leaf, PEM, where the proxy tells it and it was asked for.
+    /// TLS with a certificate; its leaf, PEM, where the proxy tells it.
     Certificate { digest: CertificateDigest, leaf: Option<Vec<u8>> },
+    /// TLS with a certificate that this worker has read before.
+    Known(PeerCertificate),
 }
 
 /// SHA-256 of a certificate's DER; `x5t#S256` in another spelling.
@@ -81,7 +84,7 @@ const MAX_NAMES: usize = 64;
 impl Peer {
     pub(super) fn size(&self) -> usize {
         match self {
-            Self::Plaintext | Self::Anonymous | Self::Certificate { leaf: None, .. } => 0,
+            Self::Plaintext | Self::Anonymous | Self::Known(_) | Self::Certificate { leaf: None, .. } => 0,
             Self::Certificate { leaf: Some(pem), .. } => pem.len(),
         }
     }
@@ -215,19 +218,32 @@ fn pem_to_der(pem: &[u8]) -> Result<Vec<u8>, Error> {
     STANDARD.decode(body).map_err(|_| Error::NotPem)
 }
 
-/// The leaves that this worker has read, by digest: each is parsed once. Full, it starts anew.
+/// The certificates that this worker has read, by their digests as the proxy tells them: each is parsed once. Full, it starts
+/// anew.
 #[derive(Debug, Default)]
 pub struct Leaves {
-    known: HashMap<CertificateDigest, Rc<Leaf>>,
+    known: HashMap<Digits, PeerCertificate>,
     bytes: usize,
+}
+
+/// A digest in 64 lower-case hexadecimal digits. Its first eight octets tell where it stands: nobody makes many certificates
+/// that are alike in them.
+#[derive(Debug, PartialEq, Eq)]
+struct Digits([u8; 64]);
+
+impl Hash for Digits {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(self.0.first_chunk::<16>().map_or(&[], <[u8; 16]>::as_slice));
+    }
 }
 
 const MAX_LEAVES: usize = 4096;
 const MAX_LEAVES_BYTES: usize = 4 * 1024 * 1024;
 
 impl Leaves {
-    pub fn knows(&self, digest: &CertificateDigest) -> bool {
-        self.known.contains_key(digest)
+    /// The certificate of this digest, as the proxy writes it, if it was read before.
+    pub fn known(&self, digest: &[u8]) -> Option<PeerCertificate> {
+        self.known.get(&Digits(*digest.first_chunk()?)).filter(|_| digest.len() == 64).cloned()
     }
 
     /// How many it knows.
@@ -239,27 +255,29 @@ impl Leaves {
     pub fn of(&mut self, peer: &Peer) -> Result<Option<PeerCertificate>, Error> {
         match peer {
             Peer::Plaintext | Peer::Anonymous => Ok(None),
+            Peer::Known(certificate) => Ok(Some(certificate.clone())),
             Peer::Certificate { digest, leaf } => self.certificate(*digest, leaf.as_deref()).map(Some),
         }
     }
 
     /// The certificate behind a digest, read from `pem` if this worker has not read it before.
     pub fn certificate(&mut self, digest: CertificateDigest, pem: Option<&[u8]>) -> Result<PeerCertificate, Error> {
-        let leaf = match (self.known.get(&digest), pem) {
-            (Some(leaf), _) => Some(Rc::clone(leaf)),
-            (None, None) => None,
-            (None, Some(pem)) => {
-                let leaf = Rc::new(Leaf::from_pem(pem, digest)?);
-                if self.known.len() >= MAX_LEAVES || self.bytes >= MAX_LEAVES_BYTES {
-                    self.known.clear();
-                    self.bytes = 0;
-                }
-                self.bytes += leaf.size();
-                self.known.insert(digest, Rc::clone(&leaf));
-                Some(leaf)
-            }
-        };
-        Ok(PeerCertificate { digest, leaf })
+        let told = digest.to_string();
+        if let Some(known) = self.known(told.as_bytes()) {
+            return Ok(known);
+        }
+        let Some(pem) = pem else { return Ok(PeerCertificate { digest, leaf: None }) };
+        let leaf = Rc::new(Leaf::from_pem(pem, digest)?);
+        if self.known.len() >= MAX_LEAVES || self.bytes >= MAX_LEAVES_BYTES {
+            self.known.clear();
+            self.bytes = 0;
+        }
+        self.bytes += leaf.size();
+        let certificate = PeerCertificate { digest, leaf: Some(leaf) };
+        if let Some(digits) = told.as_bytes().first_chunk() {
+            self.known.insert(Digits(*digits), certificate.clone());
+        }
+        Ok(certificate)
     }
 }
 
@@ -331,11 +349,12 @@ bUlJSGQgjwD5vaUaKlLR50Q2DmFfQj1L+SY=
         let mut leaves = Leaves::default();
         assert_eq!(leaves.certificate(digest(), None).unwrap().leaf, None);
         assert!(leaves.certificate(digest(), Some(PEM.as_bytes())).unwrap().leaf.is_some());
-        assert!(leaves.knows(&digest()));
+        assert!(leaves.known(HEX.as_bytes()).is_some());
         assert!(leaves.certificate(digest(), None).unwrap().leaf.is_some());
         let other = CertificateDigest([0; 32]);
         assert_eq!(leaves.certificate(other, Some(PEM.as_bytes())), Err(Error::OtherDigest));
-        assert!(!leaves.knows(&other));
+        assert!(leaves.known(other.to_string().as_bytes()).is_none());
+        assert!(leaves.known(&HEX.as_bytes()[..63]).is_none() && leaves.known(format!("{HEX}0").as_bytes()).is_none());
         assert_eq!(leaves.count(), 1);
     }
 }

@@ -158,9 +158,8 @@ pub fn add(map: Map, name: &str, value: &str) -> Result<(), Refused> {
     done(unsafe { proxy_add_header_map_value(map as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
 }
 
-/// A property by its path; none where the host has none.
-pub fn property(path: &[&str]) -> Result<Option<Vec<u8>>, Refused> {
-    let path = path.join("\0");
+/// A property by its path, the pieces of which a NUL parts; none where the host has none.
+pub fn property(path: &str) -> Result<Option<Vec<u8>>, Refused> {
     taking(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) })
 }
 

@@ -15,38 +15,40 @@ pub fn request(shared: &Shared, has_body: bool) -> Result<Request, NotPairs> {
     request.has_body = has_body;
     if shared.borrow().enforcer.uses_envoy_route() {
         request.envoy_route = Some(EnvoyRoute {
-            name: told(&["xds", "route_name"])?,
-            policy: told(&["xds", "route_metadata", "filter_metadata", "holdfast", "policy"])?,
+            name: told("xds\0route_name")?,
+            policy: told("xds\0route_metadata\0filter_metadata\0holdfast\0policy")?,
         });
     }
     Ok(request)
 }
 
 /// What can't be told is not taken for absent: the request would be judged by a weaker route.
-fn told(path: &[&str]) -> Result<Option<Vec<u8>>, NotPairs> {
+fn told(path: &str) -> Result<Option<Vec<u8>>, NotPairs> {
     abi::property(path).map_err(|_| NotPairs)
 }
 
 /// What can't be told of a connection is taken for absent: without it less is proven.
-fn fact(path: &[&str]) -> Option<Vec<u8>> {
+fn fact(path: &str) -> Option<Vec<u8>> {
     abi::property(path).ok().flatten()
 }
 
 /// A digest that is none proves no certificate.
 fn peer(shared: &Shared) -> Peer {
-    let digest = fact(&["connection", "sha256_peer_certificate_digest"]);
-    if let Some(digest) = digest.as_deref().and_then(CertificateDigest::from_hex) {
-        let known = shared.borrow().enforcer.knows(&digest);
-        let leaf = if known { None } else { fact(&["connection", "peer_certificate"]) };
+    let told = fact("connection\0sha256_peer_certificate_digest");
+    if let Some(known) = told.as_deref().and_then(|told| shared.borrow().enforcer.known_certificate(told)) {
+        return Peer::Known(known);
+    }
+    if let Some(digest) = told.as_deref().and_then(CertificateDigest::from_hex) {
+        let leaf = fact("connection\0peer_certificate");
         return Peer::Certificate { digest, leaf: leaf.filter(|leaf| !leaf.is_empty()) };
     }
-    let tls = fact(&["connection", "tls_version"]);
+    let tls = fact("connection\0tls_version");
     if tls.is_some_and(|version| !version.is_empty()) { Peer::Anonymous } else { Peer::Plaintext }
 }
 
 /// The address of the peer, for counting where there is no certificate.
 pub fn address() -> Vec<u8> {
-    fact(&["source", "address"]).unwrap_or_default()
+    fact("source\0address").unwrap_or_default()
 }
 
 /// The answer to a callout, in its callback, and what it says of the time. Without headers there is none: it was reset, or

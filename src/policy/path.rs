@@ -28,6 +28,9 @@ pub struct Oddities {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ambiguous;
 
+/// So many segments have their place from the beginning.
+const USUAL: usize = 8;
+
 impl Oddities {
     /// Whether every oddity of `other` is one of these.
     pub fn include(&self, other: &Self) -> bool {
@@ -48,19 +51,31 @@ impl<'a> Path<'a> {
         let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
         let path = path.strip_prefix(b"/").ok_or(Ambiguous)?;
         let path = path.strip_suffix(b"/").unwrap_or(path);
-        let mut read = Self { segments: Vec::new(), oddities: Oddities::default() };
+        let mut read = Self { segments: Vec::with_capacity(USUAL), oddities: Oddities::default() };
         // A slash that stands alone after the one at the end was taken off is an empty segment.
         if path.is_empty() && !target.starts_with(b"//") {
             return Ok(read);
         }
-        for segment in path.split(|byte| *byte == b'/') {
-            read.push(segment)?;
+        let is_plain = path.iter().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'%' | b';' | b'\\'));
+        match core::str::from_utf8(path).ok().filter(|_| is_plain) {
+            Some(path) => path.split('/').try_for_each(|segment| read.push_plain(segment))?,
+            None => path.split(|byte| *byte == b'/').try_for_each(|segment| read.push(segment))?,
         }
         Ok(read)
     }
 
     pub fn segments(&self) -> impl Iterator<Item = &str> + Clone {
         self.segments.iter().map(|segment| &**segment)
+    }
+
+    /// Takes a segment in which nothing has to be decoded or looked for.
+    fn push_plain(&mut self, segment: &'a str) -> Result<(), Ambiguous> {
+        if matches!(segment, "." | "..") {
+            return Err(Ambiguous);
+        }
+        self.oddities.empty_segment |= segment.is_empty();
+        self.segments.push(Cow::Borrowed(segment));
+        Ok(())
     }
 
     fn push(&mut self, segment: &'a [u8]) -> Result<(), Ambiguous> {

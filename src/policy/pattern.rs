@@ -6,6 +6,7 @@
 use core::fmt;
 use core::str::Split;
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use crate::jose::json::{self, Pointer};
 
@@ -120,6 +121,15 @@ impl Pieces {
             Some((_, name)) => Err(Error::NameTwice((*name).to_owned())),
             None => Ok(parsed),
         }
+    }
+
+    /// The same pieces, of which only these names bind anything.
+    pub fn binding_only(&self, names: &BTreeSet<&str>) -> Self {
+        let piece = |piece: &Piece| match piece {
+            Piece::Named(name) if !names.contains(name.as_str()) => Piece::Any,
+            piece => piece.clone(),
+        };
+        Self { pieces: self.pieces.iter().map(piece).collect(), open: self.open }
     }
 
     pub fn names(&self) -> impl Iterator<Item = &str> {

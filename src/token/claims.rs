@@ -131,7 +131,7 @@ impl Kept {
         Self(names)
     }
 
-    fn holds(&self, name: &str) -> bool {
+    pub fn holds(&self, name: &str) -> bool {
         self.0.contains(name)
     }
 }

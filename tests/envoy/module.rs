@@ -16,7 +16,6 @@ fn only_what_the_filter_answers_is_exported() {
             "proxy_on_configure",
             "proxy_on_context_create",
             "proxy_on_delete",
-            "proxy_on_done",
             "proxy_on_http_call_response",
             "proxy_on_memory_allocate",
             "proxy_on_request_body",

@@ -72,7 +72,7 @@ fn time_binding_audience_and_scope_are_judged_again_on_every_use() {
         let table = [
             ("/all", &ours, PASSES),
             ("/all", &thiefs, (401, "binding.other_certificate")),
-            ("/admin", &ours, (403, "policy.scope")),
+            ("/admin", &ours, (403, "token.scope")),
             ("/other", &ours, (401, "token.audience")),
             ("/org/acme", &ours, PASSES),
             ("/org/other", &ours, (403, "policy.no_rule")),

@@ -24,18 +24,18 @@ const NEEDED: [&str; 7] = [
 ];
 
 /// What `src/host` answers.
-const ANSWERED: [&str; 7] = [
+const ANSWERED: [&str; 6] = [
     "proxy_on_configure",
     "proxy_on_tick",
     "proxy_on_http_call_response",
     "proxy_on_request_headers",
     "proxy_on_request_body",
     "proxy_on_request_trailers",
-    "proxy_on_done",
 ];
 
 /// What the SDK answers by itself, and nobody asks for.
-const REMOVED: [&str; 15] = [
+const REMOVED: [&str; 16] = [
+    "proxy_on_done",
     "proxy_on_downstream_connection_close",
     "proxy_on_downstream_data",
     "proxy_on_foreign_function",
