@@ -37,14 +37,14 @@ pub struct Service {
     pub timeout: Duration,
 }
 
-/// Everything sent that can change the answer, compared whole: the key of waiting together and of remembering.
+/// Everything sent that can change the answer, compared whole: the key of waiting together. A clone shares it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CalloutId {
     pub service: Rc<Service>,
     /// The body sent; it may hold a token.
-    pub body: Vec<u8>,
-    /// The token that is asked about, where one is.
-    pub token: Option<Box<str>>,
+    pub body: Rc<[u8]>,
+    /// The token that is asked about, where one is: by it the answer is remembered.
+    pub token: Option<Rc<str>>,
 }
 
 /// One question to be sent.
@@ -353,7 +353,13 @@ mod tests {
     }
 
     fn about(token: &str) -> Callout {
-        Callout { id: CalloutId { service: Service::about(Question::Introspection), body: token.into(), token: None } }
+        Callout {
+            id: CalloutId {
+                service: Service::about(Question::Introspection),
+                body: token.as_bytes().into(),
+                token: None,
+            },
+        }
     }
 
     fn waiting() -> Waiting<u32, &'static str> {
@@ -485,7 +491,8 @@ mod tests {
             waiting.wait(about(token), u32::try_from(waiter).unwrap(), "state", 50, of(ANN)).unwrap();
         }
         assert_eq!(sent(&mut waiting), 2);
-        let keys = Callout { id: CalloutId { service: Service::about(Question::KeySet), body: vec![], token: None } };
+        let keys =
+            Callout { id: CalloutId { service: Service::about(Question::KeySet), body: Rc::default(), token: None } };
         assert_eq!(waiting.wait(keys.clone(), 9, "late", 1, of(ANN)), Err(Crowded("late")));
         assert_eq!(waiting.next_to_send(), Some(keys.id));
     }
@@ -494,7 +501,7 @@ mod tests {
     fn neither_token_nor_credential_prints_itself() {
         let mut service = Service::about(Question::Introspection).as_ref().clone();
         service.headers = vec![("authorization", "Basic hidden".into())];
-        let id = CalloutId { service: Rc::new(service), body: b"token=hidden".to_vec(), token: None };
+        let id = CalloutId { service: Rc::new(service), body: b"token=hidden".as_slice().into(), token: None };
         assert_eq!(format!("{id:?}"), "Introspection of issuer 0 at login/introspect");
         let response = Answer::Response(Response { status: 200, body: b"hidden".to_vec() });
         assert_eq!(format!("{response:?}"), "Response(200 with 6 bytes)");

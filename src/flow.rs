@@ -580,7 +580,11 @@ impl Enforcer {
         }
         let vouched = Rc::new(jwt.verify(&*self.verifier, issuer, &candidates, now)?);
         let until = vouched.good_until(issuer);
-        self.memory.remember_good(Asked::Signature, token.as_str(), Rc::clone(&vouched), (until, until), now);
+        if until <= now {
+            self.memory.remember_over(Asked::Signature, token.as_str(), Rc::clone(&vouched), now);
+        } else {
+            self.memory.remember_good(Asked::Signature, token.as_str(), Rc::clone(&vouched), (until, until), now);
+        }
         Ok(Looked::Up(vouched))
     }
 
@@ -775,8 +779,8 @@ impl Report {
 impl Suspended {
     /// Bytes held while it waits.
     pub fn size(&self) -> usize {
-        // The token stands there, and twice more in what is asked.
-        self.request.size() + 2 * self.request.values(b"authorization").map(<[u8]>::len).sum::<usize>()
+        // The token stands there once more in what is asked, and in a form, which makes three octets of one at the most.
+        self.request.size() + 4 * self.request.values(b"authorization").map(<[u8]>::len).sum::<usize>()
     }
 
     /// The digest of the caller's certificate, by which its callouts are counted.

@@ -7,7 +7,7 @@
 //! | [`time`] | the host's clock | [`time::UnixTime`] |
 //! | [`callout`] | a question to another service | a value, and its answer |
 //! | [`facts`] | what the proxy knows | [`facts::Request`]: its line, its fields, its peer |
-//! | [`jose`] | bytes | JWS and JWK; nothing about OAuth |
+//! | [`jose`] | bytes | JWS, JWK and verified signatures; nothing about OAuth |
 //! | [`client`] | our own credentials at an authorization server | a field of a callout |
 //! | [`credential`] | header fields | [`credential::Presented`]: the one token, not yet believed |
 //! | [`keys`] | an issuer's JWK Set | what is held, how fresh it is, when to fetch it again |

@@ -234,9 +234,20 @@ fn what_the_reference_writes_out_are_the_defaults() {
 #[test]
 fn the_claims_that_a_document_names_anywhere_are_kept() {
     let kept = Kept::named_in(
-        ["/a", "/b/c", "x{/d}y", "spiffe://e/{/f~1g}/h", "/i~0j", "https://k/l", "m", "/with}brace"].into_iter(),
+        [
+            "/a",
+            "/b/c",
+            "x{/d}y",
+            "spiffe://e/{/f~1g}/h",
+            "/i~0j",
+            "https://k/l",
+            "m",
+            "/with}brace",
+            "spiffe://n/{/o}p}",
+        ]
+        .into_iter(),
     );
-    for name in ["a", "b", "d", "f/g", "i~j", "with}brace", "act", "acr"] {
+    for name in ["a", "b", "d", "f/g", "i~j", "with}brace", "o}p", "act", "acr"] {
         assert!(kept.holds(name), "{name}");
     }
     for name in ["m", "A", "sub", "scope"] {

@@ -45,15 +45,18 @@ impl Request {
     pub fn from_pairs(buffer: Vec<u8>, peer: Peer) -> Result<Self, NotPairs> {
         let fields = Fields::from_pairs(buffer)?;
         let [mut method, mut path, mut authority] = [const { None }; 3];
-        for (name, value) in fields.places() {
+        let mut at = fields.names_begin();
+        for (name, value) in fields.iter() {
+            let begins = at + name.len() + 1;
+            at = begins + value.len() + 1;
             // Envoy hands each of them out once, and none but these begin so.
-            let found = match fields.slice(&name) {
+            let found = match name {
                 b":method" => &mut method,
                 b":path" => &mut path,
                 b":authority" => &mut authority,
                 _ => continue,
             };
-            found.get_or_insert(value);
+            found.get_or_insert(begins..begins + value.len());
         }
         let [method, path, authority] = [method, path, authority].map(Option::unwrap_or_default);
         Ok(Self { fields, method, path, authority, peer, has_body: false, envoy_route: None })
@@ -89,14 +92,27 @@ impl Request {
 
 impl Fields {
     pub fn from_pairs(buffer: Vec<u8>) -> Result<Self, NotPairs> {
-        let count = word(&buffer, 0).ok_or(NotPairs)?;
+        let count = buffer.first_chunk().ok_or(NotPairs)?;
+        let count = wide(*count);
         let fields = Self { buffer, count };
         // A pair that does not lie in the buffer ends the list early.
-        if fields.places().count() == count { Ok(fields) } else { Err(NotPairs) }
+        if fields.iter().count() == count { Ok(fields) } else { Err(NotPairs) }
     }
 
+    /// Names and values, each behind the one before; their sizes stand in front of all of them.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.places().map(|(name, value)| (self.slice(&name), self.slice(&value)))
+        let (sizes, mut rest) = self.buffer.split_at_checked(self.names_begin()).unwrap_or_default();
+        let (sizes, _) = sizes.get(4..).unwrap_or_default().as_chunks::<8>();
+        sizes.iter().map_while(move |[a, b, c, d, e, f, g, h]| {
+            let (name, after) = rest.split_at_checked(wide([*a, *b, *c, *d]))?;
+            let (value, after) = after.get(1..)?.split_at_checked(wide([*e, *f, *g, *h]))?;
+            rest = after.get(1..)?;
+            Some((name, value))
+        })
+    }
+
+    fn names_begin(&self) -> usize {
+        self.count.saturating_mul(8).saturating_add(4)
     }
 
     /// Every value of the fields of this name, compared without case.
@@ -104,27 +120,13 @@ impl Fields {
         self.iter().filter(move |(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// Where names and values stand, from the sizes in front of them.
-    fn places(&self) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
-        let mut at = self.count.saturating_mul(8).saturating_add(4);
-        (0..self.count).map_while(move |pair| {
-            let sizes = pair * 8 + 4;
-            let name = at..at.checked_add(word(&self.buffer, sizes)?)?;
-            let start = name.end.checked_add(1)?;
-            let value = start..start.checked_add(word(&self.buffer, sizes + 4)?)?;
-            at = value.end.checked_add(1)?;
-            (at <= self.buffer.len()).then_some((name, value))
-        })
-    }
-
     fn slice(&self, range: &Range<usize>) -> &[u8] {
         self.buffer.get(range.clone()).unwrap_or_default()
     }
 }
 
-fn word(buffer: &[u8], at: usize) -> Option<usize> {
-    let bytes = buffer.get(at..)?.first_chunk()?;
-    usize::try_from(u32::from_le_bytes(*bytes)).ok()
+fn wide(size: [u8; 4]) -> usize {
+    usize::try_from(u32::from_le_bytes(size)).unwrap_or(usize::MAX)
 }
 
 /// The pairs as the host writes them; for tests and for what is written back.

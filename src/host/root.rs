@@ -4,9 +4,6 @@ use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
-use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::ContextType;
-
 use crate::callout::{Answer, CalloutId, NoAnswer, Waiting};
 use crate::config;
 use crate::flow::{Enforcer, Log, Settled, Suspended};
@@ -76,8 +73,8 @@ pub fn wake(shared: &Shared) {
     }
 }
 
-impl Context for Root {
-    fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, _: usize) {
+impl Root {
+    pub fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize) {
         let Some(Sent { shared, id, at }) = self.sent.remove(&token) else { return };
         // Clocks may be set back.
         let took = abi::milliseconds().ok().zip(at).map(|(now, at)| now.saturating_sub(at));
@@ -99,8 +96,16 @@ impl Drop for Root {
     }
 }
 
-impl RootContext for Root {
-    fn on_configure(&mut self, size: usize) -> bool {
+impl Root {
+    pub fn on_configure(&mut self, size: usize) -> bool {
+        #[cfg(feature = "vectors")]
+        return super::vectors::configure(size);
+        #[cfg(not(feature = "vectors"))]
+        self.configure(size)
+    }
+
+    #[cfg_attr(feature = "vectors", allow(dead_code, reason = "vectors stand in its place"))]
+    fn configure(&mut self, size: usize) -> bool {
         let document = match size {
             0 => Vec::new(),
             _ => abi::buffer(Buffer::PluginConfiguration, config::MAX_DOCUMENT + 1).ok().flatten().unwrap_or_default(),
@@ -119,7 +124,7 @@ impl RootContext for Root {
         }
     }
 
-    fn on_tick(&mut self) {
+    pub fn on_tick(&mut self) {
         let Some(shared) = self.shared.clone() else { return };
         shared.borrow_mut().woken = false;
         // First, so that whoever wakes us from now on is heard. Without it the next refresh would come too early, no more.
@@ -138,12 +143,9 @@ impl RootContext for Root {
         self.release();
     }
 
-    fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Stream::new(id, self.shared.clone())))
-    }
-
-    fn get_type(&self) -> Option<ContextType> {
-        Some(ContextType::HttpContext)
+    /// The context of a request.
+    pub fn stream(&self, id: u32) -> Stream {
+        Stream::new(id, self.shared.clone())
     }
 }
 
@@ -195,8 +197,8 @@ impl Root {
         let mut headers =
             vec![(":method", service.method), (":authority", &service.authority), (":path", &service.path)];
         headers.extend(service.headers.iter().map(|(name, value)| (*name, value.as_str())));
-        let body = (!id.body.is_empty()).then_some(id.body.as_slice());
-        self.dispatch_http_call(&service.cluster, headers, body, Vec::new(), service.timeout).ok()
+        let timeout = u32::try_from(service.timeout.as_millis()).unwrap_or(u32::MAX);
+        abi::http_call(&service.cluster, &headers, &id.body, timeout).ok()
     }
 
     /// Reads an answer once; everybody who waits for it may go on. `took` is the time that it took, in milliseconds.

@@ -3,9 +3,6 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use proxy_wasm::traits::{Context, HttpContext};
-use proxy_wasm::types::Action;
-
 use crate::callout::{Crowded, Peer};
 use crate::effect::{Forward, Reply};
 use crate::flow::{Decision, Permit, Refusal, Report, Settled, Step};
@@ -56,7 +53,7 @@ impl Stream {
 
     /// Nothing goes on before the decision, nor after a refusal, whatever Envoy is told to hold back by itself
     /// (`allow_on_headers_stop_iteration`).
-    fn action(&self) -> Action {
+    pub fn action(&self) -> Action {
         match self.progress() {
             Progress::Goes => Action::Continue,
             Progress::Waits | Progress::Answered => Action::Pause,
@@ -76,8 +73,6 @@ impl Stream {
     }
 }
 
-impl Context for Stream {}
-
 /// The host has let go of it, whatever became of it.
 impl Drop for Stream {
     fn drop(&mut self) {
@@ -85,8 +80,16 @@ impl Drop for Stream {
     }
 }
 
-impl HttpContext for Stream {
-    fn on_http_request_headers(&mut self, _: usize, ends: bool) -> Action {
+/// What the host does with a request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Action {
+    Continue = 0,
+    Pause = 1,
+}
+
+impl Stream {
+    pub fn on_request_headers(&mut self, ends: bool) -> Action {
         let Some(shared) = &self.shared else {
             abi::log(Level::Error, "holdfast: refused: there is no configuration");
             let _ = abi::local_response(500, "not_configured", &[], "");
@@ -112,20 +115,19 @@ impl HttpContext for Stream {
         self.action()
     }
 
-    fn on_http_request_body(&mut self, _: usize, _: bool) -> Action {
-        self.action()
-    }
-
     /// Nothing in the trailers is decided on, so nothing of what only we may write goes on in them. Envoy does not show them
     /// again after a wait.
-    fn on_http_request_trailers(&mut self, _: usize) -> Action {
+    pub fn on_request_trailers(&mut self) -> Action {
         if let Some(shared) = &self.shared
             && !removes_forged_trailers(shared)
         {
             self.forget();
-            self.waiter = None;
             let decision = shared.borrow().enforcer.refuse_unreadable();
             self.progress = apply(shared, decision);
+            // Its question may be settled, and it may be about to go on.
+            if let Some(waiter) = &self.waiter {
+                waiter.progress.set(self.progress);
+            }
         }
         self.action()
     }

@@ -5,8 +5,6 @@
 //! between them, in base64url. For each line, one is logged that repeats its number: a digit for each signature, 1 where it is
 //! accepted.
 
-use proxy_wasm::traits::{Context, RootContext};
-
 use crate::jose::algorithm::Algorithm;
 use crate::jose::base64url;
 use crate::jose::json::{self, Limits};
@@ -16,16 +14,11 @@ use crate::jose::verifier::{InRust, Verifier};
 use super::abi::{self, Buffer, Level};
 use super::crypto::ByHost;
 
-pub struct Vectors;
-
-impl Context for Vectors {}
-
-impl RootContext for Vectors {
-    fn on_configure(&mut self, size: usize) -> bool {
-        let octets = abi::buffer(Buffer::PluginConfiguration, size).ok().flatten().unwrap_or_default();
-        let Ok(text) = String::from_utf8(octets) else { return false };
-        text.lines().enumerate().all(|(number, line)| say_verdicts(number, line).is_some())
-    }
+/// Reads the plug-in's configuration, of so many octets; false where it can't be read.
+pub fn configure(size: usize) -> bool {
+    let octets = abi::buffer(Buffer::PluginConfiguration, size).ok().flatten().unwrap_or_default();
+    let Ok(text) = String::from_utf8(octets) else { return false };
+    text.lines().enumerate().all(|(number, line)| say_verdicts(number, line).is_some())
 }
 
 /// None where the line can't be read.

@@ -45,10 +45,17 @@ impl Oddities {
 impl<'a> Path<'a> {
     /// Reads `:path`; the query is left out.
     pub fn read(target: &'a [u8]) -> Result<Self, Ambiguous> {
-        if target.contains(&b'#') {
-            return Err(Ambiguous);
+        // One look at each octet; most paths need no other.
+        let (mut length, mut is_plain) = (target.len(), true);
+        for (at, byte) in target.iter().enumerate() {
+            match byte {
+                b'#' => return Err(Ambiguous),
+                b'?' => length = length.min(at),
+                b'%' | b';' | b'\\' => is_plain &= length <= at,
+                _ => is_plain &= length <= at || byte.is_ascii_graphic(),
+            }
         }
-        let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
+        let path = target.get(..length).unwrap_or_default();
         let path = path.strip_prefix(b"/").ok_or(Ambiguous)?;
         let path = path.strip_suffix(b"/").unwrap_or(path);
         let mut read = Self { segments: Vec::with_capacity(USUAL), oddities: Oddities::default() };
@@ -56,7 +63,6 @@ impl<'a> Path<'a> {
         if path.is_empty() && !target.starts_with(b"//") {
             return Ok(read);
         }
-        let is_plain = path.iter().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'%' | b';' | b'\\'));
         match core::str::from_utf8(path).ok().filter(|_| is_plain) {
             Some(path) => path.split('/').try_for_each(|segment| read.push_plain(segment))?,
             None => path.split(|byte| *byte == b'/').try_for_each(|segment| read.push(segment))?,

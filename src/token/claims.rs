@@ -56,7 +56,7 @@ impl VerifiedToken {
 
     /// Whether the token is good at this moment; judged on every use.
     pub fn verify_time(&self, issuer: &Issuer, now: UnixTime) -> Result<(), Error> {
-        if self.expires.is_some_and(|expires| is_over(issuer, expires, now)) {
+        if self.expires.is_some_and(|expires| now >= expires.plus(issuer.leeway)) {
             return Err(Error::Expired);
         }
         if self.not_before.is_some_and(|not_before| now < not_before.minus(issuer.leeway)) {
@@ -125,7 +125,8 @@ impl Kept {
         for text in texts {
             for piece in text.split('/').skip(1) {
                 let reference = piece.split('}').next().unwrap_or_default();
-                names.extend([piece, reference].map(|name| name.replace("~1", "/").replace("~0", "~")));
+                let shorter = piece.strip_suffix('}').unwrap_or_default();
+                names.extend([piece, shorter, reference].map(|name| name.replace("~1", "/").replace("~0", "~")));
             }
         }
         Self(names)
@@ -134,15 +135,6 @@ impl Kept {
     pub fn holds(&self, name: &str) -> bool {
         self.0.contains(name)
     }
-}
-
-fn is_over(issuer: &Issuer, expires: UnixTime, now: UnixTime) -> bool {
-    now >= expires.plus(issuer.leeway)
-}
-
-/// Whether claims that nobody vouches for say that they are over.
-pub(super) fn has_expired(issuer: &Issuer, claims: &Value, now: UnixTime) -> bool {
-    date(claims, "exp").ok().flatten().is_some_and(|expires| is_over(issuer, expires, now))
 }
 
 /// A member at the top.

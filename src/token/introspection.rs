@@ -70,7 +70,7 @@ impl Settings {
     pub fn ask(&self, token: AccessToken<'_>) -> Callout {
         let body = format!("token={}&token_type_hint=access_token", form_encode(token.as_str()));
         let token = Some(token.as_str().into());
-        Callout { id: CalloutId { service: Rc::clone(&self.service), body: body.into_bytes(), token } }
+        Callout { id: CalloutId { service: Rc::clone(&self.service), body: body.into_bytes().into(), token } }
     }
 
     /// Reads an answer once, for all who wait for it.

@@ -185,7 +185,7 @@ fn gauges_are_the_sum_of_all_workers_and_go_with_their_configuration() {
         sent += 1;
     }
     assert_becomes(&stage, "remembered_tokens", sent);
-    assert!(gauge(&stage, "remembered_token_bytes") > sent * 512);
+    assert!(gauge(&stage, "remembered_token_bytes") > sent * 256);
     assert_becomes(&stage, "known_certificates", 2);
     assert_becomes(&stage, "issuer.bank.key_set_keys", 1);
     let fetched = gauge(&stage, "issuer.bank.key_set_fetched_timestamp_seconds");

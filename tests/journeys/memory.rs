@@ -51,7 +51,7 @@ fn a_token_is_remembered_once_it_was_vouched_for_and_no_other_is() {
     for (bad, reason) in [(forged, "token.signature"), (expired, "token.expired"), (unsigned, "token.signature")] {
         assert_eq!(world.verdict(&with(&bad, &ours)), (401, reason));
     }
-    assert_eq!(world.enforcer().remembered().entries, 1);
+    assert_eq!(world.enforcer().remembered().entries, 2, "the one that is over has a place beside the good ones");
 }
 
 #[test]
@@ -264,4 +264,102 @@ fn a_flood_of_bad_tokens_drives_out_no_verified_one() {
         assert_eq!(world.verdict(&with(token, &ours)), PASSES);
     }
     assert_eq!(world.asked, [""; 0]);
+}
+
+#[test]
+fn certificate_login_actor_and_deny_rules_are_judged_again_on_every_use() {
+    let ours = certificate();
+    let routes = json!([
+        {"name": "all", "path": "/all", "allow": "authenticated"},
+        {"name": "fresh", "path": "/fresh", "allow": [{"max_age": "5m"}]},
+        {"name": "gold", "path": "/gold", "allow": [{"acr_values": ["gold"]}]},
+        {"name": "actor", "path": "/actor", "allow": [{"claims": {"/act/sub": "robot"}}]}
+    ]);
+    let deny = json!([{"claims": {"/blocked": true}}]);
+    let configuration = json!({"issuers": [bank()], "deny": deny, "routes": routes});
+    let mut world = World::new(configuration);
+    let login = token(&ours, json!({"auth_time": NOW - 200, "acr": "silver"}));
+    let blocked = token(&ours, json!({"blocked": true}));
+    let delegated = token(&ours, json!({"act": {"sub": "robot"}}));
+    for (path, presented, expected) in [
+        ("/all", &login, PASSES),
+        ("/fresh", &login, PASSES),
+        ("/gold", &login, (401, "token.step_up")),
+        ("/all", &blocked, (403, "policy.denied")),
+        ("/all", &blocked, (403, "policy.denied")),
+        ("/all", &delegated, (403, "policy.no_rule")),
+        ("/actor", &delegated, PASSES),
+        ("/actor", &login, (403, "policy.no_rule")),
+    ] {
+        assert_eq!(world.verdict(&get(path).bearer(presented).certificate(&ours)), expected, "{path}");
+    }
+    world.later(150);
+    assert_eq!(world.verdict(&with(&login, &ours)), PASSES);
+    assert_eq!(world.verdict(&get("/fresh").bearer(&login).certificate(&ours)), (401, "token.step_up"));
+    let ended = harness::Authority::new("test CA").issue(super::world::ending(200));
+    let bound = token(&ended, json!({"exp": NOW + 900}));
+    assert_eq!(world.verdict(&with(&bound, &ended)), PASSES);
+    world.later(100);
+    assert_eq!(world.verdict(&with(&bound, &ended)), (401, "binding.expired_certificate"));
+}
+
+#[test]
+fn what_was_remembered_is_forgotten_when_the_clock_is_set_back() {
+    let ours = certificate();
+    let mut world = everywhere(json!([bank()]));
+    let signed = token(&ours, json!({}));
+    assert_eq!(world.verdict(&with(&signed, &ours)), PASSES);
+    world.now -= 3600;
+    assert_eq!(world.verdict(&with(&signed, &ours)), (401, "token.not_yet_valid"));
+    assert_eq!(world.enforcer().remembered().entries, 0);
+}
+
+#[test]
+fn a_token_that_is_over_is_told_so_again_and_takes_the_place_of_no_good_one() {
+    let ours = certificate();
+    let configuration = json!({"issuers": [bank()], "limits": {"tokens": 8},
+                               "routes": [{"name": "all", "path": "/**", "allow": "authenticated"}]});
+    let mut world = World::new(configuration);
+    let good: Vec<String> = (0..8).map(|number| token(&ours, json!({"jti": number.to_string()}))).collect();
+    let remembered = |world: &mut World| world.enforcer().remembered().entries;
+    for token in &good {
+        assert_eq!(world.verdict(&with(token, &ours)), PASSES);
+    }
+    assert_eq!(remembered(&mut world), 8);
+    for number in 0..20 {
+        let over = token(&ours, json!({"exp": NOW - 60, "iat": NOW - 100, "jti": number.to_string()}));
+        for _ in 0..2 {
+            let told = world.send(&with(&over, &ours));
+            assert_eq!((told.status, told.reason, told.facts["subject"].as_str()), (401, "token.expired", "ann"));
+        }
+        assert!((9..=10).contains(&remembered(&mut world)));
+    }
+    let forged = Key::with_secret("k1", "another").jwt(&claims(&ours, json!({"exp": NOW - 60, "iat": NOW - 100})));
+    assert_eq!(world.verdict(&with(&forged, &ours)), (401, "token.signature"), "nobody vouches for its dates");
+}
+
+#[test]
+fn a_claim_that_only_a_negation_an_issuer_or_a_certificate_names_is_kept() {
+    let ours = certificate();
+    let mut issuer = bank();
+    issuer["client_token_when"] = json!({"/gty": "client_credentials"});
+    let routes = json!([
+        {"name": "not", "path": "/not", "allow": [{"client": "n26", "not": [{"claims": {"/suspended": true}}]}]},
+        {"name": "client", "path": "/client", "allow": [{"principal": "client"}]},
+        {"name": "user", "path": "/user", "allow": [{"principal": "user"}]}
+    ]);
+    let mut world = world(json!([issuer]), routes);
+    let suspended = token(&ours, json!({"suspended": true}));
+    let client = token(&ours, json!({"gty": "client_credentials"}));
+    for _ in 0..2 {
+        for (path, presented, expected) in [
+            ("/not", &suspended, (403, "policy.no_rule")),
+            ("/not", &client, PASSES),
+            ("/client", &client, PASSES),
+            ("/user", &client, (403, "policy.no_rule")),
+            ("/user", &suspended, PASSES),
+        ] {
+            assert_eq!(world.verdict(&get(path).bearer(presented).certificate(&ours)), expected, "{path}");
+        }
+    }
 }

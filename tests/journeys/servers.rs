@@ -264,7 +264,7 @@ fn what_is_sent_is_a_form_with_our_credential_and_nothing_in_the_url() {
     let service = &callout.id.service;
     assert_eq!((service.method, service.path.as_str(), service.cluster.as_str()), ("POST", "/introspect", "as"));
     assert_eq!(service.authority, "login.bank.example");
-    assert_eq!(callout.id.body, b"token=a%2Bb%2Fc%7E%3D&token_type_hint=access_token");
+    assert_eq!(&*callout.id.body, b"token=a%2Bb%2Fc%7E%3D&token_type_hint=access_token");
     let mut headers = service.headers.clone();
     headers.sort_unstable();
     let expected = [

@@ -138,7 +138,7 @@ impl World {
         match service.question {
             Question::KeySet => self.keys.get(&service.cluster).cloned().unwrap_or(Answer::None(NoAnswer::Reset)),
             Question::Introspection => {
-                let body = String::from_utf8(callout.id.body.clone()).unwrap();
+                let body = String::from_utf8(callout.id.body.to_vec()).unwrap();
                 let token = body.strip_prefix("token=").unwrap().split('&').next().unwrap();
                 self.introspection.get(token).cloned().unwrap_or_else(|| ok(json!({"active": false})))
             }
@@ -309,6 +309,12 @@ pub fn valid(leaf: harness::Leaf) -> harness::Leaf {
     const YEAR: i64 = 365 * 24 * 3600;
     let ahead = NOW.cast_signed() - harness::now().cast_signed();
     leaf.valid(ahead - YEAR, ahead + YEAR)
+}
+
+/// A leaf that ends so many seconds after the world's time.
+pub fn ending(seconds: i64) -> harness::Leaf {
+    let ahead = NOW.cast_signed() - harness::now().cast_signed();
+    harness::Leaf::client("bank").valid(ahead - 1000, ahead + seconds)
 }
 
 /// A leaf that is valid at the world's time.

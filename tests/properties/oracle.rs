@@ -67,7 +67,7 @@ impl History {
             _ => None,
         };
         let token = is_of_token(id).then(|| {
-            let form = String::from_utf8(id.body.clone()).unwrap();
+            let form = String::from_utf8(id.body.to_vec()).unwrap();
             unescaped(form.strip_prefix("token=").unwrap().split('&').next().unwrap()).unwrap()
         });
         let meant = plain == Plain::Meant;

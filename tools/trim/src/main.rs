@@ -1,7 +1,8 @@
-//! Turns the module as it is linked into the module as it is shipped, in which only what the filter answers is exported.
+//! Turns the module as it is linked into the module as it is shipped: it exports what the filter answers and nothing else, and
+//! holds nothing that none of that reaches.
 //!
-//! The SDK exports every callback of proxy-wasm, and Envoy calls each one that it finds, at some 180 ns a call. No option of
-//! the linker leaves them out: they are `#[no_mangle]`.
+//! Envoy calls each callback of proxy-wasm that it finds, at some 180 ns a call, and a dependency may export what it likes (the
+//! SDK exports all of them): so what is not on the list here ends the build.
 #![deny(unsafe_code)]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
@@ -10,47 +11,23 @@ use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
 
-use walrus::{ExportId, Module, ModuleConfig};
+use walrus::{Module, ModuleConfig};
 
-/// What the host needs of any filter.
-const NEEDED: [&str; 7] = [
+/// What `src/host/abi/callbacks.rs` exports, and the memory.
+const EXPORTS: [&str; 13] = [
     "memory",
     "_initialize",
     "proxy_abi_version_0_2_1",
     "proxy_on_memory_allocate",
     "proxy_on_vm_start",
+    "proxy_on_configure",
     "proxy_on_context_create",
     "proxy_on_delete",
-];
-
-/// What `src/host` answers.
-const ANSWERED: [&str; 6] = [
-    "proxy_on_configure",
     "proxy_on_tick",
     "proxy_on_http_call_response",
     "proxy_on_request_headers",
     "proxy_on_request_body",
     "proxy_on_request_trailers",
-];
-
-/// What the SDK answers by itself, and nobody asks for.
-const REMOVED: [&str; 16] = [
-    "proxy_on_done",
-    "proxy_on_downstream_connection_close",
-    "proxy_on_downstream_data",
-    "proxy_on_foreign_function",
-    "proxy_on_grpc_close",
-    "proxy_on_grpc_receive",
-    "proxy_on_grpc_receive_initial_metadata",
-    "proxy_on_grpc_receive_trailing_metadata",
-    "proxy_on_log",
-    "proxy_on_new_connection",
-    "proxy_on_queue_ready",
-    "proxy_on_response_body",
-    "proxy_on_response_headers",
-    "proxy_on_response_trailers",
-    "proxy_on_upstream_connection_close",
-    "proxy_on_upstream_data",
 ];
 
 /// Why there is no trimmed module.
@@ -60,7 +37,7 @@ enum Error {
     Unreadable(String),
     /// What the filter can't do without is not exported.
     Missing(Vec<String>),
-    /// Exported, and on none of the lists.
+    /// Exported, and not on the list.
     Unknown(Vec<String>),
 }
 
@@ -71,34 +48,29 @@ impl fmt::Display for Error {
             Self::Missing(names) => write!(f, "the module does not export {}, which is needed", names.join(", ")),
             Self::Unknown(names) => {
                 let names = names.join(", ");
-                write!(f, "the module exports {names}; say in tools/trim whether that is kept or removed")
+                write!(f, "the module exports {names}; take it out, or write it in the list of tools/trim")
             }
         }
     }
 }
 
-/// The same module without the exports that nobody answers, and without what only they use. One module always gives the same
-/// octets.
+/// The same module without what no export reaches. One module always gives the same octets.
 fn trim(module: &[u8]) -> Result<Vec<u8>, Error> {
     let mut config = ModuleConfig::new();
     // They tell whoever reads a trap where it was.
     config.generate_name_section(true);
     let mut module = config.parse(module).map_err(|error| Error::Unreadable(format!("{error:#}")))?;
-    let is_kept = |name: &str| NEEDED.into_iter().chain(ANSWERED).any(|kept| kept == name);
-    let (kept, others): (Vec<_>, Vec<_>) = module.exports.iter().partition(|export| is_kept(&export.name));
-    let is_missing = |name: &&str| !kept.iter().any(|export| export.name == *name);
-    let missing: Vec<String> = NEEDED.into_iter().chain(ANSWERED).filter(is_missing).map(str::to_owned).collect();
+    let exported: Vec<&str> = module.exports.iter().map(|export| export.name.as_str()).collect();
+    let but_for = |names: &[&str], others: &[&str]| -> Vec<String> {
+        names.iter().filter(|name| !others.contains(name)).map(|name| (*name).to_owned()).collect()
+    };
+    let missing = but_for(&EXPORTS, &exported);
     if !missing.is_empty() {
         return Err(Error::Missing(missing));
     }
-    let is_unknown = |name: &&String| !REMOVED.contains(&name.as_str());
-    let unknown: Vec<String> = others.iter().map(|export| &export.name).filter(is_unknown).cloned().collect();
+    let unknown = but_for(&exported, &EXPORTS);
     if !unknown.is_empty() {
         return Err(Error::Unknown(unknown));
-    }
-    let removed: Vec<ExportId> = others.iter().map(|export| export.id()).collect();
-    for export in removed {
-        module.exports.delete(export);
     }
     walrus::passes::gc::run(&mut module);
     Ok(Module::emit_wasm(&mut module))
@@ -166,10 +138,6 @@ mod tests {
         module.emit_wasm()
     }
 
-    fn linked() -> impl Iterator<Item = &'static str> {
-        NEEDED.into_iter().chain(ANSWERED).chain(REMOVED)
-    }
-
     fn exports_of(module: &[u8]) -> BTreeSet<String> {
         Module::from_buffer(module).unwrap().exports.iter().map(|export| export.name.clone()).collect()
     }
@@ -179,18 +147,23 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_answers_goes_with_all_that_only_it_uses_and_the_rest_keeps_its_names() {
-        let trimmed = trim(&module_of(linked())).unwrap();
-        let kept = || NEEDED.into_iter().chain(ANSWERED);
-        assert_eq!(exports_of(&trimmed), kept().map(str::to_owned).collect());
-        let functions = kept().filter(|name| *name != "memory");
+    fn what_no_export_reaches_goes_and_the_rest_keeps_its_names() {
+        let mut linked = Module::from_buffer(&module_of(EXPORTS)).unwrap();
+        let mut builder = FunctionBuilder::new(&mut linked.types, &[], &[]);
+        builder.name("of nobody".to_owned());
+        builder.finish(vec![], &mut linked.funcs);
+        let linked = linked.emit_wasm();
+        assert!(functions_of(&linked).contains("of nobody"));
+        let trimmed = trim(&linked).unwrap();
+        assert_eq!(exports_of(&trimmed), EXPORTS.map(str::to_owned).into());
+        let functions = EXPORTS.into_iter().filter(|name| *name != "memory");
         let expected = functions.flat_map(|name| [name.to_owned(), format!("only of {name}")]).collect();
         assert_eq!(functions_of(&trimmed), expected);
     }
 
     #[test]
     fn a_module_gives_the_same_octets_each_time_and_a_trimmed_one_gives_itself() {
-        let linked = module_of(linked());
+        let linked = module_of(EXPORTS);
         let trimmed = trim(&linked).unwrap();
         assert_eq!(trim(&linked).as_ref(), Ok(&trimmed));
         assert_eq!(trim(&trimmed), Ok(trimmed));
@@ -198,8 +171,8 @@ mod tests {
 
     #[test]
     fn a_module_without_an_export_that_is_needed_is_refused() {
-        let without = |gone: &'static str| module_of(linked().filter(move |name| *name != gone));
-        for gone in NEEDED.into_iter().chain(ANSWERED) {
+        let without = |gone: &'static str| module_of(EXPORTS.into_iter().filter(move |name| *name != gone));
+        for gone in EXPORTS {
             assert_eq!(trim(&without(gone)), Err(Error::Missing(vec![gone.to_owned()])));
         }
         assert_eq!(
@@ -210,11 +183,11 @@ mod tests {
 
     #[test]
     fn an_export_that_is_on_no_list_is_refused() {
-        let error = trim(&module_of(linked().chain(["proxy_on_news"]))).unwrap_err();
+        let error = trim(&module_of(EXPORTS.into_iter().chain(["proxy_on_news"]))).unwrap_err();
         assert_eq!(error, Error::Unknown(vec!["proxy_on_news".to_owned()]));
         assert_eq!(
             error.to_string(),
-            "the module exports proxy_on_news; say in tools/trim whether that is kept or removed"
+            "the module exports proxy_on_news; take it out, or write it in the list of tools/trim"
         );
     }
 
@@ -225,17 +198,14 @@ mod tests {
         }
     }
 
-    /// The SDK's name of a callback is `on_http_request_headers` where the host's is `proxy_on_request_headers`.
     #[test]
-    fn the_callbacks_that_the_filter_answers_are_those_that_are_kept() {
-        let room = [include_str!("../../../src/host/root.rs"), include_str!("../../../src/host/stream.rs")].concat();
-        let callbacks = room.lines().filter_map(|line| line.trim().strip_prefix("fn on_")?.split_once('('));
-        let host_name = |(name, _): (&str, &str)| match name {
-            "http_call_response" => format!("proxy_on_{name}"),
-            _ => format!("proxy_on_{}", name.strip_prefix("http_").unwrap_or(name)),
-        };
-        let answered: BTreeSet<String> = callbacks.map(host_name).collect();
-        assert_eq!(answered, ANSWERED.map(str::to_owned).into());
+    fn the_list_is_what_the_room_of_callbacks_exports() {
+        let room = include_str!("../../../src/host/abi/callbacks.rs");
+        let exported = room.split("#[unsafe(no_mangle)]").skip(1);
+        let name =
+            |text: &str| text.trim().strip_prefix("extern \"C\" fn ")?.split_once('(').map(|(name, _)| name.to_owned());
+        let exported: BTreeSet<String> = exported.filter_map(name).chain(["memory".to_owned()]).collect();
+        assert_eq!(exported, EXPORTS.map(str::to_owned).into());
     }
 
     #[test]
@@ -243,7 +213,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("trim-{}", std::process::id()));
         let (from, to) = (folder.join("linked.wasm"), folder.join("shipped/holdfast.wasm"));
         std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(&from, module_of(linked())).unwrap();
+        std::fs::write(&from, module_of(EXPORTS)).unwrap();
         assert_eq!(run(&from, &to), Ok(()));
         assert_eq!(std::fs::read(&to).unwrap(), trim(&std::fs::read(&from).unwrap()).unwrap());
         let found = std::fs::read_dir(folder.join("shipped")).unwrap().count();

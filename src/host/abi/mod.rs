@@ -1,9 +1,11 @@
-//! The host calls that this filter uses, each returning what the host said.
+//! The host calls that this filter uses, each returning what the host said, and its callbacks (`callbacks`).
 //!
 //! The SDK's own wrappers panic on a status that they do not expect, and a panic takes the worker's VM with it; they also
 //! offer headers as text, which one octet outside UTF-8 turns into a panic. So everything but `dispatch_http_call` (whose
 //! answers the SDK would not recognise otherwise) is declared here, once, as proxy-wasm ABI 0.2.1 has it.
 #![allow(unsafe_code)]
+
+mod callbacks;
 
 use crate::facts::write_pairs;
 use crate::time::UnixTime;
@@ -18,6 +20,7 @@ pub enum Level {
     Info = 2,
     Warn = 3,
     Error = 4,
+    Critical = 5,
 }
 
 #[derive(Clone, Copy)]
@@ -77,6 +80,18 @@ unsafe extern "C" {
     fn proxy_increment_metric(id: u32, offset: i64) -> u32;
     fn proxy_record_metric(id: u32, value: u64) -> u32;
     fn proxy_get_metric(id: u32, value: *mut u64) -> u32;
+    fn proxy_http_call(
+        cluster: *const u8,
+        cluster_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        body: *const u8,
+        body_size: usize,
+        trailers: *const u8,
+        trailers_size: usize,
+        timeout: u32,
+        token: *mut u32,
+    ) -> u32;
     fn proxy_call_foreign_function(
         name: *const u8,
         name_size: usize,
@@ -214,6 +229,27 @@ pub fn metric(id: u32) -> Result<u64, Refused> {
 
 pub fn record_metric(id: u32, value: u64) -> Result<(), Refused> {
     done(unsafe { proxy_record_metric(id, value) })
+}
+
+/// Sends a request to a cluster; the answer comes under the number that this returns. `timeout` is in milliseconds.
+pub fn http_call(cluster: &str, headers: &[(&str, &str)], body: &[u8], timeout: u32) -> Result<u32, Refused> {
+    let (headers, trailers) = (write_pairs(headers), write_pairs::<&str, &str>(&[]));
+    let mut token = 0;
+    done(unsafe {
+        proxy_http_call(
+            cluster.as_ptr(),
+            cluster.len(),
+            headers.as_ptr(),
+            headers.len(),
+            body.as_ptr(),
+            body.len(),
+            trailers.as_ptr(),
+            trailers.len(),
+            timeout,
+            &raw mut token,
+        )
+    })
+    .map(|()| token)
 }
 
 /// What one of the host's own functions returns; none where it has no such function, or has nothing to return.
