@@ -28,7 +28,7 @@ use crate::time::UnixTime;
 use crate::token::introspection::{Introspected, MAX_OPAQUE, Unusable};
 use crate::token::jwt::{Form, UnverifiedJwt};
 use crate::token::memory::{self, Asked, Memory};
-use crate::token::{Error as TokenError, Issuer, Vouched, Voucher};
+use crate::token::{Error as TokenError, Issuer, VerifiedToken, Vouched, Voucher};
 
 /// Everything that one configuration enforces, and all that is learned under it on this worker.
 pub struct Enforcer {
@@ -41,6 +41,7 @@ pub struct Enforcer {
     without_route: effect::Settings,
     owned: Owned,
     unchecked_validity: bool,
+    tells_permits: bool,
     log: Log,
     verifier: Rc<dyn Verifier>,
     /// The time that was told last.
@@ -64,6 +65,8 @@ pub struct Settings {
     pub owned: Owned,
     /// `danger_unchecked_validity`: certificates whose dates can't be read are taken.
     pub unchecked_validity: bool,
+    /// Permits tell in the filter state what refusals do.
+    pub tells_permits: bool,
     pub memory: memory::Limits,
 }
 
@@ -114,6 +117,8 @@ pub struct Report {
     binding: Option<&'static str>,
     /// What the route tells beside what always stands there.
     further: Vec<(String, String)>,
+    /// Whether what always stands there is told to the filter state too.
+    is_told: bool,
     /// One line of JSON, where the log wants one.
     pub line: Option<String>,
 }
@@ -198,6 +203,7 @@ impl Enforcer {
             without_route: effect::Settings::default(),
             owned: settings.owned,
             unchecked_validity: settings.unchecked_validity,
+            tells_permits: settings.tells_permits,
             log: Log::default(),
             verifier,
             told: UnixTime::new(0),
@@ -726,6 +732,7 @@ impl Enforcer {
             token: verified.cloned(),
             binding: None,
             further: Vec::new(),
+            is_told: decision == "deny" || self.tells_permits,
             line: None,
         }
     }
@@ -741,19 +748,31 @@ impl Report {
         self.matched.as_ref().map(|(id, _)| *id)
     }
 
-    /// Names in the filter state behind `wasm.`, each with its value of visible ASCII.
+    /// What is told to the filter state: names behind `wasm.`, each with its value of visible ASCII.
+    pub fn told(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.always().into_iter().flatten().filter(|_| self.is_told).chain(self.further())
+    }
+
+    /// The same, for the log, whether it is told or not.
     pub fn facts(&self) -> impl Iterator<Item = (&str, &str)> {
-        let always = [
-            ("holdfast.decision", Some(self.decision)),
-            ("holdfast.reason", Some(self.reason)),
-            ("holdfast.route", self.matched.as_ref().map(|(_, route)| route.name.as_str())),
-            ("holdfast.issuer", self.issuer.as_deref()),
-            ("holdfast.client_id", self.token.as_ref().and_then(|token| token.told_client_id())),
-            ("holdfast.subject", self.token.as_ref().and_then(|token| token.told_subject())),
-            ("holdfast.binding", self.binding),
-        ];
-        let known = always.into_iter().filter_map(|(name, value)| Some((name, value?)));
-        known.chain(self.further.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+        self.always().into_iter().flatten().chain(self.further())
+    }
+
+    fn always(&self) -> [Option<(&str, &str)>; 7] {
+        let token = self.token.as_deref();
+        [
+            Some(("holdfast.decision", self.decision)),
+            Some(("holdfast.reason", self.reason)),
+            self.matched.as_ref().map(|(_, route)| ("holdfast.route", route.name.as_str())),
+            self.issuer.as_deref().map(|name| ("holdfast.issuer", name)),
+            token.and_then(VerifiedToken::told_client_id).map(|client| ("holdfast.client_id", client)),
+            token.and_then(VerifiedToken::told_subject).map(|subject| ("holdfast.subject", subject)),
+            self.binding.map(|binding| ("holdfast.binding", binding)),
+        ]
+    }
+
+    fn further(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.further.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     fn written(mut self, wanted: bool, presented: Option<Presented<'_>>) -> Self {

@@ -64,6 +64,7 @@ pub fn compile(document: Document, kept: Kept, found: &Found) -> Option<Compiled
             effects,
             owned,
             unchecked_validity: document.peer_certificate.danger_unchecked_validity,
+            tells_permits: document.tells_permits,
             memory: memory::Limits { entries: limits.tokens, bytes: limits.token_bytes },
         },
         waiting: callout::Limits { callouts: limits.callouts, waiters: limits.waiting, bytes: WAITING_BYTES },

@@ -146,7 +146,8 @@ pub const REFERENCE: &str = r#"{
     {"name": "statements", "path": ["/statements/**", "/accounts/*/statements/**"], "allow": "authenticated"}
   ],
   "limits": {"tokens": 10000, "token_bytes": "16MiB", "callouts": 64, "waiting": 1024},
-  "log": "refusals"
+  "log": "refusals",
+  "facts": "all"
 }"#;
 
 fn reference() -> Value {
@@ -187,7 +188,7 @@ fn two_issuers(routes: Value) -> Value {
 fn the_reference_loads_and_warns_of_nothing() {
     let compiled = load_text(REFERENCE).map_err(|mistakes| mistakes.to_string()).unwrap();
     assert_eq!(compiled.warnings, Vec::<String>::new());
-    assert!(!compiled.log_permits);
+    assert!(!compiled.log_permits && compiled.settings.tells_permits);
     assert_eq!(compiled.settings.memory.entries, 10_000);
     assert_eq!(compiled.settings.memory.bytes, 16 * 1024 * 1024);
     assert_eq!((compiled.waiting.callouts, compiled.waiting.waiters), (64, 1024));
@@ -221,6 +222,7 @@ fn what_the_reference_writes_out_are_the_defaults() {
         "/danger_allow_plaintext",
         "/limits",
         "/log",
+        "/facts",
     ] {
         short = without(&short, place);
     }
@@ -872,6 +874,7 @@ fn types_words_and_ranges_are_strict() {
                 json!("512MiB"),
             ),
             ("/log", json!("none"), r#"log: "none" is none of refusals, all"#, json!("all")),
+            ("/facts", json!("none"), r#"facts: "none" is none of refusals, all"#, json!("refusals")),
         ],
     );
 }

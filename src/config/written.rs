@@ -58,6 +58,10 @@ pub struct Document {
     /// Which decisions are logged, a line each.
     #[cfg_attr(feature = "schema", schemars(rename = "log", with = "Option<Word<Logged>>", extend("default" = "refusals")))]
     pub log_permits: bool,
+    /// Which requests tell who they are, and what became of them, in the filter state. What `forward.filter_state` names is told
+    /// of permits always.
+    #[cfg_attr(feature = "schema", schemars(rename = "facts", with = "Option<Word<Told>>", extend("default" = "all")))]
+    pub tells_permits: bool,
 }
 
 /// An authorization server.
@@ -501,6 +505,7 @@ vocabulary! {
         "certificate_sha256" => Fact::CertificateSha256,
     }
     Logged: bool = { "refusals" => false, "all" => true }
+    Told: bool = { "refusals" => false, "all" => true }
     OddPaths: Oddities = {
         "encoded_slash" => Oddities { encoded_slash: true, ..NO_ODDITY },
         "empty_segment" => Oddities { empty_segment: true, ..NO_ODDITY },
@@ -554,6 +559,8 @@ impl Document {
         }
         let log = map.get("log").and_then(|node| node.word(Logged::WORDS));
         document.log_permits = log.unwrap_or(false);
+        let facts = map.get("facts").and_then(|node| node.word(Told::WORDS));
+        document.tells_permits = facts.unwrap_or(true);
         map.finish();
         document
     }

@@ -197,7 +197,7 @@ fn answer(reply: &Reply) {
 }
 
 fn report(shared: &Shared, report: &Report) {
-    for (name, value) in report.facts() {
+    for (name, value) in report.told() {
         // Logs and later filters find one fact less.
         let _ = abi::set_filter_state(name, value);
     }

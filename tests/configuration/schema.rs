@@ -214,11 +214,12 @@ fn meaning(document: &Value) -> Result<String, Vec<String>> {
     load(document).map(|compiled| {
         let settings = &compiled.settings;
         format!(
-            "{:?} {:?} {:?} {} {:?} {:?} {}",
+            "{:?} {:?} {:?} {} {} {:?} {:?} {}",
             settings.issuers,
             settings.policy,
             settings.effects,
             settings.unchecked_validity,
+            settings.tells_permits,
             settings.memory,
             compiled.waiting,
             compiled.log_permits
@@ -241,7 +242,7 @@ fn a_default_of_the_schema_means_the_same_as_leaving_the_field_out() {
             tried += 1;
         }
     }
-    assert_eq!(tried, 35);
+    assert_eq!(tried, 36);
 }
 
 #[test]

@@ -144,3 +144,22 @@ fn a_preflight_takes_nothing_to_the_upstream_that_only_this_filter_may_say() {
     assert_eq!(told.removed, ["x-subject", "x-http-method-override", "dpop"]);
     assert_eq!(told.added, []);
 }
+
+#[test]
+fn permits_tell_only_what_a_route_names_where_the_operator_wants_only_refusals_told() {
+    let (ours, thiefs) = (certificate(), certificate());
+    let routes = json!([
+        {"name": "all", "path": "/all", "allow": "authenticated"},
+        {"name": "open", "methods": ["GET"], "path": "/open", "allow": "public"}
+    ]);
+    let configuration = json!({"issuers": [bank()], "routes": routes, "facts": "refusals",
+                               "forward": {"filter_state": {"who": "subject"}}});
+    let mut world = World::new(configuration);
+    let token = token(&ours, json!({}));
+    let told = world.send(&get("/all").bearer(&token).certificate(&ours));
+    assert_eq!((told.status, told.facts), (0, [("who".to_owned(), "ann".to_owned())].into()));
+    assert_eq!(world.send(&get("/open")).facts, [].into());
+    let told = world.send(&get("/all").bearer(&token).certificate(&thiefs));
+    assert_eq!((told.status, told.facts["reason"].as_str()), (401, "binding.other_certificate"));
+    assert_eq!((told.facts["decision"].as_str(), told.facts["client_id"].as_str()), ("deny", "n26"));
+}

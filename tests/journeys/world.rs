@@ -169,7 +169,7 @@ impl Outcome {
         };
         let told =
             |(name, value): (&str, &str)| (name.strip_prefix(FILTER_STATE).unwrap().to_owned(), value.to_owned());
-        let facts = report.facts().map(told).collect();
+        let facts = report.told().map(told).collect();
         Self { status, reason: report.reason, challenge, removed, added, facts }
     }
 }

@@ -6,11 +6,15 @@ use serde_json::json;
 use crate::proxies::{Duty, Proxy};
 use crate::stage::{PATH, Stage};
 
+/// Stands for the path that is good, asked for by POST.
+const POSTED: &str = "POST";
+
 /// What it does wrong, if it does.
 pub fn check(proxy: Proxy, envoy: &Envoy, stage: &Stage) -> Result<(), String> {
     let token = &stage.tokens[0];
     let send = |by: &Certificate, path: &str, token: &str| {
-        envoy.client(by).try_send(&Request::get(path).bearer(token)).map(|answer| answer.status)
+        let (method, path) = if path == POSTED { ("POST", PATH) } else { ("GET", path) };
+        envoy.client(by).try_send(&Request::new(method, path).bearer(token)).map(|answer| answer.status)
     };
     let expired = stage.token_with(json!({"iat": now() - 900, "exp": now() - 600}));
     let other_scope = stage.token_with(json!({"scope": "openid payments.read"}));
@@ -21,6 +25,7 @@ pub fn check(proxy: Proxy, envoy: &Envoy, stage: &Stage) -> Result<(), String> {
         ("a forged token", Duty::Token, &stage.bank, PATH, &forged),
         ("a token without the scope", Duty::Route, &stage.bank, PATH, &other_scope),
         ("another path", Duty::Route, &stage.bank, "/admin", token),
+        ("another method", Duty::Route, &stage.bank, POSTED, token),
         ("a stolen token", Duty::Binding, &stage.thief, PATH, token),
     ];
     if proxy == Proxy::HoldfastOpaque {

@@ -15,6 +15,8 @@ pub enum Proxy {
     BareAgain,
     /// This filter with room for so many tokens.
     Holdfast { tokens: usize },
+    /// The same, which tells nobody of those whom it lets through, as what it is compared with does not.
+    HoldfastUntold,
     /// The same, which asks an authorization server about opaque tokens.
     HoldfastOpaque,
     /// The same with so many routes, of which the one that is asked for comes last.
@@ -51,6 +53,7 @@ impl Proxy {
             Self::JwtAuthn { .. } => Duty::Token,
             Self::JwtAuthnRbac => Duty::Route,
             Self::Holdfast { .. }
+            | Self::HoldfastUntold
             | Self::HoldfastOpaque
             | Self::HoldfastRoutes { .. }
             | Self::Native { .. }
@@ -60,7 +63,10 @@ impl Proxy {
 
     /// Whether it is this filter.
     pub fn is_own(self) -> bool {
-        matches!(self, Self::Holdfast { .. } | Self::HoldfastOpaque | Self::HoldfastRoutes { .. })
+        matches!(
+            self,
+            Self::Holdfast { .. } | Self::HoldfastUntold | Self::HoldfastOpaque | Self::HoldfastRoutes { .. }
+        )
     }
 
     pub fn start(self, stage: &Stage, core: Option<usize>, concurrency: u32) -> Envoy {
@@ -78,6 +84,11 @@ impl Proxy {
         match self {
             Self::Bare | Self::BareAgain => {}
             Self::Holdfast { tokens } => plug_in(&mut options, &document(stage, tokens)),
+            Self::HoldfastUntold => {
+                let mut document = document(stage, DEFAULT_TOKENS);
+                document["facts"] = json!("refusals");
+                plug_in(&mut options, &document);
+            }
             Self::HoldfastOpaque => {
                 plug_in(&mut options, &introspecting(stage));
                 options.environment = vec![("API_SECRET".into(), stage.secret.clone())];

@@ -57,6 +57,13 @@ pub const VARIANTS: &[Variant] = &[
     variant("bare-again", "bare Envoy again: the noise", Proxy::BareAgain, Asked::Known(1), &[]),
     variant("known", "Holdfast, known JWT", HOLDFAST, Asked::Known(1), &[Target::AtMost(4.0), Target::Below("native")]),
     variant(
+        "known-untold",
+        "Holdfast, known JWT, facts: refusals",
+        Proxy::HoldfastUntold,
+        Asked::Known(1),
+        &[Target::AtMost(4.0), Target::Below("native")],
+    ),
+    variant(
         "opaque",
         "Holdfast, known opaque token",
         Proxy::HoldfastOpaque,
@@ -137,7 +144,7 @@ pub const VARIANTS: &[Variant] = &[
 const UNCACHED: Proxy = Proxy::JwtAuthn { tokens: 0 };
 
 /// What `hot` means: what every change of the hot path has to be held against, in less than a minute.
-pub const HOT: &[&str] = &["bare-again", "known", "opaque", "native"];
+pub const HOT: &[&str] = &["bare-again", "known", "known-untold", "opaque", "native"];
 
 const fn variant(
     name: &'static str,

@@ -1,8 +1,13 @@
 //! The host calls that this filter uses, each returning what the host said, and its callbacks (`callbacks`).
 //!
-//! The SDK's own wrappers panic on a status that they do not expect, and a panic takes the worker's VM with it; they also
-//! offer headers as text, which one octet outside UTF-8 turns into a panic. So everything but `dispatch_http_call` (whose
-//! answers the SDK would not recognise otherwise) is declared here, once, as proxy-wasm ABI 0.2.1 has it.
+//! The SDK's wrappers panic on a status that they do not expect, and a panic takes the worker's VM with it; they also offer
+//! headers as text, which one octet outside UTF-8 turns into a panic. So everything is declared here, once, as proxy-wasm ABI
+//! 0.2.1 has it.
+//!
+//! What a call costs inside Envoy 1.40, in a loop (in a request up to twice that): 45 to 185 ns, and 525 to 700 ns where it
+//! returns a buffer, most of them for the host to ask us for the place. A request whose token is known makes two of those (its
+//! fields, the digest of its certificate), asks for the time, adds one to a counter, and sets seven facts for logs and later
+//! filters. Those seven are a quarter of what the filter then costs.
 #![allow(unsafe_code)]
 
 mod callbacks;
@@ -116,8 +121,8 @@ fn taking(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Option<V
     let mut size = 0;
     match call(&raw mut data, &raw mut size) {
         OK if data.is_null() => Ok(None),
-        // SAFETY: on success the host has filled `size` octets that it got from `proxy_on_memory_allocate`, which the SDK
-        // exports and which makes them a boxed slice of just that size; nobody else keeps the pointer.
+        // SAFETY: on success the host has filled `size` octets that it got from `proxy_on_memory_allocate`, which
+        // makes them a boxed slice of just that size; nobody else keeps the pointer.
         OK => Ok(Some(unsafe { Vec::from_raw_parts(data, size, size) })),
         NOT_FOUND => Ok(None),
         status => Err(Refused(status)),

@@ -2,7 +2,7 @@
 //! holds nothing that none of that reaches.
 //!
 //! Envoy calls each callback of proxy-wasm that it finds, at some 180 ns a call, and a dependency may export what it likes (the
-//! SDK exports all of them): so what is not on the list here ends the build.
+//! SDK of proxy-wasm exports all of them): so what is not on the list here ends the build.
 #![deny(unsafe_code)]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
