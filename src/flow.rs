@@ -586,7 +586,9 @@ impl Enforcer {
         }
         let vouched = Rc::new(jwt.verify(&*self.verifier, issuer, &candidates, now)?);
         let until = vouched.good_until(issuer);
-        if until <= now {
+        let wanted = route.audiences.as_ref().unwrap_or(&issuer.audiences);
+        // One that is good for nothing here takes the place of none that is.
+        if until <= now || vouched.verify_audience(wanted).is_err() {
             self.memory.remember_over(Asked::Signature, token.as_str(), Rc::clone(&vouched), now);
         } else {
             self.memory.remember_good(Asked::Signature, token.as_str(), Rc::clone(&vouched), (until, until), now);

@@ -44,12 +44,11 @@ fuzz_target!(|octets: &[u8]| {
         assert_eq!(taken, None);
         return;
     }
-    for segment in &path.segments {
+    for segment in path.segments() {
         assert!(!segment.contains(['\\', '\0', '\r', '\n']) && segment != "." && segment != "..");
     }
     let encoded: String = path
-        .segments
-        .iter()
+        .segments()
         .flat_map(|segment| ["/".to_owned(), segment.bytes().map(|octet| format!("%{octet:02x}")).collect()])
         .collect();
     let encoded = if encoded.is_empty() { "/".to_owned() } else { encoded };

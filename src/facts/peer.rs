@@ -3,7 +3,7 @@
 use core::fmt;
 use core::hash::{Hash, Hasher};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
 use base64::Engine as _;
@@ -218,17 +218,19 @@ fn pem_to_der(pem: &[u8]) -> Result<Vec<u8>, Error> {
     STANDARD.decode(body).map_err(|_| Error::NotPem)
 }
 
-/// The certificates that this worker has read, by their digests as the proxy tells them: each is parsed once. Full, it starts
-/// anew.
+/// The certificates that this worker has read, by their digests as the proxy tells them: each is parsed once. Full, it forgets
+/// those that it has known longest.
 #[derive(Debug, Default)]
 pub struct Leaves {
     known: HashMap<Digits, PeerCertificate>,
+    /// In the order in which they were read.
+    order: VecDeque<Digits>,
     bytes: usize,
 }
 
 /// A digest in 64 lower-case hexadecimal digits. Its first eight octets tell where it stands: nobody makes many certificates
 /// that are alike in them.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Digits([u8; 64]);
 
 impl Hash for Digits {
@@ -272,13 +274,15 @@ impl Leaves {
         }
         let Some(pem) = pem else { return Ok(PeerCertificate { digest, leaf: None }) };
         let leaf = Rc::new(Leaf::from_pem(pem, digest)?);
-        if self.known.len() >= MAX_LEAVES || self.bytes >= MAX_LEAVES_BYTES {
-            self.known.clear();
-            self.bytes = 0;
+        while self.known.len() >= MAX_LEAVES || self.bytes >= MAX_LEAVES_BYTES {
+            let Some(oldest) = self.order.pop_front() else { break };
+            let gone = self.known.remove(&oldest).and_then(|certificate| certificate.leaf);
+            self.bytes -= gone.map_or(0, |leaf| leaf.size());
         }
         self.bytes += leaf.size();
         let certificate = PeerCertificate { digest, leaf: Some(leaf) };
         if let Some(digits) = told.as_bytes().first_chunk() {
+            self.order.push_back(Digits(*digits));
             self.known.insert(Digits(*digits), certificate.clone());
         }
         Ok(certificate)
@@ -360,5 +364,27 @@ bUlJSGQgjwD5vaUaKlLR50Q2DmFfQj1L+SY=
         assert!(leaves.known(other.to_string().as_bytes()).is_none());
         assert!(leaves.known(&HEX.as_bytes()[..63]).is_none() && leaves.known(format!("{HEX}0").as_bytes()).is_none());
         assert_eq!(leaves.count(), 1);
+    }
+
+    #[test]
+    fn full_it_forgets_what_it_has_known_longest_and_nothing_else() {
+        let mut leaves = Leaves::default();
+        for number in 0..MAX_LEAVES {
+            let other =
+                CertificateDigest(core::array::from_fn(|at| number.to_le_bytes().get(at).copied().unwrap_or(0)));
+            let digits = Digits(*other.to_string().as_bytes().first_chunk().unwrap());
+            leaves.order.push_back(digits.clone());
+            leaves.known.insert(digits, PeerCertificate { digest: other, leaf: None });
+        }
+        let [oldest, next] = [0, 1].map(|at| leaves.order[at].clone());
+        leaves.certificate(digest(), Some(PEM.as_bytes())).unwrap();
+        assert_eq!(leaves.count(), MAX_LEAVES);
+        assert!(leaves.known(HEX.as_bytes()).is_some());
+        assert!(!leaves.known.contains_key(&oldest) && leaves.known.contains_key(&next));
+        leaves.bytes = MAX_LEAVES_BYTES;
+        let (other, pem) = (CertificateDigest::from_hex(HEX.as_bytes()).unwrap(), Some(PEM.as_bytes()));
+        leaves.known.clear();
+        leaves.certificate(other, pem).unwrap();
+        assert_eq!(leaves.order.len(), 1, "octets are bounded too");
     }
 }

@@ -334,6 +334,13 @@ fn a_token_that_is_over_is_told_so_again_and_takes_the_place_of_no_good_one() {
         }
         assert!((9..=10).contains(&remembered(&mut world)));
     }
+    for number in 0..20 {
+        let elsewhere = token(&ours, json!({"aud": "https://elsewhere.example", "jti": number.to_string()}));
+        for _ in 0..2 {
+            assert_eq!(world.verdict(&with(&elsewhere, &ours)), (401, "token.audience"));
+        }
+        assert!((9..=10).contains(&remembered(&mut world)));
+    }
     let forged = Key::with_secret("k1", "another").jwt(&claims(&ours, json!({"exp": NOW - 60, "iat": NOW - 100})));
     assert_eq!(world.verdict(&with(&forged, &ours)), (401, "token.signature"), "nobody vouches for its dates");
 }
