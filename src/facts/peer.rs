@@ -277,7 +277,7 @@ impl Leaves {
         while self.known.len() >= MAX_LEAVES || self.bytes >= MAX_LEAVES_BYTES {
             let Some(oldest) = self.order.pop_front() else { break };
             let gone = self.known.remove(&oldest).and_then(|certificate| certificate.leaf);
-            self.bytes -= gone.map_or(0, |leaf| leaf.size());
+            self.bytes = self.bytes.saturating_sub(gone.map_or(0, |leaf| leaf.size()));
         }
         self.bytes += leaf.size();
         let certificate = PeerCertificate { digest, leaf: Some(leaf) };

@@ -234,7 +234,7 @@ impl Store {
 
     fn vacate(&mut self, at: usize) {
         let Some(entry) = self.places.get_mut(at).and_then(Option::take) else { return };
-        self.bytes -= entry.bytes;
+        self.bytes = self.bytes.saturating_sub(entry.bytes);
         let hash = hash(&self.seed, entry.asked, entry.token.as_bytes());
         if let Ok(found) = self.index.find_entry(spread(hash), |(_, other)| wide(*other) == at) {
             let ((_, at), _) = found.remove();
