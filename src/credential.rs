@@ -83,14 +83,19 @@ impl<'a> Presented<'a> {
 
     /// The token that it is.
     pub fn token(self) -> Result<AccessToken<'a>, Error> {
-        if is_list(self.field) {
-            return Err(Error::SeveralTokens);
+        let octets = self.octets().filter(|octets| is_token68(octets));
+        let token = octets.and_then(|octets| core::str::from_utf8(octets).ok());
+        token.map(AccessToken).ok_or_else(|| self.fault())
+    }
+
+    /// Why it is none.
+    fn fault(self) -> Error {
+        match self.octets() {
+            _ if is_list(self.field) => Error::SeveralTokens,
+            _ if self.octets.is_empty() => Error::NoToken,
+            None => Error::TooLong,
+            Some(_) => Error::NotToken68,
         }
-        if self.octets.is_empty() {
-            return Err(Error::NoToken);
-        }
-        let octets = self.octets().ok_or(Error::TooLong)?;
-        core::str::from_utf8(octets).ok().filter(|text| is_token68(text)).map(AccessToken).ok_or(Error::NotToken68)
     }
 
     /// The first 64 bits of its SHA-256: names one token in logs and gives nothing of it away.
@@ -111,13 +116,27 @@ fn without_blanks(text: &[u8]) -> &[u8] {
 }
 
 /// RFC 6750 §2.1: `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`.
-fn is_token68(token: &str) -> bool {
-    let text = token.trim_end_matches('=');
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/'))
+fn is_token68(token: &[u8]) -> bool {
+    let padding = token.iter().rev().take_while(|byte| **byte == b'=').count();
+    let text = token.get(..token.len() - padding).unwrap_or_default();
+    let is_text = |so_far: bool, byte: &u8| so_far & TOKEN68.get(usize::from(*byte)).is_some_and(|is_one| *is_one);
+    !text.is_empty() && text.iter().fold(true, is_text)
 }
+
+/// Which octets it is made of; looked up, for a token has hundreds.
+const TOKEN68: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut octet = 0;
+    while octet < table.len() {
+        #[allow(clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "an octet, at compile time")]
+        {
+            table[octet] =
+                (octet as u8).is_ascii_alphanumeric() || matches!(octet as u8, b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
+        }
+        octet += 1;
+    }
+    table
+};
 
 /// Whether the query names an `access_token`, however it is spelt. Such a token is never taken (RFC 9700 §4.3.2).
 fn has_query_token(path: &[u8]) -> bool {

@@ -325,7 +325,10 @@ impl Enforcer {
         match (id.service.question, keys, &issuer.introspection) {
             (Question::KeySet, Some(keys), _) => Settled::Keys(keys.settle(answer, now)),
             (Question::Introspection, _, Some(settings)) => {
-                let read = settings.read(issuer, &answer, now);
+                let mut read = settings.read(issuer, &answer, now);
+                if let Ok(Ok(vouched)) = &mut read {
+                    self.memory.share(vouched);
+                }
                 let (asked, token) = (Asked::Endpoint(issuer.id), id.token.as_deref().unwrap_or_default());
                 match &read {
                     Ok(Ok(vouched)) => {
@@ -584,7 +587,8 @@ impl Enforcer {
         if candidates.is_empty() {
             return Err(TokenError::Key.into());
         }
-        let vouched = Rc::new(jwt.verify(&*self.verifier, issuer, &candidates, now)?);
+        let mut vouched = Rc::new(jwt.verify(&*self.verifier, issuer, &candidates, now)?);
+        self.memory.share(&mut vouched);
         let until = vouched.good_until(issuer);
         let wanted = route.audiences.as_ref().unwrap_or(&issuer.audiences);
         // One that is good for nothing here takes the place of none that is.

@@ -19,14 +19,16 @@ pub enum Error {
 /// The octets of `text`, if it is their only spelling.
 pub fn decode(text: impl AsRef<[u8]>) -> Result<Vec<u8>, Error> {
     let text = text.as_ref();
-    // Asked first, so that the answer does not depend on where in the text a second fault lies.
-    if !text.iter().all(is_in_alphabet) {
-        return Err(Error::Character);
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| fault(text))
+}
+
+/// Why it is none; of two faults the same one, wherever in the text they lie.
+fn fault(text: &[u8]) -> Error {
+    match text {
+        _ if !text.iter().all(is_in_alphabet) => Error::Character,
+        _ if text.len() % 4 == 1 => Error::Length,
+        _ => Error::TrailingBits,
     }
-    if text.len() % 4 == 1 {
-        return Err(Error::Length);
-    }
-    URL_SAFE_NO_PAD.decode(text).map_err(|_| Error::TrailingBits)
 }
 
 /// The 32 octets of a SHA-256 value or of a coordinate, which are 43 characters.

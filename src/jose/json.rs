@@ -23,9 +23,12 @@ pub enum Value {
 #[derive(Clone, Debug, Default)]
 pub struct Object {
     members: Vec<(String, Value)>,
-    /// Positions in `members`, sorted by name.
+    /// Positions in `members`, sorted by name, once there are more than [`FEW`].
     by_name: Vec<usize>,
 }
+
+/// So many members are looked through one by one.
+const FEW: usize = 24;
 
 /// How much a document may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -239,8 +242,40 @@ impl fmt::Display for Value {
 
 impl Object {
     pub fn get(&self, name: &str) -> Option<&Value> {
-        let position = self.by_name.get(self.place(name).ok()?)?;
-        self.members.get(*position).map(|(_, value)| value)
+        self.members.get(self.position(name)?).map(|(_, value)| value)
+    }
+
+    /// Takes the value of a member out; `null` stays in its place.
+    pub fn take(&mut self, name: &str) -> Option<Value> {
+        let position = self.position(name)?;
+        self.members.get_mut(position).map(|(_, value)| core::mem::replace(value, Value::Null))
+    }
+
+    fn position(&self, name: &str) -> Option<usize> {
+        if self.by_name.is_empty() {
+            return self.members.iter().position(|(other, _)| other == name);
+        }
+        self.place(name).ok().and_then(|place| self.by_name.get(place)).copied()
+    }
+
+    /// Adds a member whose name is not there yet.
+    fn push(&mut self, name: String, value: Value) {
+        if !self.by_name.is_empty()
+            && let Err(place) = self.place(&name)
+        {
+            self.by_name.insert(place, self.members.len());
+        }
+        self.members.push((name, value));
+        if self.by_name.is_empty() {
+            self.sort();
+        }
+    }
+
+    /// Fills `by_name` where it is needed.
+    fn sort(&mut self) {
+        let mut by_name: Vec<usize> = if self.len() > FEW { (0..self.len()).collect() } else { Vec::new() };
+        by_name.sort_by(|a, b| self.name_at(*a).cmp(&self.name_at(*b)));
+        self.by_name = by_name;
     }
 
     /// The members in the order they were written.
@@ -260,9 +295,7 @@ impl Object {
     pub fn retain(&mut self, mut wanted: impl FnMut(&str) -> bool) {
         self.members.retain(|(name, _)| wanted(name));
         self.members.shrink_to_fit();
-        let mut by_name: Vec<usize> = (0..self.members.len()).collect();
-        by_name.sort_by(|a, b| self.name_at(*a).cmp(&self.name_at(*b)));
-        self.by_name = by_name;
+        self.sort();
     }
 
     fn name_at(&self, position: usize) -> Option<&str> {
@@ -418,17 +451,19 @@ impl<'de> Visitor<'de> for Reader<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut source: A) -> Result<Value, A::Error> {
         let inside = self.inside()?;
-        let mut object = Object::default();
+        // What a token has at its top; inside it maps are smaller.
+        const USUAL: usize = 16;
+        let usual = if self.depth == 0 { USUAL } else { 0 };
+        let mut object = Object { members: Vec::with_capacity(usual), by_name: Vec::new() };
         while let Some(name) = source.next_key::<String>()? {
-            let Err(place) = object.place(&name) else {
+            if object.get(&name).is_some() {
                 return Err(self.refuse(Problem::DuplicateName(name)));
-            };
+            }
             if object.len() == self.limits.members {
                 return Err(self.refuse(Problem::TooManyMembers { most: self.limits.members }));
             }
             let value = source.next_value_seed(inside)?;
-            object.by_name.insert(place, object.members.len());
-            object.members.push((name, value));
+            object.push(name, value);
         }
         Ok(Value::Object(object))
     }

@@ -115,19 +115,21 @@ impl Header {
         if bytes.len() > LONGEST_HEADER {
             return Err(Error::HeaderTooLong);
         }
-        let Value::Object(members) = json::parse(bytes, Limits::TOKEN).map_err(Error::HeaderJson)? else {
+        let Value::Object(mut members) = json::parse(bytes, Limits::TOKEN).map_err(Error::HeaderJson)? else {
             return Err(Error::HeaderNotAMap);
         };
-        let algorithm_name = members.get("alg").and_then(Value::as_str).filter(|name| !name.is_empty());
-        let kid = string(&members, "kid")?;
+        let Some(Value::String(algorithm_name)) = members.take("alg").filter(|name| name.as_str() != Some("")) else {
+            return Err(Error::NoAlgorithm);
+        };
+        let kid = string(&mut members, "kid")?;
         if kid.as_ref().is_some_and(|kid| kid.len() > LONGEST_KID) {
             return Err(Error::KidTooLong);
         }
         Ok(Self {
-            algorithm_name: algorithm_name.ok_or(Error::NoAlgorithm)?.to_owned(),
+            algorithm_name,
             kid,
-            typ: string(&members, "typ")?,
-            cty: string(&members, "cty")?,
+            typ: string(&mut members, "typ")?,
+            cty: string(&mut members, "cty")?,
             crit_present: members.get("crit").is_some(),
             b64_present: members.get("b64").is_some(),
         })
@@ -146,10 +148,10 @@ fn octets(text: &str, part: Part) -> Result<Vec<u8>, Error> {
     base64url::decode(text).map_err(|error| Error::Encoding(part, error))
 }
 
-fn string(members: &Object, name: &'static str) -> Result<Option<String>, Error> {
-    match members.get(name) {
+fn string(members: &mut Object, name: &'static str) -> Result<Option<String>, Error> {
+    match members.take(name) {
         None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(Value::String(text)) => Ok(Some(text)),
         Some(_) => Err(Error::NotAString(name)),
     }
 }

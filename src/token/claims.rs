@@ -1,10 +1,12 @@
 //! The claims that an issuer vouches for, read once into a [`VerifiedToken`] (RFC 9068 §2.2, RFC 7662 §2.2).
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use crate::jose::json::{Pointer, Value};
 use crate::time::UnixTime;
 
+use super::memory::Alike;
 use super::{Audiences, Confirmation, Error, Evidence, Issuer, Kept, Name, Places, ScopeFormat, VerifiedToken};
 
 /// How far `iat` may lie in the future (checklist C42).
@@ -95,7 +97,12 @@ impl VerifiedToken {
         }
     }
 
-    /// Bytes that it takes, as the allocator counts them, roughly.
+    pub(super) fn share(&mut self, alike: &mut Alike) {
+        let lists = [Some(&mut self.roles), Some(&mut self.audiences), self.scopes.as_mut()];
+        lists.into_iter().flatten().for_each(|list| alike.unify(list));
+    }
+
+    /// Bytes that it takes, lists that it shares included, as the allocator counts them, roughly.
     pub fn size(&self) -> usize {
         let texts = |texts: &[String]| texts.iter().map(|text| size_of::<String>() + of_text(text)).sum::<usize>();
         let name = |name: &Option<Name>| {
@@ -146,11 +153,11 @@ pub(super) fn claim<'a>(claims: &'a Value, name: &str) -> Option<&'a Value> {
 fn name(value: Option<&Value>, claim: &'static str) -> Result<Option<Name>, Error> {
     let Some(value) = value else { return Ok(None) };
     let text = value.as_str().filter(|text| !text.is_empty()).ok_or(Error::Claim(claim))?;
-    let told = visible(text);
-    if told.len() > MAX_NAME {
+    let is_visible = text.bytes().all(|byte| matches!(byte, b'!'..=b'~') && byte != b'%');
+    let told = (!is_visible).then(|| visible(text).into_boxed_str());
+    if told.as_deref().unwrap_or(text).len() > MAX_NAME {
         return Err(Error::Claim(claim));
     }
-    let told = (told != text).then(|| told.into());
     Ok(Some(Name { text: text.into(), told }))
 }
 
@@ -206,7 +213,7 @@ fn audiences(value: Option<&Value>) -> Result<Vec<String>, Error> {
 
 /// Scopes as a set; none where they can't be read. A claim of the other format grants nothing (checklist C43), and where
 /// a rule refuses by scope it counts against the caller.
-fn scopes(places: &Places, claims: &Value) -> Result<Option<Box<[String]>>, Error> {
+fn scopes(places: &Places, claims: &Value) -> Result<Option<Rc<[String]>>, Error> {
     let scopes = match (places.scope.find(claims), places.scope_format) {
         (Some(Value::String(scopes)), ScopeFormat::String) => {
             Some(scopes.split(' ').filter(|scope| !scope.is_empty()).map(str::to_owned).collect::<Vec<_>>())

@@ -33,9 +33,10 @@ pub enum Form {
 
 impl Form {
     pub fn of(token: AccessToken<'_>) -> Self {
-        let form = match token.as_str().bytes().filter(|octet| *octet == b'.').count() {
-            2 => Self::Jwt,
-            4 => Self::Encrypted,
+        const MOST: usize = 6;
+        let form = match token.as_str().split('.').take(MOST).count() {
+            3 => Self::Jwt,
+            5 => Self::Encrypted,
             _ => return Self::Opaque,
         };
         let header = token.as_str().split('.').next();
@@ -45,6 +46,11 @@ impl Form {
 
 /// Told by how it begins: a header that only nearly parses must not make its token an opaque one.
 fn is_object(part: &str) -> bool {
+    /// `{"` and two bits of what follows: how nearly every header begins.
+    const OBJECT: &str = "eyJ";
+    if part.starts_with(OBJECT) {
+        return true;
+    }
     let decoded = base64url::decode_leniently(part);
     let inside = decoded.trim_ascii_start().strip_prefix(b"{").map(<[u8]>::trim_ascii_start);
     inside.is_some_and(|inside| inside.starts_with(b"\"") || inside.starts_with(b"}"))

@@ -6,7 +6,9 @@
 
 use core::hash::{BuildHasher as _, Hasher as _};
 use core::time::Duration;
+use std::collections::HashSet;
 use std::hash::RandomState;
+use std::rc::Rc;
 
 use hashbrown::HashTable;
 
@@ -45,6 +47,21 @@ pub struct Said {
 pub struct Memory {
     good: Store,
     bad: Store,
+    alike: Alike,
+    /// Nobody outside knows it, so nobody can make tokens that fall into one place.
+    seed: RandomState,
+}
+
+/// Lists that one token holds as the other does, such as scopes: each stands in memory once.
+#[derive(Debug, Default)]
+pub struct Alike(HashSet<Rc<[String]>>);
+
+/// What an entry is found by.
+#[derive(Clone, Copy)]
+struct Key<'a> {
+    asked: Asked,
+    token: &'a [u8],
+    hash: u32,
 }
 
 /// How long the word of a server that a token is not good is repeated.
@@ -54,7 +71,11 @@ impl Memory {
     /// Bad answers get a quarter of the place, in addition.
     pub fn new(limits: Limits) -> Self {
         let quarter = Limits { entries: limits.entries / 4, bytes: limits.bytes / 4 };
-        Self { good: Store::new(limits), bad: Store::new(quarter) }
+        Self { good: Store::new(limits), bad: Store::new(quarter), alike: Alike::default(), seed: RandomState::new() }
+    }
+
+    fn key<'a>(&self, asked: Asked, token: &'a [u8]) -> Key<'a> {
+        Key { asked, token, hash: hash(&self.seed, asked, token) }
     }
 
     /// How much is remembered, in entries and in bytes.
@@ -65,16 +86,17 @@ impl Memory {
 
     /// What was said of this token and still counts at `now`.
     pub fn recall(&mut self, asked: Asked, token: &[u8], now: UnixTime) -> Option<&Introspected> {
-        let said = match self.good.find(asked, token) {
+        let key = self.key(asked, token);
+        let said = match self.good.find(key) {
             Some(said) => said,
-            None => self.bad.find(asked, token)?,
+            None => self.bad.find(key)?,
         };
         (now < said.good_until).then_some(&said.of)
     }
 
     /// What was said of it lately, for the time in which its server does not answer.
     pub fn recall_stale(&mut self, asked: Asked, token: &[u8], now: UnixTime) -> Option<&Introspected> {
-        let said = self.good.find(asked, token)?;
+        let said = self.good.find(self.key(asked, token))?;
         (now < said.stale_until).then_some(&said.of)
     }
 
@@ -87,32 +109,61 @@ impl Memory {
         (good_until, stale_until): (UnixTime, UnixTime),
         now: UnixTime,
     ) {
-        self.bad.forget(asked, token.as_bytes());
-        self.good.forget(asked, token.as_bytes());
+        let key = self.key(asked, token.as_bytes());
+        self.bad.forget(key);
+        self.good.forget(key);
         if now < stale_until {
-            self.good.insert(asked, token, Said { of: Ok(vouched), good_until, stale_until }, now);
+            self.good.insert(key, Said { of: Ok(vouched), good_until, stale_until }, now);
         }
     }
 
     /// Remembers that it is not: as long as it would be remembered as good, and for five seconds at most.
     pub fn remember_bad(&mut self, asked: Asked, token: &str, error: Error, cache: Duration, now: UnixTime) {
-        self.good.forget(asked, token.as_bytes());
+        let key = self.key(asked, token.as_bytes());
+        self.good.forget(key);
+        self.bad.forget(key);
         let until = now.plus(cache.min(BAD_FOR));
         if now < until {
-            self.bad.insert(asked, token, Said { of: Err(error), good_until: until, stale_until: until }, now);
+            self.bad.insert(key, Said { of: Err(error), good_until: until, stale_until: until }, now);
         }
     }
 
     /// Remembers for a while a token that was vouched for and is over, beside the bad ones: who presents it again is told so at
     /// the cost of a look-up.
     pub fn remember_over(&mut self, asked: Asked, token: &str, vouched: Vouched, now: UnixTime) {
-        let until = now.plus(BAD_FOR);
-        self.bad.insert(asked, token, Said { of: Ok(vouched), good_until: until, stale_until: now }, now);
+        let (key, until) = (self.key(asked, token.as_bytes()), now.plus(BAD_FOR));
+        self.bad.forget(key);
+        self.bad.insert(key, Said { of: Ok(vouched), good_until: until, stale_until: now }, now);
+    }
+
+    /// Lets a token that nobody else holds yet share what it has in common with others.
+    pub fn share(&mut self, vouched: &mut Vouched) {
+        if let Some(token) = Rc::get_mut(vouched) {
+            token.share(&mut self.alike);
+        }
     }
 
     /// Forgets all: the clock by which it was to be believed is another.
     pub fn forget_all(&mut self) {
-        *self = Self { good: Store::new(self.good.limits), bad: Store::new(self.bad.limits) };
+        (self.good, self.bad) = (Store::new(self.good.limits), Store::new(self.bad.limits));
+    }
+}
+
+impl Alike {
+    /// Tokens of one client differ in little; from so many on, those to come share with one another only.
+    const MOST: usize = 256;
+
+    /// Puts the list that is known already in the place of one like it.
+    pub(super) fn unify(&mut self, list: &mut Rc<[String]>) {
+        match self.0.get(&**list) {
+            Some(known) => *list = Rc::clone(known),
+            None => {
+                if self.0.len() >= Self::MOST {
+                    self.0.clear();
+                }
+                self.0.insert(Rc::clone(list));
+            }
+        }
     }
 }
 
@@ -127,14 +178,13 @@ struct Store {
     free: Vec<u32>,
     bytes: usize,
     hand: usize,
-    /// Nobody outside knows it, so nobody can make tokens that fall into one place.
-    seed: RandomState,
 }
 
 #[derive(Debug)]
 struct Entry {
-    token: Box<str>,
+    token: Box<[u8]>,
     asked: Asked,
+    hash: u32,
     said: Said,
     bytes: usize,
     used: bool,
@@ -148,51 +198,42 @@ const PATIENCE: usize = 256;
 
 impl Store {
     fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            index: HashTable::new(),
-            places: Vec::new(),
-            free: Vec::new(),
-            bytes: 0,
-            hand: 0,
-            seed: RandomState::new(),
-        }
+        Self { limits, index: HashTable::new(), places: Vec::new(), free: Vec::new(), bytes: 0, hand: 0 }
     }
 
     fn held(&self) -> Limits {
         Limits { entries: self.index.len(), bytes: self.bytes }
     }
 
-    fn find(&mut self, asked: Asked, token: &[u8]) -> Option<&Said> {
-        let at = self.place_of(asked, token)?;
+    fn find(&mut self, key: Key<'_>) -> Option<&Said> {
+        let at = self.place_of(key)?;
         let entry = self.places.get_mut(at)?.as_mut()?;
         entry.used = true;
         Some(&entry.said)
     }
 
-    fn place_of(&self, asked: Asked, token: &[u8]) -> Option<usize> {
-        let hash = hash(&self.seed, asked, token);
-        let is_it = |(of, at): &(u32, u32)| *of == hash && self.entry(*at).is_some_and(|entry| entry.is(asked, token));
-        self.index.find(spread(hash), is_it).map(|(_, at)| wide(*at))
+    fn place_of(&self, key: Key<'_>) -> Option<usize> {
+        let is_it = |(of, at): &(u32, u32)| *of == key.hash && self.entry(*at).is_some_and(|entry| entry.is(key));
+        self.index.find(spread(key.hash), is_it).map(|(_, at)| wide(*at))
     }
 
     fn entry(&self, at: u32) -> Option<&Entry> {
         self.places.get(wide(at))?.as_ref()
     }
 
-    fn insert(&mut self, asked: Asked, token: &str, said: Said, now: UnixTime) {
-        self.forget(asked, token.as_bytes());
-        let bytes = token.len() + ENTRY_BYTES + said.of.as_ref().map_or(0, |vouched| vouched.size());
+    /// Under a key that is not there.
+    fn insert(&mut self, key: Key<'_>, said: Said, now: UnixTime) {
+        let bytes = key.token.len() + ENTRY_BYTES + said.of.as_ref().map_or(0, |vouched| vouched.size());
         if bytes > self.limits.bytes || self.limits.entries == 0 {
             return;
         }
         while self.index.len() >= self.limits.entries || self.bytes + bytes > self.limits.bytes {
             self.evict(now);
         }
-        let entry = Entry { token: token.into(), asked, said, bytes, used: false };
+        let Key { asked, token, hash } = key;
+        let entry = Entry { token: token.into(), asked, hash, said, bytes, used: false };
         let Some(at) = self.put(entry) else { return };
         self.bytes += bytes;
-        let hash = hash(&self.seed, asked, token.as_bytes());
         self.index.insert_unique(spread(hash), (hash, at), |(hash, _)| spread(*hash));
     }
 
@@ -207,8 +248,8 @@ impl Store {
         Some(at)
     }
 
-    fn forget(&mut self, asked: Asked, token: &[u8]) {
-        if let Some(at) = self.place_of(asked, token) {
+    fn forget(&mut self, key: Key<'_>) {
+        if let Some(at) = self.place_of(key) {
             self.vacate(at);
         }
     }
@@ -235,8 +276,7 @@ impl Store {
     fn vacate(&mut self, at: usize) {
         let Some(entry) = self.places.get_mut(at).and_then(Option::take) else { return };
         self.bytes = self.bytes.saturating_sub(entry.bytes);
-        let hash = hash(&self.seed, entry.asked, entry.token.as_bytes());
-        if let Ok(found) = self.index.find_entry(spread(hash), |(_, other)| wide(*other) == at) {
+        if let Ok(found) = self.index.find_entry(spread(entry.hash), |(_, other)| wide(*other) == at) {
             let ((_, at), _) = found.remove();
             self.free.push(at);
         }
@@ -244,8 +284,8 @@ impl Store {
 }
 
 impl Entry {
-    fn is(&self, asked: Asked, token: &[u8]) -> bool {
-        self.asked == asked && same(self.token.as_bytes(), token)
+    fn is(&self, key: Key<'_>) -> bool {
+        self.asked == key.asked && same(&self.token, key.token)
     }
 }
 
