@@ -34,7 +34,9 @@ impl VerifiedToken {
             roles: roles(&issuer.places, &claims)?.into(),
             audiences: audiences(claim(&claims, "aud"))?.into(),
             told_by_audience: false,
+            acr: claim(&claims, "acr").and_then(Value::as_str).map(Into::into),
             authenticated: whole_date(&claims, "auth_time")?,
+            has_actor: claim(&claims, "act").is_some(),
             not_before: date(&claims, "nbf")?,
             expires: date(&claims, "exp")?,
             claims,
@@ -114,6 +116,7 @@ impl VerifiedToken {
             + texts(&self.roles)
             + texts(&self.audiences)
             + self.scopes.as_deref().map_or(0, texts)
+            + self.acr.as_deref().map_or(0, of_text)
             + self.claims.size()
     }
 }
@@ -125,10 +128,10 @@ fn of_text(text: &str) -> usize {
 }
 
 impl Kept {
-    /// What this code looks at by itself, and every name that one of these texts may hold in a JSON pointer: more than is
+    /// Every name that one of these texts may hold in a JSON pointer: more than is
     /// needed at times, and never less.
     pub fn named_in<'a>(texts: impl Iterator<Item = &'a str>) -> Self {
-        let mut names = BTreeSet::from(["acr", "act"].map(str::to_owned));
+        let mut names = BTreeSet::new();
         for text in texts {
             for piece in text.split('/').skip(1) {
                 let reference = piece.split('}').next().unwrap_or_default();

@@ -118,8 +118,12 @@ pub struct VerifiedToken {
     audiences: Rc<[String]>,
     /// Nothing but its audience tells that it is an access token (checklist 4.7).
     told_by_audience: bool,
+    /// How the user logged in.
+    acr: Option<Box<str>>,
     /// `auth_time`, when the user last logged in.
     authenticated: Option<UnixTime>,
+    /// Whether somebody acts for the subject.
+    has_actor: bool,
     not_before: Option<UnixTime>,
     expires: Option<UnixTime>,
 }
@@ -181,7 +185,7 @@ impl VerifiedToken {
 
     /// How the user logged in (OpenID Connect Core §2, RFC 9068 §2.2.1); none where it is absent or no text.
     pub fn acr(&self) -> Option<&str> {
-        claims::claim(&self.claims, "acr")?.as_str()
+        self.acr.as_deref()
     }
 
     /// When the user logged in.
@@ -195,7 +199,7 @@ impl VerifiedToken {
 
     /// Whether somebody acts for the subject (RFC 8693 §4.1).
     pub fn has_actor(&self) -> bool {
-        claims::claim(&self.claims, "act").is_some()
+        self.has_actor
     }
 
     /// A claim by its JSON pointer, if it is one of those that are kept.
@@ -276,7 +280,9 @@ mod tests {
                 roles: Rc::default(),
                 audiences: Rc::default(),
                 told_by_audience: false,
+                acr: None,
                 authenticated: None,
+                has_actor: false,
                 not_before: None,
                 expires: None,
             }
