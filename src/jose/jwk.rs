@@ -2,7 +2,7 @@
 
 use super::algorithm::Algorithm;
 use super::json::{self, Limits, Object, Value};
-use super::{base64url, der, rsa};
+use super::{base64url, der, ed25519, rsa};
 use p256::ecdsa::signature::Verifier as _;
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use std::borrow::Cow;
@@ -24,8 +24,7 @@ enum Kind {
     Rsa(rsa::Key),
     P256(p256::ecdsa::VerifyingKey),
     P384(p384::ecdsa::VerifyingKey),
-    /// In its canonical encoding and of large order.
-    Ed25519(ed25519_dalek::VerifyingKey),
+    Ed25519(ed25519::Key),
 }
 
 /// SHA-256 over the `SubjectPublicKeyInfo` of a key in DER: which key it is, whatever its owner calls it.
@@ -183,8 +182,7 @@ impl PublicKey {
                 .is_ok_and(|signature| key.verify(message, &signature).is_ok()),
             (Kind::P384(key), Es384) => p384::ecdsa::Signature::from_slice(signature)
                 .is_ok_and(|signature| key.verify(message, &signature).is_ok()),
-            (Kind::Ed25519(key), EdDsa) => ed25519_dalek::Signature::from_slice(signature)
-                .is_ok_and(|signature| key.verify_strict(message, &signature).is_ok()),
+            (Kind::Ed25519(key), EdDsa) => key.verify(message, signature),
             _ => false,
         }
     }
@@ -206,9 +204,7 @@ impl PublicKey {
             // Neither number is zero or reaches the order.
             Kind::P256(_) => p256::ecdsa::Signature::from_slice(signature).ok().map(|_| in_der(signature)),
             Kind::P384(_) => p384::ecdsa::Signature::from_slice(signature).ok().map(|_| in_der(signature)),
-            Kind::Ed25519(_) => {
-                (signature.len() == ed25519_dalek::SIGNATURE_LENGTH).then_some(Cow::Borrowed(signature))
-            }
+            Kind::Ed25519(_) => (signature.len() == ed25519::SIGNATURE).then_some(Cow::Borrowed(signature)),
         }
     }
 
@@ -337,14 +333,10 @@ impl PublicKey {
     }
 
     fn ed25519(x: &[u8; 32]) -> Result<Self, Error> {
-        let key = ed25519_dalek::VerifyingKey::from_bytes(x).map_err(|_| Error::NotOnCurve)?;
-        if key.is_weak() {
-            return Err(Error::SmallOrder);
-        }
-        // RFC 8032 §5.1.3: y is below the prime. A second encoding of the same point would be a second thumbprint.
-        if key.to_edwards().compress().as_bytes() != x {
-            return Err(Error::NotOnCurve);
-        }
+        let key = ed25519::Key::new(*x).map_err(|error| match error {
+            ed25519::Error::NotOnCurve => Error::NotOnCurve,
+            ed25519::Error::SmallOrder => Error::SmallOrder,
+        })?;
         Ok(Self::new(Kind::Ed25519(key), der::ed25519_key(x)))
     }
 }

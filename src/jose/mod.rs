@@ -3,6 +3,7 @@
 pub mod algorithm;
 pub mod base64url;
 mod der;
+mod ed25519;
 pub mod json;
 pub mod jwk;
 pub mod jws;
