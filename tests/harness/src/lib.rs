@@ -5,10 +5,12 @@
 //! - [`AuthorizationServer`]: a scripted one that can be slow, wrong, rotate its keys, and counts what it was asked
 //! - [`OidcProvider`]: a real one
 //! - [`Envoy`]: the proxy, by a configuration of the tests or by one of `envoy/*.yaml`
+//! - [`Terminator`]: nginx or HAProxy in front of it, which tell it the client's certificate
 //! - [`GrpcService`]: the same for gRPC
 //! - [`Client`], [`Connection`]: requests over TLS with or without a certificate, octet by octet
 //! - [`Http2`], [`Call`]: the same over HTTP/2
 //! - [`module`]: the filter, built once a run; [`Trap`]: a copy of it that fails at will; [`exports`], [`imports`]: what a module has and wants
+//! - [`SigningKey`], [`Proof`]: keys that sign tokens, and DPoP proofs
 //! - [`Clock`]: a clock that a test sets
 //!
 //! All listen on loopback, on ports that the system chose, so tests run side by side.
@@ -26,7 +28,9 @@ mod keys;
 mod module;
 mod oidc_provider;
 mod process;
+mod proof;
 mod server;
+mod terminator;
 mod trap;
 mod upstream;
 mod wasm;
@@ -43,7 +47,9 @@ pub use http2::{Call, Http2};
 pub use keys::{Algorithm, SigningKey, base64url, sign_octets};
 pub use module::{module, set_up, top, vectors_module};
 pub use oidc_provider::OidcProvider;
+pub use proof::Proof;
 pub use server::Received;
+pub use terminator::{NGINX_FIELD, Terminator};
 pub use trap::Trap;
 pub use upstream::Upstream;
 pub use wasm::{exports, imports};

@@ -7,8 +7,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use harness::{
-    Algorithm, Authority, AuthorizationServer, Client, Configuration, Envoy, Fault, Leaf, OidcProvider, Options,
-    Request, SigningKey, Upstream, now, set_up, sign_octets,
+    Algorithm, Authority, AuthorizationServer, Client, Configuration, Envoy, Fault, Leaf, NGINX_FIELD, OidcProvider,
+    Options, Request, SigningKey, Terminator, Upstream, now, set_up, sign_octets,
 };
 use ring::signature as verify;
 use serde_json::{Value, json};
@@ -283,4 +283,34 @@ fn a_second_set_up_finds_what_the_first_one_left() {
     let started = std::time::Instant::now();
     assert!(set_up("envoy").is_file());
     assert!(started.elapsed() < Duration::from_secs(2));
+}
+
+#[test]
+fn a_terminator_tells_the_certificate_of_its_client_and_shows_its_own() {
+    let ca = Authority::new("test CA");
+    let (bank, relay) = (ca.issue(Leaf::client("bank")), ca.issue(Leaf::client("relay")));
+    let upstream = Upstream::start();
+    let tells_peer = json!([{"header": {"key": "x-peer", "value": "%DOWNSTREAM_PEER_FINGERPRINT_256%"}}]);
+    let route =
+        json!({"match": {"prefix": "/"}, "route": {"cluster": "upstream"}, "request_headers_to_add": tells_peer});
+    let envoy = Envoy::start(ca.clone(), Options { routes: Some(json!([route])), ..plain(&upstream) });
+    let base64 = base64::engine::general_purpose::STANDARD.encode(&bank.der);
+    let escaped = bank.cert_pem.replace('\r', "").replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+    let escaped = escaped.replace('\n', "%0A").replace(' ', "%20");
+    for (terminator, field, told) in [
+        (Terminator::nginx(&ca, &relay, envoy.address()), NGINX_FIELD, escaped),
+        (Terminator::haproxy(&ca, &relay, envoy.address()), "client-cert", format!(":{base64}:")),
+    ] {
+        let forged = Request::get("/").field(field, "forged");
+        let [with, without] = [
+            Client::with(terminator.address, &ca.certificate, &bank),
+            Client::anonymous(terminator.address, &ca.certificate),
+        ];
+        assert_eq!(with.send(&forged).status, 200);
+        let received = upstream.take();
+        assert_eq!(received[0].values(field), [told], "{field}");
+        assert_eq!(received[0].values("x-peer"), [relay.digest_hex()]);
+        assert_eq!(without.send(&forged).status, 200);
+        assert!(upstream.take()[0].values(field).is_empty(), "{field}");
+    }
 }
