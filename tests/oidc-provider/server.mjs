@@ -1,7 +1,7 @@
 // A real authorization server for the tests and the demo: node-oidc-provider with client authentication by certificate,
-// certificate-bound access tokens (RFC 8705), introspection (RFC 7662) and revocation (RFC 7009).
+// access tokens bound to certificates (RFC 8705) and to DPoP keys (RFC 9449), introspection (RFC 7662) and revocation (RFC 7009).
 //
-// Environment: PORT, ISSUER, CERTIFICATE_FILE, KEY_FILE, CLIENT_CA_FILE, RS_SECRET, NODE_MODULES_DIR.
+// Environment: PORT, ISSUER, CERTIFICATE_FILE, KEY_FILE, CLIENT_CA_FILE, RS_SECRET, WALLET_SECRET, NODE_MODULES_DIR.
 
 import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -26,7 +26,7 @@ const RESOURCES = {
   [`${API}/opaque`]: { accessTokenFormat: 'opaque', accessTokenTTL: 300 },
 };
 
-const ROLES = { bank: ['trader'] };
+const ROLES = { bank: ['trader'], wallet: ['trader'] };
 
 function key(type, options, members) {
   return { ...generateKeyPairSync(type, options).privateKey.export({ format: 'jwk' }), use: 'sig', ...members };
@@ -60,6 +60,16 @@ const provider = new Provider(env.ISSUER, {
     client('insurer', true),
     client('legacy', false),
     {
+      client_id: 'wallet',
+      client_secret: env.WALLET_SECRET,
+      token_endpoint_auth_method: 'client_secret_basic',
+      grant_types: ['client_credentials'],
+      response_types: [],
+      redirect_uris: [],
+      scope: SCOPES,
+      dpop_bound_access_tokens: true,
+    },
+    {
       client_id: 'rs',
       client_secret: env.RS_SECRET,
       token_endpoint_auth_method: 'client_secret_basic',
@@ -79,7 +89,7 @@ const provider = new Provider(env.ISSUER, {
   extraTokenClaims: (_ctx, token) => ({ roles: ROLES[token.clientId] ?? [] }),
   features: {
     devInteractions: { enabled: false },
-    dPoP: { enabled: false },
+    dPoP: { enabled: true },
     clientCredentials: { enabled: true },
     revocation: { enabled: true },
     introspection: { enabled: true, allowedPolicy: (_ctx, caller) => caller.clientId === 'rs' },

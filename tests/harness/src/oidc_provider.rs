@@ -1,4 +1,4 @@
-//! A real authorization server: node-oidc-provider, with client authentication by certificate and bound tokens.
+//! A real authorization server: node-oidc-provider, whose tokens are bound to certificates or to DPoP keys.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
@@ -6,6 +6,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::certificate::{Authority, Certificate, Leaf};
@@ -13,7 +15,7 @@ use crate::client::{Client, Request};
 use crate::directory::Directory;
 use crate::module::{set_up, top};
 use crate::process::Process;
-use crate::{base64url, http};
+use crate::{Proof, SigningKey, base64url, http};
 
 pub struct OidcProvider {
     _process: Process,
@@ -22,6 +24,8 @@ pub struct OidcProvider {
     trusted: Certificate,
     /// The secret of client `rs`, which may introspect.
     pub rs_secret: String,
+    /// The secret of client `wallet`, whose tokens are bound to DPoP keys.
+    wallet_secret: String,
 }
 
 impl OidcProvider {
@@ -33,15 +37,13 @@ impl OidcProvider {
         directory.write("server.crt", &server.cert_pem);
         directory.write("server.key", &server.key_pem);
         directory.write("client-ca.crt", &authority.certificate.cert_pem);
-        let mut secret = [0; 24];
-        getrandom::fill(&mut secret).expect("random octets");
-        let rs_secret = base64url(&secret);
+        let [rs_secret, wallet_secret] = [secret(), secret()];
         // The issuer holds the port, so one is chosen before the server starts; somebody else may take it in between.
         for _ in 0..5 {
-            if let Some((process, port)) = listen(&directory, &modules, &rs_secret) {
+            if let Some((process, port)) = listen(&directory, &modules, [&rs_secret, &wallet_secret]) {
                 let address = SocketAddr::from(([127, 0, 0, 1], port));
                 let trusted = authority.certificate.clone();
-                return Self { _process: process, _directory: directory, address, trusted, rs_secret };
+                return Self { _process: process, _directory: directory, address, trusted, rs_secret, wallet_secret };
             }
         }
         let log = std::fs::read_to_string(directory.path().join("log")).unwrap_or_default();
@@ -62,12 +64,17 @@ impl OidcProvider {
             "grant_type=client_credentials&client_id={client}&scope={}&resource={resource}",
             scope.replace(' ', "+")
         );
-        let response = self.post("/token", certificate, &form);
-        let answer: Value = serde_json::from_slice(&response.body).unwrap_or_default();
-        answer["access_token"]
-            .as_str()
-            .unwrap_or_else(|| panic!("no token: {} {}", response.status, response.text()))
-            .to_owned()
+        access_token(&self.post("/token", certificate, &form))
+    }
+
+    /// An access token of client `wallet`, bound to this key (RFC 9449 §5).
+    pub fn dpop_token(&self, key: &SigningKey, scope: &str, resource: &str) -> String {
+        let form = format!("grant_type=client_credentials&scope={}&resource={resource}", scope.replace(' ', "+"));
+        let credentials = STANDARD.encode(format!("wallet:{}", self.wallet_secret));
+        let proof = Proof::new(key, "POST", &format!("{}/token", self.issuer())).sign(key);
+        let request =
+            self.form("/token", &form).field("authorization", format!("Basic {credentials}")).field("dpop", proof);
+        access_token(&Client::anonymous(self.address, &self.trusted).send(&request))
     }
 
     pub fn revoke(&self, client: &str, certificate: &Certificate, token: &str) {
@@ -76,15 +83,31 @@ impl OidcProvider {
     }
 
     fn post(&self, path: &str, certificate: &Certificate, form: &str) -> http::Response {
+        Client::with(self.address, &self.trusted, certificate).send(&self.form(path, form))
+    }
+
+    fn form(&self, path: &str, form: &str) -> Request {
         let mut request =
             Request::new("POST", path).field("content-type", "application/x-www-form-urlencoded").body(form);
         request.fields[0].1 = format!("localhost:{}", self.address.port()).into_bytes();
-        Client::with(self.address, &self.trusted, certificate).send(&request)
+        request
     }
 }
 
+fn secret() -> String {
+    let mut octets = [0; 24];
+    getrandom::fill(&mut octets).expect("random octets");
+    base64url(&octets)
+}
+
+fn access_token(response: &http::Response) -> String {
+    let answer: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+    let token = answer["access_token"].as_str();
+    token.unwrap_or_else(|| panic!("no token: {} {}", response.status, response.text())).to_owned()
+}
+
 /// Starts the server on a port that was free a moment ago; none if it has ended instead.
-fn listen(directory: &Directory, modules: &Path, rs_secret: &str) -> Option<(Process, u16)> {
+fn listen(directory: &Directory, modules: &Path, [rs_secret, wallet_secret]: [&str; 2]) -> Option<(Process, u16)> {
     let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let port = free.expect("a free port").port();
     let file = |name: &str| directory.path().join(name);
@@ -97,6 +120,7 @@ fn listen(directory: &Directory, modules: &Path, rs_secret: &str) -> Option<(Pro
         .env("KEY_FILE", file("server.key"))
         .env("CLIENT_CA_FILE", file("client-ca.crt"))
         .env("RS_SECRET", rs_secret)
+        .env("WALLET_SECRET", wallet_secret)
         .env("NODE_MODULES_DIR", modules)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -314,3 +314,14 @@ fn a_terminator_tells_the_certificate_of_its_client_and_shows_its_own() {
         assert!(upstream.take()[0].values(field).is_empty(), "{field}");
     }
 }
+
+#[test]
+fn a_real_server_binds_its_tokens_to_the_key_that_was_proven() {
+    let authority = Authority::new("test CA");
+    let provider = OidcProvider::start(&authority);
+    let key = SigningKey::new(Algorithm::Es256, "wallet");
+    let said = claims(&provider.dpop_token(&key, "prices.read", API));
+    assert_eq!(said["cnf"], json!({"jkt": key.thumbprint()}));
+    assert_eq!(said["client_id"], json!("wallet"));
+    assert!(!provider.dpop_token(&key, "prices.read", &format!("{API}/opaque")).contains('.'));
+}
