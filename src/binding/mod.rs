@@ -6,6 +6,11 @@ use crate::facts::peer::PeerCertificate;
 use crate::time::UnixTime;
 use crate::token::Vouched;
 
+pub mod dpop;
+pub mod htu;
+pub mod nonce;
+pub mod replay;
+
 /// What a route asks of a token without `cnf`. One with `cnf` is always held to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requirement {
