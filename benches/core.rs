@@ -7,6 +7,7 @@ use std::rc::Rc;
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use holdfast::binding::Requirement;
+use holdfast::binding::replay::Unshared;
 use holdfast::callout::{Answer, Response};
 use holdfast::config;
 use holdfast::credential::Presented;
@@ -79,7 +80,7 @@ fn header_pairs(bencher: Bencher<'_, '_>) {
 fn credential(bencher: Bencher<'_, '_>) {
     let buffer = pairs(HOST, "/accounts/4711/transactions?page=2", &jwt());
     let request = Request::from_pairs(buffer, Peer::Anonymous).unwrap();
-    bencher.bench_local(|| Presented::find(black_box(&request)).unwrap());
+    bencher.bench_local(|| Presented::find(black_box(&request), false).unwrap());
 }
 
 #[divan::bench]
@@ -224,7 +225,7 @@ fn introspecting() -> Enforcer {
         "routes": [{"name": "all", "path": "/accounts/**", "allow": [{"scopes": ["accounts"]}]}]
     });
     let compiled = config::load(document.to_string().as_bytes(), &|_| Some("s3cr3t".to_owned())).unwrap();
-    Enforcer::new(compiled.settings, Rc::new(InRust))
+    Enforcer::new(compiled.settings, Rc::new(InRust), Rc::new(Unshared))
 }
 
 const DIGEST: [u8; 32] = [7; 32];

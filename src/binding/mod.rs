@@ -1,23 +1,40 @@
-//! A verified token and the caller's certificate into a confirmed sender (RFC 8705 §3, checklist §6).
+//! A verified token and the caller's certificate or proof into a confirmed sender (RFC 8705 §3, RFC 9449 §7, checklist §6 and §7).
 
 use subtle::ConstantTimeEq as _;
 
+use crate::credential::Scheme;
 use crate::facts::peer::PeerCertificate;
+use crate::jose::verifier::Verifier;
 use crate::time::UnixTime;
-use crate::token::Vouched;
+use crate::token::{Confirmation, Vouched};
 
 pub mod dpop;
 pub mod htu;
 pub mod nonce;
 pub mod replay;
 
-/// What a route asks of a token without `cnf`. One with `cnf` is always held to it.
+use dpop::{FittingProof, VerifiedProof};
+
+/// What a token has to be bound to on a route. Whatever it is bound to, it is always held to all of that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requirement {
-    /// Only a token that is bound to the caller's certificate passes.
+    /// The caller's certificate.
     Certificate,
-    /// An unbound token passes too (plain RFC 6750).
+    /// A key that the caller proves to hold.
+    Dpop,
+    /// One of the two.
+    Either,
+    /// The two of them.
+    Both,
+    /// Nothing: an unbound token passes too (plain RFC 6750).
     WhenBound,
+}
+
+/// How the caller presents the token.
+pub enum By<'a> {
+    Bearer,
+    /// With a proof, and who verifies it.
+    Dpop(Box<FittingProof<'a>>, &'a dyn Verifier),
 }
 
 /// What the configuration says of the certificate that the client of an unbound token has to present.
@@ -36,6 +53,10 @@ pub enum ClientCertificate {
 pub enum Means {
     /// The certificate that the token is bound to.
     Certificate,
+    /// A proof by the key that the token is bound to.
+    Dpop,
+    /// Certificate and proof: the token is bound to both.
+    Both,
     /// The certificate by which the configuration knows the client of an unbound token.
     ClientCertificate,
     /// Nothing was asked: an unbound token on a route `when_bound`.
@@ -47,12 +68,13 @@ pub enum Means {
 pub struct ConfirmedSender {
     token: Vouched,
     means: Means,
+    proof: Option<VerifiedProof>,
 }
 
 /// Why possession was not shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// The token is not bound, and the route wants it to be.
+    /// The token is not bound to what the route wants it to be bound to.
     Unbound,
     /// The token is bound to a certificate, and the caller showed none.
     NoCertificate,
@@ -62,6 +84,12 @@ pub enum Error {
     OtherClientCertificate,
     /// The token is bound to a DPoP key and came as a bearer token (RFC 9449 §7.2).
     BearerDowngrade,
+    /// The token came with a proof and is bound to no key (RFC 9449 §4.3).
+    NoKey,
+    /// The token is bound to another key than that of the proof.
+    OtherKey,
+    /// The proof proves nothing.
+    Proof(dpop::Error),
     /// The caller's certificate is not valid yet, or no longer.
     CertificateExpired,
     /// Nothing is known of the certificate but its digest, so its dates can't be read.
@@ -76,6 +104,16 @@ impl ConfirmedSender {
     pub fn means(&self) -> Means {
         self.means
     }
+
+    /// The proof by which it was shown, where it was.
+    pub fn proof(&self) -> Option<&VerifiedProof> {
+        self.proof.as_ref()
+    }
+
+    /// The scheme by which the token came.
+    pub fn scheme(&self) -> Scheme {
+        if self.proof.is_some() { Scheme::Dpop } else { Scheme::Bearer }
+    }
 }
 
 /// Confirms that `token` is in the hands of the one it was issued to. `certificate` is the caller's, inside its dates; what
@@ -84,24 +122,62 @@ pub fn confirm(
     token: Vouched,
     certificate: Option<&PeerCertificate>,
     of_client: ClientCertificate,
+    by: &By<'_>,
     requirement: Requirement,
 ) -> Result<ConfirmedSender, Error> {
     let bound = *token.confirmation();
-    if bound.key.is_some() {
-        return Err(Error::BearerDowngrade);
-    }
-    let means = match (bound.certificate, certificate) {
+    let means = means(&bound, of_client, by, requirement)?;
+    match (bound.certificate, certificate) {
+        (None, _) => {}
         (Some(_), None) => return Err(Error::NoCertificate),
-        (Some(bound), Some(shown)) if bool::from(bound.0.ct_eq(&shown.digest.0)) => Means::Certificate,
+        (Some(bound), Some(shown)) if bool::from(bound.0.ct_eq(&shown.digest.0)) => {}
         (Some(_), Some(_)) => return Err(Error::OtherCertificate),
-        (None, _) => match (of_client, requirement) {
-            (ClientCertificate::Shown, _) => Means::ClientCertificate,
-            (ClientCertificate::NotShown, _) => return Err(Error::OtherClientCertificate),
-            (ClientCertificate::NotNamed, Requirement::Certificate) => return Err(Error::Unbound),
-            (ClientCertificate::NotNamed, Requirement::WhenBound) => Means::Bearer,
-        },
+    }
+    let proof = match (bound.key, by) {
+        (None, _) => None,
+        // Another's key fails here, before its signature costs anything.
+        (Some(bound), By::Dpop(proof, verifier)) if bool::from(bound.0.ct_eq(&proof.thumbprint().0)) => {
+            Some(proof.verify(*verifier)?)
+        }
+        (Some(_), By::Dpop(..)) => return Err(Error::OtherKey),
+        (Some(_), By::Bearer) => return Err(Error::BearerDowngrade),
     };
-    Ok(ConfirmedSender { token, means })
+    Ok(ConfirmedSender { token, means, proof })
+}
+
+/// What has to be shown, by what the token is bound to and what the route asks; nothing of it is shown yet.
+fn means(bound: &Confirmation, of_client: ClientCertificate, by: &By<'_>, asked: Requirement) -> Result<Means, Error> {
+    use Requirement::{Both, Certificate, Dpop, Either, WhenBound};
+    let means = match (bound.certificate.is_some(), bound.key.is_some(), asked) {
+        (_, true, _) if matches!(by, By::Bearer) => return Err(Error::BearerDowngrade),
+        (true, true, _) => Means::Both,
+        (true, false, Certificate | Either | WhenBound) => Means::Certificate,
+        (false, true, Dpop | Either | WhenBound) => Means::Dpop,
+        (false, false, Certificate | Either | WhenBound) => unbound(of_client, asked)?,
+        (true, false, Dpop | Both) | (false, true, Certificate | Both) | (false, false, Dpop | Both) => {
+            return Err(Error::Unbound);
+        }
+    };
+    match by {
+        By::Dpop(..) if bound.key.is_none() => Err(Error::NoKey),
+        By::Dpop(..) | By::Bearer => Ok(means),
+    }
+}
+
+/// A token without `cnf`: its client may be known by a certificate.
+fn unbound(of_client: ClientCertificate, asked: Requirement) -> Result<Means, Error> {
+    match (of_client, asked) {
+        (ClientCertificate::Shown, _) => Ok(Means::ClientCertificate),
+        (ClientCertificate::NotShown, _) => Err(Error::OtherClientCertificate),
+        (ClientCertificate::NotNamed, Requirement::WhenBound) => Ok(Means::Bearer),
+        (ClientCertificate::NotNamed, _) => Err(Error::Unbound),
+    }
+}
+
+impl From<dpop::Error> for Error {
+    fn from(error: dpop::Error) -> Self {
+        Self::Proof(error)
+    }
 }
 
 /// Refuses a certificate outside its dates (an open or resumed connection outlives them) or whose dates are unknown.
@@ -118,6 +194,8 @@ impl Means {
     pub fn name(self) -> &'static str {
         match self {
             Self::Certificate => "certificate",
+            Self::Dpop => "dpop",
+            Self::Both => "both",
             Self::ClientCertificate => "client_certificate",
             Self::Bearer => "none",
         }
@@ -152,7 +230,7 @@ mod tests {
         requirement: Requirement,
     ) -> Result<Means, Error> {
         let token = Rc::new(VerifiedToken::bound_to(confirmation));
-        confirm(token, shown, of_client, requirement).map(|sender| sender.means())
+        confirm(token, shown, of_client, &By::Bearer, requirement).map(|sender| sender.means())
     }
 
     #[test]

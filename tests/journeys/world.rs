@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use holdfast::binding::replay::Unshared;
 use holdfast::callout::{Answer, Callout, NoAnswer, Question, Response};
 use holdfast::config;
 use holdfast::effect::FILTER_STATE;
@@ -79,7 +80,7 @@ impl World {
             Err(mistakes) => panic!("{mistakes}"),
         };
         let mut world = Self {
-            enforcer: Enforcer::new(compiled.settings, Rc::new(InRust)),
+            enforcer: Enforcer::new(compiled.settings, Rc::new(InRust), Rc::new(Unshared)),
             now: NOW,
             keys: HashMap::new(),
             introspection: HashMap::new(),
