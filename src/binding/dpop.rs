@@ -247,3 +247,323 @@ impl VerifiedProof {
         self.nonce_issued.is_some_and(|issued| Nonces::is_worn(issued, now))
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::binding::nonce::Key;
+    use crate::binding::replay::Scope;
+    use crate::jose::verifier::InRust;
+
+    /// RFC 9449 figure 13, of the key of its appendix and of the token of figure 6, made for `GET` of this URI.
+    const PROOF: &str = "eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6IkVTMjU2IiwiandrIjp7Imt0eSI6IkVDIiwieCI6Imw4dEZyaHgtMzR0VjNoUklDUkRZOXpDa0RscEJoRjQyVVFVZldWQVdCRnMiLCJ5IjoiOVZFNGpmX09rX282NHpiVFRsY3VOSmFqSG10NnY5VERWclUwQ2R2R1JEQSIsImNydiI6IlAtMjU2In19.eyJqdGkiOiJlMWozVl9iS2ljOC1MQUVCIiwiaHRtIjoiR0VUIiwiaHR1IjoiaHR0cHM6Ly9yZXNvdXJjZS5leGFtcGxlLm9yZy9wcm90ZWN0ZWRyZXNvdXJjZSIsImlhdCI6MTU2MjI2MjYxOCwiYXRoIjoiZlVIeU8ycjJaM0RaNTNFc05yV0JiMHhXWG9hTnk1OUlpS0NBcWtzbVFFbyJ9.2oW9RP35yRqzhrtNP86L-Ey71EOptxRimPPToA1plemAgR6pxHF8y6-yqyVnmcw6Fy1dqd-jfxSYoMxhAJpLjA";
+    const HTU: &str = "https://resource.example.org/protectedresource";
+    const TOKEN: &[u8] = b"Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU";
+    const ATH: &str = "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo";
+    const JKT: &str = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
+    const IAT: u64 = 1_562_262_618;
+    const JWK: &str = r#"{"kty":"EC","x":"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs","y":"9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA","crv":"P-256"}"#;
+    /// RFC 9449 figure 2: for the token endpoint, without `ath`.
+    const OF_TOKEN_ENDPOINT: &str = "eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6IkVTMjU2IiwiandrIjp7Imt0eSI6IkVDIiwieCI6Imw4dEZyaHgtMzR0VjNoUklDUkRZOXpDa0RscEJoRjQyVVFVZldWQVdCRnMiLCJ5IjoiOVZFNGpmX09rX282NHpiVFRsY3VOSmFqSG10NnY5VERWclUwQ2R2R1JEQSIsImNydiI6IlAtMjU2In19.eyJqdGkiOiItQndDM0VTYzZhY2MybFRjIiwiaHRtIjoiUE9TVCIsImh0dSI6Imh0dHBzOi8vc2VydmVyLmV4YW1wbGUuY29tL3Rva2VuIiwiaWF0IjoxNTYyMjYyNjE2fQ.2-GxA6T8lP4vfrg8v-FdWP0A0zdrj8igiMLvqRMUvwnQg4PtFLbdLXiOSsX0x7NVY-FNyJK70nfbV37xRZT3Lg";
+
+    fn settings() -> Settings {
+        Settings {
+            origins: vec![Origin::parse("https://resource.example.org").unwrap()],
+            algorithms: vec![Algorithm::Es256, Algorithm::EdDsa],
+            max_age: Duration::from_secs(60),
+            nonces: None,
+            replay: replay::Settings { scope: Scope::None, proofs: 0, admits_when_full: false },
+        }
+    }
+
+    fn asked() -> Asked<'static> {
+        Asked { method: b"GET", target: b"/protectedresource", token: TOKEN }
+    }
+
+    /// The proof of RFC 9449, as if it had just been made.
+    pub fn of_rfc_9449() -> (FittingProof<'static>, Thumbprint) {
+        let proof = UnverifiedProof::parse(PROOF.as_bytes(), &settings()).unwrap();
+        let key = Thumbprint(base64url::decode_32(JKT).unwrap());
+        (proof.fit(asked(), &settings(), UnixTime::new(IAT)).unwrap(), key)
+    }
+
+    /// The same with a signature by nobody.
+    pub fn forged_of_rfc_9449(changed: &str) -> FittingProof<'_> {
+        let proof = UnverifiedProof::parse(changed.as_bytes(), &settings()).unwrap();
+        proof.fit(asked(), &settings(), UnixTime::new(IAT)).unwrap()
+    }
+
+    /// The text of such a one.
+    pub fn forged() -> String {
+        PROOF.replace(".2oW9", ".3oW9")
+    }
+
+    fn told(field: &str, asked: Asked<'_>, settings: &Settings, now: u64) -> Result<UnixTime, Error> {
+        let proof = UnverifiedProof::parse(field.as_bytes(), settings)?.fit(asked, settings, UnixTime::new(now))?;
+        proof.verify(&InRust).map(|verified| verified.seen().until)
+    }
+
+    /// A proof with this header and these claims, signed by nobody: `signature` is asked for last.
+    fn unsigned(header: &str, claims: &str) -> String {
+        format!("{}.{}.{}", base64url::encode(header), base64url::encode(claims), "A".repeat(86))
+    }
+
+    fn with_header(header: &str) -> String {
+        unsigned(header, &good_claims())
+    }
+
+    fn with_claims(claims: &str) -> String {
+        unsigned(&format!(r#"{{"typ":"dpop+jwt","alg":"ES256","jwk":{JWK}}}"#), claims)
+    }
+
+    fn good_claims() -> String {
+        format!(r#"{{"jti":"1","htm":"GET","htu":"{HTU}","iat":{IAT},"ath":"{ATH}"}}"#)
+    }
+
+    fn why(field: &str) -> Error {
+        told(field, asked(), &settings(), IAT).unwrap_err()
+    }
+
+    #[test]
+    fn the_proof_of_rfc_9449_proves_its_key_and_each_change_undoes_it() {
+        let (proof, key) = of_rfc_9449();
+        assert_eq!(*proof.thumbprint(), key);
+        assert_eq!(told(PROOF, asked(), &settings(), IAT), Ok(UnixTime::new(IAT + 70)));
+        let other = Settings { origins: vec![Origin::parse("https://other.example.org").unwrap()], ..settings() };
+        let (mut slash, mut post, mut token) = (asked(), asked(), asked());
+        (slash.target, post.method, token.token) = (b"/protectedresource/", b"POST", &TOKEN[..TOKEN.len() - 1]);
+        for (asked, settings, expected) in [
+            (post, settings(), Error::Method),
+            (slash, settings(), Error::Uri),
+            (asked(), other, Error::Uri),
+            (token, settings(), Error::Ath),
+        ] {
+            assert_eq!(told(PROOF, asked, &settings, IAT), Err(expected));
+        }
+        // At a resource server it lacks `ath`.
+        let asked = Asked { method: b"POST", target: b"/token", token: TOKEN };
+        assert_eq!(told(OF_TOKEN_ENDPOINT, asked, &settings(), IAT), Err(Error::Claim));
+    }
+
+    #[test]
+    fn a_proof_counts_from_ten_seconds_before_its_time_to_its_last_second() {
+        let five_minutes = Settings { max_age: Duration::from_secs(300), ..settings() };
+        for (settings, now, expected) in [
+            (settings(), IAT - 11, Err(Error::NotYetValid)),
+            (settings(), IAT - 10, Ok(UnixTime::new(IAT + 70))),
+            (settings(), IAT + 60, Ok(UnixTime::new(IAT + 70))),
+            (settings(), IAT + 61, Err(Error::Expired)),
+            (settings(), IAT + 71, Err(Error::Expired)),
+            (five_minutes.clone(), IAT + 300, Ok(UnixTime::new(IAT + 310))),
+            (five_minutes, IAT + 301, Err(Error::Expired)),
+        ] {
+            assert_eq!(told(PROOF, asked(), &settings, now), expected, "{now}");
+        }
+    }
+
+    #[test]
+    fn each_octet_of_a_proof_counts() {
+        for at in 0..PROOF.len() {
+            let mut changed = PROOF.as_bytes().to_vec();
+            changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(changed).unwrap();
+            assert!(told(&changed, asked(), &settings(), IAT).is_err(), "{at}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_signed_object_is_malformed() {
+        assert_eq!(why(&with_claims(&good_claims())), Error::Signature, "the good twin but for its signature");
+        let parts: Vec<&str> = PROOF.split('.').collect();
+        for field in [
+            String::new(),
+            "x".into(),
+            parts[..2].join("."),
+            format!("{PROOF}.x"),
+            format!("{}.{}.", parts[0], parts[1]),
+            format!(r#"{{"payload":"{}","protected":"{}","signature":"{}"}}"#, parts[1], parts[0], parts[2])
+                .replace(',', ";"),
+            format!(" {PROOF}"),
+            format!("{PROOF}="),
+            format!("{}\u{e9}", PROOF),
+            with_claims("[]"),
+            with_claims("x"),
+            with_claims(r#"{"jti":"1","jti":"1"}"#),
+            with_header(&format!(r#"{{"typ":"dpop+jwt","alg":"ES256","crit":["x"],"x":1,"jwk":{JWK}}}"#)),
+            with_header(&format!(r#"{{"typ":"dpop+jwt","alg":"ES256","b64":false,"jwk":{JWK}}}"#)),
+            with_header(&format!(r#"{{"typ":"dpop+jwt","jwk":{JWK}}}"#)),
+            with_header(&format!(r#"{{"typ":"dpop+jwt","alg":"ES256","jwk":{JWK},"jwk":{JWK}}}"#)),
+            with_header(&format!(
+                r#"{{"typ":"dpop+jwt","alg":"ES256","jwk":{}}}"#,
+                JWK.replace('{', r#"{"kty":"EC","#)
+            )),
+        ] {
+            assert_eq!(why(&field), Error::Malformed, "{field}");
+        }
+        assert_eq!(why(&format!("{PROOF},{PROOF}")), Error::Several);
+        assert_eq!(why(&format!("{PROOF}, x")), Error::Several);
+        assert_eq!(why(&"a".repeat(4096)), Error::Malformed);
+        assert_eq!(why(&"a".repeat(4097)), Error::TooLong);
+    }
+
+    #[test]
+    fn a_proof_says_that_it_is_one_and_by_which_algorithm() {
+        let typ = |typ: &str| with_header(&format!(r#"{{"typ":"{typ}","alg":"ES256","jwk":{JWK}}}"#));
+        for good in ["dpop+jwt", "DPOP+JWT", "application/dpop+jwt"] {
+            assert_eq!(why(&typ(good)), Error::Signature, "{good}");
+        }
+        for bad in ["JWT", "at+jwt", "dpop+jwt+x", "dpop", "", "text/dpop+jwt"] {
+            assert_eq!(why(&typ(bad)), Error::Type, "{bad}");
+        }
+        assert_eq!(why(&with_header(&format!(r#"{{"alg":"ES256","jwk":{JWK}}}"#))), Error::Type);
+        // PS256 is good elsewhere, and not announced here.
+        for bad in ["none", "NONE", "HS256", "RS256", "PS256", "es256", "ES512", ""] {
+            let error = if bad.is_empty() { Error::Malformed } else { Error::Algorithm };
+            let header = format!(r#"{{"typ":"dpop+jwt","alg":"{bad}","jwk":{JWK}}}"#);
+            assert_eq!(why(&with_header(&header)), error, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_key_is_public_and_one_for_the_algorithm_and_all_else_in_it_is_ignored() {
+        let (begin, end) = (&JWK[..JWK.len() - 1], "}");
+        let header = |jwk: &str| with_header(&format!(r#"{{"typ":"dpop+jwt","alg":"ES256","jwk":{jwk}}}"#));
+        for more in [r#""kid":"a""#, r#""x5c":["AAAA"]"#, r#""alg":"ES256""#, r#""use":"sig""#, r#""foo":{"d":1}"#] {
+            assert_eq!(why(&header(&format!("{begin},{more}{end}"))), Error::Signature, "{more}");
+        }
+        for private in ["d", "p", "q", "dp", "dq", "qi", "oth", "k"] {
+            for value in [r#""AAAA""#, "null", "1"] {
+                assert_eq!(why(&header(&format!(r#"{begin},"{private}":{value}{end}"#))), Error::Key, "{private}");
+            }
+        }
+        assert_eq!(why(&header(&format!(r#"{begin},"alg":"ES384"{end}"#))), Error::Key);
+        let ed25519 = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+        for bad in [ed25519, "{}", "[]", "null", r#""x""#, r#"{"kty":"oct","k":"AAAA"}"#] {
+            assert_eq!(why(&header(bad)), Error::Key, "{bad}");
+        }
+        assert_eq!(why(&with_header(r#"{"typ":"dpop+jwt","alg":"ES256"}"#)), Error::Key);
+        let reordered = r#"{"y":"9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA","crv":"P-256","x":"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs","kty":"EC"}"#;
+        let field = header(reordered);
+        let proof = UnverifiedProof::parse(field.as_bytes(), &settings()).unwrap();
+        assert_eq!(base64url::encode(proof.fit(asked(), &settings(), UnixTime::new(IAT)).unwrap().thumbprint().0), JKT);
+    }
+
+    #[test]
+    fn each_claim_is_there_and_of_its_type() {
+        let good = good_claims();
+        let iat = IAT.to_string();
+        let quoted = |text: &str| format!("\"{text}\"");
+        let (htu, ath, long) = (quoted(HTU), quoted(ATH), quoted(&"j".repeat(257)));
+        let table: &[(&str, &str, &[(&str, Error)])] = &[
+            (
+                "jti",
+                r#""1""#,
+                &[("1", Error::Claim), (r#""""#, Error::Claim), (&long, Error::Claim), ("null", Error::Claim)],
+            ),
+            (
+                "htm",
+                r#""GET""#,
+                &[
+                    (r#""get""#, Error::Method),
+                    (r#""GET ""#, Error::Method),
+                    (r#""HEAD""#, Error::Method),
+                    (r#"["GET"]"#, Error::Claim),
+                ],
+            ),
+            ("htu", &htu, &[("1", Error::Claim), (r#""/protectedresource""#, Error::Uri), (r#""""#, Error::Uri)]),
+            (
+                "iat",
+                &iat,
+                &[
+                    (r#""1562262618""#, Error::Claim),
+                    ("1562262618.0", Error::Claim),
+                    ("1562262618.5", Error::Claim),
+                    ("-1", Error::Claim),
+                    ("0", Error::Expired),
+                    ("9223372036854775807", Error::NotYetValid),
+                    ("9223372036854775808", Error::Claim),
+                    ("null", Error::Claim),
+                ],
+            ),
+            (
+                "ath",
+                &ath,
+                &[
+                    ("1", Error::Claim),
+                    (r#""""#, Error::Ath),
+                    (r#""fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEp""#, Error::Ath),
+                ],
+            ),
+        ];
+        for (name, value, bad) in table {
+            let member = format!(r#""{name}":{value}"#);
+            assert!(good.contains(&member), "{member}");
+            let without = good.replace(&member, r#""x":1"#);
+            assert_eq!(why(&with_claims(&without)), Error::Claim, "without {name}");
+            for (other, expected) in *bad {
+                let changed = good.replace(&member, &format!(r#""{name}":{other}"#));
+                assert_eq!(why(&with_claims(&changed)), *expected, "{name}: {other}");
+            }
+        }
+        let longest = good.replace(r#""jti":"1""#, &format!(r#""jti":"{}""#, "j".repeat(256)));
+        assert_eq!(why(&with_claims(&longest)), Error::Signature);
+        let more = good.replace('{', r#"{"foo":[1],"nonce":5,"#);
+        assert_eq!(why(&with_claims(&more)), Error::Signature, "what nobody asks for is ignored");
+    }
+
+    #[test]
+    fn where_nonces_are_asked_for_they_tell_the_age() {
+        let nonces = |octet| Nonces::new(vec![Key::new(&[octet; 32]).unwrap()], "s").unwrap();
+        let settings = Settings { nonces: Some(nonces(1)), ..settings() };
+        let with = |nonce: &str, iat: u64| {
+            let claims = good_claims().replace(&IAT.to_string(), &iat.to_string());
+            with_claims(&claims.replace('{', &format!(r#"{{{nonce}"#)))
+        };
+        let of = |nonces: &Nonces, at: u64| format!(r#""nonce":"{}","#, nonces.issue(UnixTime::new(at)));
+        let good = of(&nonces(1), IAT);
+        let day = 86_400;
+        for (nonce, iat, now, expected) in [
+            (good.as_str(), IAT, IAT, Error::Signature),
+            (&good, IAT - 3600, IAT, Error::Signature),
+            (&good, IAT + 3600, IAT, Error::Signature),
+            (&good, IAT - day, IAT, Error::Signature),
+            (&good, IAT - day - 1, IAT, Error::Expired),
+            (&good, IAT + day, IAT, Error::Signature),
+            (&good, IAT + day + 1, IAT, Error::NotYetValid),
+            (&good, IAT, IAT + 300, Error::Signature),
+            (&good, IAT, IAT + 301, Error::Nonce(nonce::Error::Expired)),
+            ("", IAT, IAT, Error::Nonce(nonce::Error::Missing)),
+            (r#""nonce":"","#, IAT, IAT, Error::Nonce(nonce::Error::Unknown)),
+            (r#""nonce":5,"#, IAT, IAT, Error::Nonce(nonce::Error::Unknown)),
+            (&of(&nonces(2), IAT), IAT, IAT, Error::Nonce(nonce::Error::Unknown)),
+        ] {
+            assert_eq!(told(&with(nonce, iat), asked(), &settings, now), Err(expected), "{nonce} {iat} {now}");
+        }
+        let field = with(&good, IAT);
+        let fitting = UnverifiedProof::parse(field.as_bytes(), &settings).unwrap();
+        let proof = fitting.fit(asked(), &settings, UnixTime::new(IAT + 100)).unwrap().proof;
+        assert_eq!(proof.seen().until, UnixTime::new(IAT + 310), "its nonce, and the clock of another replica");
+        assert!(!proof.nonce_is_worn(UnixTime::new(IAT + 150)) && proof.nonce_is_worn(UnixTime::new(IAT + 151)));
+    }
+
+    #[test]
+    fn a_proof_is_known_again_by_key_uri_and_jti_however_the_uri_is_spelt() {
+        let settings = Settings { origins: vec![Origin::parse("https://a.example").unwrap()], ..settings() };
+        let seen = |jti: &str, htu: &str, target: &str, jwk: &str| {
+            let claims = format!(r#"{{"jti":"{jti}","htm":"GET","htu":"{htu}","iat":{IAT},"ath":"{ATH}"}}"#);
+            let field = unsigned(&format!(r#"{{"typ":"dpop+jwt","alg":"ES256","jwk":{jwk}}}"#), &claims);
+            let asked = Asked { target: target.as_bytes(), ..asked() };
+            let proof = UnverifiedProof::parse(field.as_bytes(), &settings).unwrap();
+            proof.fit(asked, &settings, UnixTime::new(IAT)).unwrap().proof.seen().proof
+        };
+        let other = r#"{"kty":"EC","x":"1yfLHCpXqFjxCeHHHMVDTcLscpb07KUxudBmOMn8C7Q","y":"8_coZwxS7LfA4vOLS9WuneIXhbGGWvsDSb0tH6IxLm8","crv":"P-256"}"#;
+        let one = seen("1", "https://a.example/x", "/x", JWK);
+        for htu in ["HTTPS://A.EXAMPLE:443/x", "https://a.example/%78?y#z", "https://a.example/y/../x"] {
+            assert_eq!(seen("1", htu, "/x?q", JWK), one, "{htu}");
+        }
+        assert_ne!(seen("2", "https://a.example/x", "/x", JWK), one);
+        assert_ne!(seen("1", "https://a.example/y", "/y", JWK), one);
+        assert_ne!(seen("1", "https://a.example/x", "/x", other), one, "nobody uses up what another will send");
+        assert_ne!(seen("bc", "https://a.example/a", "/a", JWK), seen("c", "https://a.example/ab", "/ab", JWK));
+    }
+}

@@ -209,7 +209,8 @@ mod tests {
     use super::*;
     use crate::facts::peer::{CertificateDigest, Leaf};
     use crate::jose::jwk::Thumbprint;
-    use crate::token::{Confirmation, VerifiedToken};
+    use crate::jose::verifier::InRust;
+    use crate::token::VerifiedToken;
 
     fn certificate(octet: u8) -> PeerCertificate {
         PeerCertificate { digest: CertificateDigest([octet; 32]), leaf: None }
@@ -310,5 +311,95 @@ mod tests {
     fn a_certificate_whose_dates_are_unknown_counts_only_where_the_operator_says_so() {
         assert_eq!(verify_dates(&certificate(1), false, UnixTime::new(1)), Err(Error::UncheckedValidity));
         assert_eq!(verify_dates(&certificate(1), true, UnixTime::new(1)), Ok(()));
+    }
+
+    /// What a token is bound to: the certificate 1, the key of RFC 9449's proof.
+    fn bound(certificate: bool, key: bool) -> Confirmation {
+        let (_, thumbprint) = dpop::tests::of_rfc_9449();
+        Confirmation { certificate: certificate.then_some(CertificateDigest([1; 32])), key: key.then_some(thumbprint) }
+    }
+
+    fn told(
+        confirmation: Confirmation,
+        certificate_shown: Option<u8>,
+        with_proof: bool,
+        asked: Requirement,
+    ) -> Result<Means, Error> {
+        let by = match with_proof {
+            true => By::Dpop(Box::new(dpop::tests::of_rfc_9449().0), &InRust),
+            false => By::Bearer,
+        };
+        let shown = certificate_shown.map(certificate);
+        let token = Rc::new(VerifiedToken::bound_to(confirmation));
+        let sender = confirm(token, shown.as_ref(), ClientCertificate::NotNamed, &by, asked)?;
+        assert_eq!(sender.proof().is_some(), with_proof, "who shows a proof is known by it, and nobody else");
+        Ok(sender.means())
+    }
+
+    #[test]
+    fn each_cell_of_the_table_of_bindings_holds() {
+        use Requirement::{Both, Certificate, Dpop, Either, WhenBound};
+        let unbound = Err(Error::Unbound);
+        // By what each token has to be shown, with all of it at hand: without `cnf`, `x5t#S256`, `jkt`, both.
+        let table = [
+            (Certificate, [unbound, Ok(Means::Certificate), unbound, Ok(Means::Both)]),
+            (Dpop, [unbound, unbound, Ok(Means::Dpop), Ok(Means::Both)]),
+            (Either, [unbound, Ok(Means::Certificate), Ok(Means::Dpop), Ok(Means::Both)]),
+            (Both, [unbound, unbound, unbound, Ok(Means::Both)]),
+            (WhenBound, [Ok(Means::Bearer), Ok(Means::Certificate), Ok(Means::Dpop), Ok(Means::Both)]),
+        ];
+        for (asked, row) in table {
+            for ((certificate, key), expected) in
+                [(false, false), (true, false), (false, true), (true, true)].into_iter().zip(row)
+            {
+                let confirmation = bound(certificate, key);
+                let case = format!("{asked:?} {certificate} {key}");
+                // By the scheme that is right for the token.
+                assert_eq!(told(confirmation, Some(1), key, asked), expected, "{case}");
+                // Whoever lacks what the token is bound to.
+                if expected.is_ok() && certificate {
+                    assert_eq!(told(confirmation, None, key, asked), Err(Error::NoCertificate), "{case}");
+                    assert_eq!(told(confirmation, Some(2), key, asked), Err(Error::OtherCertificate), "{case}");
+                }
+                if expected.is_ok() && !certificate {
+                    assert_eq!(told(confirmation, None, key, asked), expected, "{case}: no certificate is asked for");
+                }
+                // By the other scheme.
+                let downgrade = if key { Err(Error::BearerDowngrade) } else { Err(Error::NoKey) };
+                let other = if expected == unbound && !key { unbound } else { downgrade };
+                assert_eq!(told(confirmation, Some(1), !key, asked), other, "{case}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_route_for_proofs_or_both_knows_no_clients_by_their_certificates() {
+        let shown = certificate(1);
+        let of = |asked| known(Confirmation::default(), Some(&shown), ClientCertificate::Shown, asked);
+        assert_eq!(of(Requirement::Either), Ok(Means::ClientCertificate));
+        assert_eq!(of(Requirement::Dpop), Err(Error::Unbound));
+        assert_eq!(of(Requirement::Both), Err(Error::Unbound));
+        let by = By::Dpop(Box::new(dpop::tests::of_rfc_9449().0), &InRust);
+        let token = Rc::new(VerifiedToken::default());
+        let confirmed = confirm(token, Some(&shown), ClientCertificate::Shown, &by, Requirement::Either);
+        assert_eq!(confirmed.map(|sender| sender.means()).unwrap_err(), Error::NoKey);
+    }
+
+    #[test]
+    fn a_proof_by_another_key_is_told_before_its_signature_is_looked_at() {
+        let (_, Thumbprint(key)) = dpop::tests::of_rfc_9449();
+        let forged = dpop::tests::forged();
+        let told = |key| {
+            let by = By::Dpop(Box::new(dpop::tests::forged_of_rfc_9449(&forged)), &InRust);
+            let token =
+                Rc::new(VerifiedToken::bound_to(Confirmation { certificate: None, key: Some(Thumbprint(key)) }));
+            confirm(token, None, ClientCertificate::NotNamed, &by, Requirement::Dpop).map(|sender| sender.means())
+        };
+        assert_eq!(told(key), Err(Error::Proof(dpop::Error::Signature)));
+        for bit in 0..256 {
+            let mut other = key;
+            other[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(told(other), Err(Error::OtherKey), "{bit}");
+        }
     }
 }
