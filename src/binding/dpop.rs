@@ -454,7 +454,8 @@ pub(super) mod tests {
         let iat = IAT.to_string();
         let quoted = |text: &str| format!("\"{text}\"");
         let (htu, ath, long) = (quoted(HTU), quoted(ATH), quoted(&"j".repeat(257)));
-        let table: &[(&str, &str, &[(&str, Error)])] = &[
+        type Bad<'a> = (&'a str, Error);
+        let table: &[(&str, &str, &[Bad<'_>])] = &[
             (
                 "jti",
                 r#""1""#,

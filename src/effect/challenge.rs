@@ -260,7 +260,7 @@ mod tests {
         // A route that announces certificates alone knows the scheme all the same.
         let certificate = Settings { schemes: Schemes { dpop: false, ..either().schemes }, ..either() };
         assert_eq!(of(binding::Error::BearerDowngrade, &certificate), [downgrade.clone(), bare]);
-        assert_eq!(of(binding::Error::Unbound, &certificate), [unbound.clone()]);
+        assert_eq!(of(binding::Error::Unbound, &certificate), std::slice::from_ref(&unbound));
         let without = Settings { realm: "bank".into(), ..Settings::default() };
         assert_eq!(of(binding::Error::BearerDowngrade, &without), [downgrade]);
         assert_eq!(of(binding::Error::Unbound, &without), [unbound]);
