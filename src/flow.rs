@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use crate::binding::dpop::{self, Asked as AskedFor, FittingProof, UnverifiedProof};
+use crate::binding::dpop::{self, FittingProof, MadeFor, UnverifiedProof};
 use crate::binding::replay::{ReplayMemory, SharedSlots};
 use crate::binding::{self, By, ConfirmedSender, Requirement, replay};
 use crate::callout::{Answer, Callout, CalloutId, IssuerId, NoAnswer, Question};
@@ -483,8 +483,8 @@ impl Enforcer {
             Proof::One(field) => field,
         };
         let token = presented.octets().unwrap_or_default();
-        let asked = AskedFor { method: request.method(), target: request.path(), token };
-        UnverifiedProof::parse(field, settings)?.fit(asked, settings, now).map(|proof| Some(Box::new(proof)))
+        let made_for = MadeFor { method: request.method(), target: request.path(), token };
+        UnverifiedProof::parse(field, settings)?.fit(made_for, settings, now).map(|proof| Some(Box::new(proof)))
     }
 
     /// What is remembered of a credential, or the token that it is. Who finds it remembered need not look at each of its octets.

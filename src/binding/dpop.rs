@@ -2,7 +2,8 @@
 //!
 //! A proof becomes worth something step by step: [`UnverifiedProof`] is well-formed, [`FittingProof`] was made for this request and
 //! this token at this time, [`VerifiedProof`] is signed with the key that it names. Whether that is the token's key is for
-//! [`confirm`](super::confirm) to say, before the signature costs anything.
+//! [`confirm`](super::confirm) to say. Reading a key and verifying a signature cost many times what all else does, and wait until the
+//! token is known to be good.
 
 use core::time::Duration;
 
@@ -37,7 +38,7 @@ pub struct Settings {
 
 /// What a proof has to have been made for.
 #[derive(Clone, Copy)]
-pub struct Asked<'a> {
+pub struct MadeFor<'a> {
     pub method: &'a [u8],
     /// As the client sent it: `:path`.
     pub target: &'a [u8],
@@ -49,7 +50,6 @@ pub struct Asked<'a> {
 pub struct UnverifiedProof<'a> {
     jws: Jws<'a>,
     algorithm: Algorithm,
-    key: PublicKey,
     claims: Claims,
 }
 
@@ -67,8 +67,16 @@ struct Claims {
 pub struct FittingProof<'a> {
     jws: Jws<'a>,
     algorithm: Algorithm,
+    claims: Claims,
+    /// The last second at which it can be accepted, and a little for a clock that is set back.
+    until: UnixTime,
+    nonce_issued: Option<UnixTime>,
+}
+
+/// The key that a proof names.
+pub struct ProofKey {
     key: PublicKey,
-    proof: VerifiedProof,
+    pub thumbprint: Thumbprint,
 }
 
 /// Its sender holds the key.
@@ -146,29 +154,26 @@ impl<'a> UnverifiedProof<'a> {
         }
         let algorithm = header.algorithm().filter(|algorithm| settings.algorithms.contains(algorithm));
         let algorithm = algorithm.ok_or(Error::Algorithm)?;
-        let jwk = header.jwk.as_ref().and_then(|jwk| Jwk::parse(jwk).ok());
-        let key = jwk.filter(|jwk| jwk.fits(algorithm)).ok_or(Error::Key)?.key;
         let claims = json::parse(jws.payload(), Limits::TOKEN).map_err(|_| Error::Malformed)?;
         let claims = Claims::read(claims.as_object().ok_or(Error::Malformed)?)?;
-        Ok(Self { jws, algorithm, key, claims })
+        Ok(Self { jws, algorithm, claims })
     }
 
     /// Whether it was made for this request, with this token, at this time.
-    pub fn fit(self, asked: Asked<'_>, settings: &Settings, now: UnixTime) -> Result<FittingProof<'a>, Error> {
-        let Self { jws, algorithm, key, claims } = self;
-        if claims.htm.as_bytes() != asked.method {
+    pub fn fit(self, made_for: MadeFor<'_>, settings: &Settings, now: UnixTime) -> Result<FittingProof<'a>, Error> {
+        let Self { jws, algorithm, claims } = self;
+        if claims.htm.as_bytes() != made_for.method {
             return Err(Error::Method);
         }
-        if !claims.htu.is(&settings.origins, asked.target) {
+        if !claims.htu.is(&settings.origins, made_for.target) {
             return Err(Error::Uri);
         }
-        let ath = base64url::encode(Sha256::digest(asked.token));
+        let ath = base64url::encode(Sha256::digest(made_for.token));
         if !bool::from(ath.as_bytes().ct_eq(claims.ath.as_bytes())) {
             return Err(Error::Ath);
         }
         let (until, nonce_issued) = claims.verify_time(settings, now)?;
-        let seen = claims.seen(key.thumbprint(), until);
-        Ok(FittingProof { jws, algorithm, key, proof: VerifiedProof { seen, nonce_issued } })
+        Ok(FittingProof { jws, algorithm, claims, until, nonce_issued })
     }
 }
 
@@ -189,8 +194,7 @@ impl Claims {
         Ok(Self { jti, htm: text("htm")?, htu, iat, ath: text("ath")?, nonce })
     }
 
-    /// The last second at which this proof can be accepted, and when its nonce was issued. A little is added for a clock that is
-    /// set back.
+    /// Until when it has to be remembered, and when its nonce was issued.
     fn verify_time(&self, settings: &Settings, now: UnixTime) -> Result<(UnixTime, Option<UnixTime>), Error> {
         let iat = UnixTime::new(self.iat);
         let Some(nonces) = &settings.nonces else {
@@ -225,14 +229,17 @@ fn verify_age(iat: UnixTime, past: Duration, future: Duration, now: UnixTime) ->
 }
 
 impl FittingProof<'_> {
-    /// Names the key that it says it is signed with.
-    pub fn thumbprint(&self) -> &Thumbprint {
-        &self.proof.seen.key
+    /// The key that it says it is signed with.
+    pub fn key(&self) -> Result<ProofKey, Error> {
+        let jwk = self.jws.header().jwk.as_ref().and_then(|jwk| Jwk::parse(jwk).ok());
+        let key = jwk.filter(|jwk| jwk.fits(self.algorithm)).ok_or(Error::Key)?.key;
+        Ok(ProofKey { thumbprint: key.thumbprint(), key })
     }
 
-    pub fn verify(&self, verifier: &dyn Verifier) -> Result<VerifiedProof, Error> {
-        let verified = self.jws.verify(verifier, &self.key, self.algorithm);
-        verified.map(|()| self.proof).map_err(|_| Error::Signature)
+    pub fn verify(&self, key: &ProofKey, verifier: &dyn Verifier) -> Result<VerifiedProof, Error> {
+        let ProofKey { key, thumbprint } = key;
+        self.jws.verify(verifier, key, self.algorithm).map_err(|_| Error::Signature)?;
+        Ok(VerifiedProof { seen: self.claims.seen(*thumbprint, self.until), nonce_issued: self.nonce_issued })
     }
 }
 
@@ -276,8 +283,8 @@ pub(super) mod tests {
         }
     }
 
-    fn asked() -> Asked<'static> {
-        Asked { method: b"GET", target: b"/protectedresource", token: TOKEN }
+    fn asked() -> MadeFor<'static> {
+        MadeFor { method: b"GET", target: b"/protectedresource", token: TOKEN }
     }
 
     /// The proof of RFC 9449, as if it had just been made.
@@ -298,9 +305,9 @@ pub(super) mod tests {
         PROOF.replace(".2oW9", ".3oW9")
     }
 
-    fn told(field: &str, asked: Asked<'_>, settings: &Settings, now: u64) -> Result<UnixTime, Error> {
-        let proof = UnverifiedProof::parse(field.as_bytes(), settings)?.fit(asked, settings, UnixTime::new(now))?;
-        proof.verify(&InRust).map(|verified| verified.seen().until)
+    fn told(field: &str, made_for: MadeFor<'_>, settings: &Settings, now: u64) -> Result<UnixTime, Error> {
+        let proof = UnverifiedProof::parse(field.as_bytes(), settings)?.fit(made_for, settings, UnixTime::new(now))?;
+        proof.verify(&proof.key()?, &InRust).map(|verified| verified.seen().until)
     }
 
     /// A proof with this header and these claims, signed by nobody: `signature` is asked for last.
@@ -327,7 +334,7 @@ pub(super) mod tests {
     #[test]
     fn the_proof_of_rfc_9449_proves_its_key_and_each_change_undoes_it() {
         let (proof, key) = of_rfc_9449();
-        assert_eq!(*proof.thumbprint(), key);
+        assert_eq!(proof.key().map(|key| key.thumbprint), Ok(key));
         assert_eq!(told(PROOF, asked(), &settings(), IAT), Ok(UnixTime::new(IAT + 70)));
         let other = Settings { origins: vec![Origin::parse("https://other.example.org").unwrap()], ..settings() };
         let (mut slash, mut post, mut token) = (asked(), asked(), asked());
@@ -341,7 +348,7 @@ pub(super) mod tests {
             assert_eq!(told(PROOF, asked, &settings, IAT), Err(expected));
         }
         // At a resource server it lacks `ath`.
-        let asked = Asked { method: b"POST", target: b"/token", token: TOKEN };
+        let asked = MadeFor { method: b"POST", target: b"/token", token: TOKEN };
         assert_eq!(told(OF_TOKEN_ENDPOINT, asked, &settings(), IAT), Err(Error::Claim));
     }
 
@@ -445,7 +452,8 @@ pub(super) mod tests {
         let reordered = r#"{"y":"9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA","crv":"P-256","x":"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs","kty":"EC"}"#;
         let field = header(reordered);
         let proof = UnverifiedProof::parse(field.as_bytes(), &settings()).unwrap();
-        assert_eq!(base64url::encode(proof.fit(asked(), &settings(), UnixTime::new(IAT)).unwrap().thumbprint().0), JKT);
+        let proof = proof.fit(asked(), &settings(), UnixTime::new(IAT)).unwrap();
+        assert_eq!(base64url::encode(proof.key().unwrap().thumbprint.0), JKT);
     }
 
     #[test]
@@ -542,8 +550,10 @@ pub(super) mod tests {
         }
         let field = with(&good, IAT);
         let fitting = UnverifiedProof::parse(field.as_bytes(), &settings).unwrap();
-        let proof = fitting.fit(asked(), &settings, UnixTime::new(IAT + 100)).unwrap().proof;
-        assert_eq!(proof.seen().until, UnixTime::new(IAT + 310), "its nonce, and the clock of another replica");
+        let proof = fitting.fit(asked(), &settings, UnixTime::new(IAT + 100)).unwrap();
+        assert_eq!(proof.until, UnixTime::new(IAT + 310), "its nonce, and the clock of another replica");
+        let seen = proof.claims.seen(of_rfc_9449().1, proof.until);
+        let proof = VerifiedProof { seen, nonce_issued: proof.nonce_issued };
         assert!(!proof.nonce_is_worn(UnixTime::new(IAT + 150)) && proof.nonce_is_worn(UnixTime::new(IAT + 151)));
     }
 
@@ -553,9 +563,10 @@ pub(super) mod tests {
         let seen = |jti: &str, htu: &str, target: &str, jwk: &str| {
             let claims = format!(r#"{{"jti":"{jti}","htm":"GET","htu":"{htu}","iat":{IAT},"ath":"{ATH}"}}"#);
             let field = unsigned(&format!(r#"{{"typ":"dpop+jwt","alg":"ES256","jwk":{jwk}}}"#), &claims);
-            let asked = Asked { target: target.as_bytes(), ..asked() };
+            let asked = MadeFor { target: target.as_bytes(), ..asked() };
             let proof = UnverifiedProof::parse(field.as_bytes(), &settings).unwrap();
-            proof.fit(asked, &settings, UnixTime::new(IAT)).unwrap().proof.seen().proof
+            let proof = proof.fit(asked, &settings, UnixTime::new(IAT)).unwrap();
+            proof.claims.seen(proof.key().unwrap().thumbprint, proof.until).proof
         };
         let other = r#"{"kty":"EC","x":"1yfLHCpXqFjxCeHHHMVDTcLscpb07KUxudBmOMn8C7Q","y":"8_coZwxS7LfA4vOLS9WuneIXhbGGWvsDSb0tH6IxLm8","crv":"P-256"}"#;
         let one = seen("1", "https://a.example/x", "/x", JWK);

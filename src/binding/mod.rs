@@ -4,6 +4,7 @@ use subtle::ConstantTimeEq as _;
 
 use crate::credential::Scheme;
 use crate::facts::peer::PeerCertificate;
+use crate::jose::jwk::Thumbprint;
 use crate::jose::verifier::Verifier;
 use crate::time::UnixTime;
 use crate::token::{Confirmation, Vouched};
@@ -135,14 +136,19 @@ pub fn confirm(
     }
     let proof = match (bound.key, by) {
         (None, _) => None,
-        // Another's key fails here, before its signature costs anything.
-        (Some(bound), By::Dpop(proof, verifier)) if bool::from(bound.0.ct_eq(&proof.thumbprint().0)) => {
-            Some(proof.verify(*verifier)?)
-        }
-        (Some(_), By::Dpop(..)) => return Err(Error::OtherKey),
+        (Some(bound), By::Dpop(proof, verifier)) => Some(possess(&bound, proof, *verifier)?),
         (Some(_), By::Bearer) => return Err(Error::BearerDowngrade),
     };
     Ok(ConfirmedSender { token, means, proof })
+}
+
+/// Another's key fails before its signature costs anything.
+fn possess(bound: &Thumbprint, proof: &FittingProof<'_>, verifier: &dyn Verifier) -> Result<VerifiedProof, Error> {
+    let key = proof.key()?;
+    match bool::from(bound.0.ct_eq(&key.thumbprint.0)) {
+        true => Ok(proof.verify(&key, verifier)?),
+        false => Err(Error::OtherKey),
+    }
 }
 
 /// What has to be shown, by what the token is bound to and what the route asks; nothing of it is shown yet.
@@ -208,7 +214,6 @@ mod tests {
 
     use super::*;
     use crate::facts::peer::{CertificateDigest, Leaf};
-    use crate::jose::jwk::Thumbprint;
     use crate::jose::verifier::InRust;
     use crate::token::VerifiedToken;
 
