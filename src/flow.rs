@@ -237,6 +237,11 @@ impl Enforcer {
         self.owned.holds(name) || identity::is_token(name, value)
     }
 
+    /// Who remembers proofs together; none where no route takes any.
+    pub fn replay_scope(&self) -> Option<replay::Scope> {
+        self.dpop.as_ref().map(|dpop| dpop.replay.scope)
+    }
+
     pub fn issuer_name(&self, id: IssuerId) -> &str {
         self.issuers.get(id.0).map_or("", |issuer| &issuer.name)
     }

@@ -555,3 +555,115 @@ fn a_fleet_shares_nonces_by_its_keys_alone() {
         assert_eq!(with_nonces(&accepts).verdict(&get("/a").dpop(&token, &proof)), expected, "{issues:?} {accepts:?}");
     }
 }
+
+/// The request of RFC 9449 figure 13, the token of its figure 6 and the introspection response of its figure 11, to which `token_type` is
+/// added: without it nothing but an audience tells an access token from a refresh token, and the figure has none.
+struct OfRfc9449 {
+    world: World,
+}
+
+const TOKEN: &str = "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU";
+const PROOF: &str = "eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6IkVTMjU2IiwiandrIjp7Imt0eSI6IkVDIiwieCI6Imw4dEZyaHgtMzR0VjNoUklDUkRZOXpDa0RscEJoRjQyVVFVZldWQVdCRnMiLCJ5IjoiOVZFNGpmX09rX282NHpiVFRsY3VOSmFqSG10NnY5VERWclUwQ2R2R1JEQSIsImNydiI6IlAtMjU2In19.eyJqdGkiOiJlMWozVl9iS2ljOC1MQUVCIiwiaHRtIjoiR0VUIiwiaHR1IjoiaHR0cHM6Ly9yZXNvdXJjZS5leGFtcGxlLm9yZy9wcm90ZWN0ZWRyZXNvdXJjZSIsImlhdCI6MTU2MjI2MjYxOCwiYXRoIjoiZlVIeU8ycjJaM0RaNTNFc05yV0JiMHhXWG9hTnk1OUlpS0NBcWtzbVFFbyJ9.2oW9RP35yRqzhrtNP86L-Ey71EOptxRimPPToA1plemAgR6pxHF8y6-yqyVnmcw6Fy1dqd-jfxSYoMxhAJpLjA";
+const IAT: u64 = 1_562_262_618;
+
+impl OfRfc9449 {
+    fn new(dpop: Value, jkt: &str) -> Self {
+        let mut whole = json!({"origins": ["https://resource.example.org"], "algorithms": ["ES256", "PS256"]});
+        whole.as_object_mut().unwrap().extend(dpop.as_object().unwrap().clone());
+        let mut world = World::with_environment(
+            json!({
+                "issuers": [{
+                    "issuer": "https://server.example.com", "danger_any_audience": true,
+                    "introspection": {
+                        "cluster": "server", "path": "/introspect.oauth2", "client_id": "rs:rs", "client_secret": {"env": "OP_SECRET"}
+                    }
+                }],
+                "binding": "either", "dpop": whole,
+                "routes": [{"name": "resource", "path": "/**", "allow": "authenticated"}]
+            }),
+            &[("OP_SECRET", "test"), ("NONCE_KEY", NONCE_KEY)],
+        );
+        let said = json!({
+            "active": true, "sub": "someone@example.com", "iss": "https://server.example.com", "nbf": 1_562_262_611_u64,
+            "exp": 1_562_266_216_u64, "cnf": {"jkt": jkt}, "token_type": "DPoP"
+        });
+        for token in [TOKEN, "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxV"] {
+            world.introspect(&token.replace('~', "%7E"), said.clone());
+        }
+        world.now = IAT;
+        Self { world }
+    }
+
+    fn told(mut self, asked: &Ask) -> (u16, &'static str, Vec<String>) {
+        let outcome = self.world.send(asked);
+        (outcome.status, outcome.reason, outcome.challenges)
+    }
+}
+
+#[test]
+fn the_request_of_rfc_9449_passes_and_each_change_of_it_is_refused() {
+    const JKT: &str = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
+    // That of the key in RFC 8705 appendix A.
+    const OTHER_JKT: &str = "Fvi_j8Immo6AlgIwpZKqaXnNP_9b09pLKkQHObRebQY";
+    let plain = || OfRfc9449::new(json!({}), JKT);
+    let at = |seconds: u64| {
+        let mut stage = plain();
+        stage.world.now = seconds;
+        stage
+    };
+    let good = get("/protectedresource").dpop(TOKEN, PROOF);
+    let algs = r#"algs="ES256 PS256""#;
+    let begin = |error: &str, text: &str| format!(r#"realm="holdfast", error="{error}", error_description="{text}""#);
+    let proof = |text: &str| vec![format!("DPoP {}, {algs}", begin("invalid_dpop_proof", text))];
+    let (invalid, expired) = (proof("Invalid DPoP proof"), proof("DPoP proof expired"));
+    let of_token = |text: &str| vec![format!("DPoP {}, {algs}", begin("invalid_token", text))];
+    let bare = format!(r#"DPoP realm="holdfast", {algs}"#);
+    let downgrade = vec![format!("Bearer {}", begin("invalid_token", "DPoP-bound token requires DPoP scheme")), bare];
+    let several = begin("invalid_request", "Multiple methods used to include access token");
+    let other_token = "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxV";
+    let post = request("POST", "/protectedresource").dpop(TOKEN, PROOF);
+    let elsewhere = || OfRfc9449::new(json!({"origins": ["https://other.example.org"]}), JKT);
+    let with_nonces = || OfRfc9449::new(json!({"nonce": "required", "nonce_keys": [{"env": "NONCE_KEY"}]}), JKT);
+    let nonce = begin("use_dpop_nonce", "Resource server requires nonce in DPoP proof");
+    let table = [
+        ("as it stands", plain(), good.clone(), (0, "granted", vec![])),
+        ("another method", plain(), post, (401, "proof.method", invalid.clone())),
+        ("a slash more", plain(), get("/protectedresource/").dpop(TOKEN, PROOF), (401, "proof.uri", invalid.clone())),
+        ("another host", elsewhere(), good.clone(), (401, "proof.uri", invalid.clone())),
+        ("71 s later", at(IAT + 71), good.clone(), (401, "proof.expired", expired.clone())),
+        ("11 s earlier", at(IAT - 11), good.clone(), (401, "proof.not_yet_valid", expired)),
+        (
+            "as bearer",
+            plain(),
+            get("/protectedresource").bearer(TOKEN).field("dpop", PROOF),
+            (401, "binding.bearer_downgrade", downgrade),
+        ),
+        (
+            "another token",
+            plain(),
+            get("/protectedresource").dpop(other_token, PROOF),
+            (401, "proof.ath", invalid.clone()),
+        ),
+        (
+            "another key",
+            OfRfc9449::new(json!({}), OTHER_JKT),
+            good.clone(),
+            (401, "binding.other_key", of_token("Invalid DPoP key binding")),
+        ),
+        ("two proofs", plain(), good.clone().field("dpop", PROOF), (401, "proof.several", invalid)),
+        ("nonces", with_nonces(), good.clone(), (401, "nonce.missing", vec![format!("DPoP {nonce}, {algs}")])),
+        (
+            "both schemes (figure 19)",
+            plain(),
+            get("/protectedresource").bearer(TOKEN).dpop(TOKEN, PROOF),
+            (400, "credential.several_tokens", vec![format!("Bearer {several}"), format!("DPoP {several}, {algs}")]),
+        ),
+    ];
+    for (name, stage, asked, expected) in table {
+        assert_eq!(stage.told(&asked), expected, "{name}");
+    }
+    let mut twice = plain();
+    assert_eq!(twice.world.verdict(&good), PASSES);
+    let again = twice.told(&good);
+    assert_eq!(again, (401, "proof.replayed", proof("DPoP proof replayed")));
+}
