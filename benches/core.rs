@@ -3,17 +3,23 @@
 //! Inside of Envoy the same takes about twice as long, and calls of the host come on top; compare, here, before and after.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use holdfast::binding::Requirement;
+use holdfast::binding::dpop::{self, MadeFor, UnverifiedProof};
+use holdfast::binding::htu::Origin;
+use holdfast::binding::replay::{self, OfWorker, ReplayMemory as _, Scope, Seen, Unshared};
 use holdfast::callout::{Answer, Response};
 use holdfast::config;
 use holdfast::credential::Presented;
 use holdfast::facts::peer::{CertificateDigest, Peer, PeerCertificate};
 use holdfast::facts::{Request, write_pairs};
 use holdfast::flow::{Enforcer, Permit, Step};
+use holdfast::jose::algorithm::Algorithm;
 use holdfast::jose::json::{Limits, parse};
+use holdfast::jose::jwk::Thumbprint;
 use holdfast::jose::jws::Jws;
 use holdfast::jose::verifier::InRust;
 use holdfast::policy::path::{Oddities, Path};
@@ -79,7 +85,7 @@ fn header_pairs(bencher: Bencher<'_, '_>) {
 fn credential(bencher: Bencher<'_, '_>) {
     let buffer = pairs(HOST, "/accounts/4711/transactions?page=2", &jwt());
     let request = Request::from_pairs(buffer, Peer::Anonymous).unwrap();
-    bencher.bench_local(|| Presented::find(black_box(&request)).unwrap());
+    bencher.bench_local(|| Presented::find(black_box(&request), false).unwrap());
 }
 
 #[divan::bench]
@@ -224,7 +230,7 @@ fn introspecting() -> Enforcer {
         "routes": [{"name": "all", "path": "/accounts/**", "allow": [{"scopes": ["accounts"]}]}]
     });
     let compiled = config::load(document.to_string().as_bytes(), &|_| Some("s3cr3t".to_owned())).unwrap();
-    Enforcer::new(compiled.settings, Rc::new(InRust))
+    Enforcer::new(compiled.settings, Rc::new(InRust), Rc::new(Unshared))
 }
 
 const DIGEST: [u8; 32] = [7; 32];
@@ -247,4 +253,44 @@ fn learn(enforcer: &mut Enforcer, at: usize) {
     let answer = Answer::Response(Response { status: 200, body: claims.to_string().into_bytes() });
     let settled = enforcer.settle(&callout.id, answer, now);
     assert!(matches!(enforcer.resume(waiting, &settled, now), Step::Done(Ok(_))), "the token is good");
+}
+
+/// RFC 9449 figure 13.
+const PROOF: &str = "eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6IkVTMjU2IiwiandrIjp7Imt0eSI6IkVDIiwieCI6Imw4dEZyaHgtMzR0VjNoUklDUkRZOXpDa0RscEJoRjQyVVFVZldWQVdCRnMiLCJ5IjoiOVZFNGpmX09rX282NHpiVFRsY3VOSmFqSG10NnY5VERWclUwQ2R2R1JEQSIsImNydiI6IlAtMjU2In19.eyJqdGkiOiJlMWozVl9iS2ljOC1MQUVCIiwiaHRtIjoiR0VUIiwiaHR1IjoiaHR0cHM6Ly9yZXNvdXJjZS5leGFtcGxlLm9yZy9wcm90ZWN0ZWRyZXNvdXJjZSIsImlhdCI6MTU2MjI2MjYxOCwiYXRoIjoiZlVIeU8ycjJaM0RaNTNFc05yV0JiMHhXWG9hTnk1OUlpS0NBcWtzbVFFbyJ9.2oW9RP35yRqzhrtNP86L-Ey71EOptxRimPPToA1plemAgR6pxHF8y6-yqyVnmcw6Fy1dqd-jfxSYoMxhAJpLjA";
+
+/// All that is done with a proof but to verify its signature.
+#[divan::bench]
+fn proof(bencher: Bencher<'_, '_>) {
+    let settings = dpop::Settings {
+        origins: vec![Origin::parse("https://resource.example.org").unwrap()],
+        algorithms: vec![Algorithm::Es256],
+        max_age: Duration::from_secs(60),
+        nonces: None,
+        replay: replay::Settings { scope: Scope::None, proofs: 0, admits_when_full: false },
+    };
+    let token = b"Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU";
+    let made_for = MadeFor { method: b"GET", target: b"/protectedresource", token };
+    bencher.bench_local(|| {
+        let proof = UnverifiedProof::parse(black_box(PROOF).as_bytes(), &settings).unwrap();
+        let proof = proof.fit(made_for, &settings, UnixTime::new(1_562_262_618)).unwrap();
+        proof.key().unwrap().thumbprint
+    });
+}
+
+/// One more proof, when so many are remembered.
+#[divan::bench(args = [100, 10_000, 50_000])]
+fn remembered_proof(bencher: Bencher<'_, '_>, remembered: u64) {
+    let memory = OfWorker::new(65_536);
+    let seen = |number: u64| {
+        let mut proof = [0; 16];
+        proof[..8].copy_from_slice(&number.to_le_bytes());
+        let mut key = [0; 32];
+        key[..8].copy_from_slice(&number.to_le_bytes());
+        Seen { proof, key: Thumbprint(key), until: UnixTime::new(NOW + 60) }
+    };
+    for number in 0..remembered {
+        memory.remember(&seen(number), UnixTime::new(NOW)).unwrap();
+    }
+    // One that is there already, which is looked up and changes nothing.
+    bencher.bench_local(|| memory.remember(&seen(black_box(7)), UnixTime::new(NOW)));
 }

@@ -1,4 +1,5 @@
-//! Header fields into the one credential that the caller presents, not yet believed (RFC 6750 §2.1, checklist §1).
+//! Header fields into the one credential that the caller presents, and the proof beside it, not yet believed (RFC 6750 §2.1,
+//! RFC 9449 §7.1, checklist §1).
 
 use core::fmt;
 
@@ -10,11 +11,28 @@ use crate::facts::{Request, percent};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct AccessToken<'a>(&'a str);
 
-/// A credential found and not yet believed: what stands behind `Bearer`, which may be no token at all.
+/// How a token is presented (RFC 9110 §11.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    Bearer,
+    Dpop,
+}
+
+/// A credential found and not yet believed: what stands behind the scheme, which may be no token at all.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Presented<'a> {
+    scheme: Scheme,
     field: &'a [u8],
     octets: &'a [u8],
+    proof: Proof<'a>,
+}
+
+/// The `DPoP` fields beside a token. Beside `Bearer` they are no credential, and nobody looks for them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Proof<'a> {
+    None,
+    One(&'a [u8]),
+    Several,
 }
 
 /// Why no single credential can be taken from a request.
@@ -22,7 +40,7 @@ pub struct Presented<'a> {
 pub enum Error {
     /// No `Authorization` field.
     Missing,
-    /// Another scheme than `Bearer`: `Basic`, or `DPoP`, whose proofs can't be verified yet.
+    /// Another scheme than `Bearer`: `Basic`, or `DPoP` where the configuration says nothing of proofs.
     OtherScheme,
     /// Two `Authorization` fields, a list of credentials in one, or a second token in the query.
     SeveralTokens,
@@ -60,7 +78,7 @@ impl fmt::Debug for Presented<'_> {
 
 impl<'a> Presented<'a> {
     /// The one credential of the request.
-    pub fn find(request: &'a Request) -> Result<Self, Error> {
+    pub fn find(request: &'a Request, takes_dpop: bool) -> Result<Self, Error> {
         let mut fields = request.values(b"authorization");
         let Some(field) = fields.next() else { return Err(Error::Missing) };
         if has_query_token(request.path()) || fields.next().is_some() {
@@ -68,11 +86,21 @@ impl<'a> Presented<'a> {
         }
         let scheme_ends = field.iter().position(|byte| *byte == b' ').unwrap_or(field.len());
         let (scheme, rest) = field.split_at_checked(scheme_ends).unwrap_or((field, b""));
-        match scheme.eq_ignore_ascii_case(b"bearer") {
-            true => Ok(Self { field, octets: without_blanks(rest) }),
-            false if is_list(field) => Err(Error::SeveralTokens),
-            false => Err(Error::OtherScheme),
-        }
+        let (scheme, proof) = match scheme {
+            bearer if bearer.eq_ignore_ascii_case(b"bearer") => (Scheme::Bearer, Proof::None),
+            dpop if takes_dpop && dpop.eq_ignore_ascii_case(b"dpop") => (Scheme::Dpop, Proof::find(request)),
+            _ if is_list(field) => return Err(Error::SeveralTokens),
+            _ => return Err(Error::OtherScheme),
+        };
+        Ok(Self { scheme, field, octets: without_blanks(rest), proof })
+    }
+
+    pub fn scheme(self) -> Scheme {
+        self.scheme
+    }
+
+    pub fn proof(self) -> Proof<'a> {
+        self.proof
     }
 
     /// What stands behind the scheme; none where that is longer than any token that is taken. Who knows it as a token need not
@@ -102,6 +130,17 @@ impl<'a> Presented<'a> {
     pub fn digest_prefix(self) -> u64 {
         let digest: [u8; 32] = Sha256::digest(self.octets).into();
         digest.first_chunk().map_or(0, |prefix| u64::from_be_bytes(*prefix))
+    }
+}
+
+impl<'a> Proof<'a> {
+    fn find(request: &'a Request) -> Self {
+        let mut fields = request.values(b"dpop");
+        match (fields.next(), fields.next()) {
+            (None, _) => Self::None,
+            (Some(field), None) => Self::One(field),
+            (Some(_), Some(_)) => Self::Several,
+        }
     }
 }
 
@@ -157,7 +196,7 @@ mod tests {
         let mut pairs = vec![(":path", path)];
         pairs.extend(authorization.iter().map(|value| ("authorization", *value)));
         let request = Request::from_pairs(write_pairs(&pairs), Peer::Anonymous).unwrap();
-        Presented::find(&request).and_then(Presented::token).map(|token| token.as_str().to_owned())
+        Presented::find(&request, false).and_then(Presented::token).map(|token| token.as_str().to_owned())
     }
 
     #[test]
@@ -205,6 +244,47 @@ mod tests {
         for query in ["/?x=access_token", "/?access_tokens=abc", "/access_token=abc", "/?Access_token=a"] {
             assert_eq!(found(query, &["Bearer abc"]).map(|_| ()), Ok(()), "{query}");
         }
+    }
+
+    fn presented(fields: &[(&str, &str)]) -> Result<(Scheme, usize), Error> {
+        let request = Request::from_pairs(write_pairs(fields), Peer::Anonymous).unwrap();
+        let presented = Presented::find(&request, true)?;
+        presented.token()?;
+        let proofs = match presented.proof() {
+            Proof::None => 0,
+            Proof::One(field) => field.len(),
+            Proof::Several => usize::MAX,
+        };
+        Ok((presented.scheme(), proofs))
+    }
+
+    #[test]
+    fn a_proof_is_found_beside_a_token_of_its_scheme_only() {
+        let (path, proof) = ((":path", "/"), ("DPoP", "a.b.c"));
+        for scheme in ["DPoP", "dpop", "DPOP"] {
+            let field = format!("{scheme} abc");
+            let token = ("authorization", field.as_str());
+            assert_eq!(presented(&[path, token]), Ok((Scheme::Dpop, 0)));
+            assert_eq!(presented(&[path, proof, token]), Ok((Scheme::Dpop, 5)));
+            assert_eq!(presented(&[path, proof, token, proof]), Ok((Scheme::Dpop, usize::MAX)));
+        }
+        assert_eq!(presented(&[path, proof, ("authorization", "Bearer abc")]), Ok((Scheme::Bearer, 0)));
+    }
+
+    #[test]
+    fn a_token_of_the_scheme_dpop_is_read_as_one_of_bearer_is() {
+        for (field, error) in [
+            ("DPoP", Error::NoToken),
+            ("DPoP  ", Error::NoToken),
+            ("DPoP a,DPoP b", Error::SeveralTokens),
+            ("DPoP a b", Error::NotToken68),
+            ("DPoPa", Error::OtherScheme),
+            ("DPoP\ta", Error::OtherScheme),
+        ] {
+            assert_eq!(presented(&[("authorization", field)]), Err(error), "{field}");
+        }
+        let two = [("authorization", "Bearer abc"), ("authorization", "DPoP abc")];
+        assert_eq!(presented(&two), Err(Error::SeveralTokens));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::binding;
+use crate::binding::{self, dpop, nonce, replay};
 use crate::credential;
 use crate::facts::peer;
 use crate::policy;
@@ -16,6 +16,8 @@ pub enum Denial {
     Credential(credential::Error),
     Token(token::Error),
     Binding(binding::Error),
+    /// The proof is right, and was shown before, or can't be remembered.
+    Replay(replay::Error),
     /// The certificate that the proxy tells of can't be read.
     Certificate(peer::Error),
     Policy(policy::Error),
@@ -56,6 +58,8 @@ pub enum Code {
     NoCredential,
     BadRequest,
     Token,
+    Proof,
+    Nonce,
     Scope,
     StepUp,
     Deny,
@@ -67,17 +71,19 @@ impl Code {
     pub fn status(self) -> u16 {
         match self {
             Self::BadRequest | Self::BadHeader => 400,
-            Self::NoCredential | Self::Token | Self::StepUp => 401,
+            Self::NoCredential | Self::Token | Self::Proof | Self::Nonce | Self::StepUp => 401,
             Self::Scope | Self::Deny => 403,
             Self::Dependency => 503,
         }
     }
 
-    /// `error` of the challenge (RFC 6750 §3.1, RFC 9470 §3), where there is one.
+    /// `error` of the challenge (RFC 6750 §3.1, RFC 9449 §7.1 and §9, RFC 9470 §3), where there is one.
     pub fn error(self) -> Option<&'static str> {
         match self {
             Self::BadRequest => Some("invalid_request"),
             Self::Token => Some("invalid_token"),
+            Self::Proof => Some("invalid_dpop_proof"),
+            Self::Nonce => Some("use_dpop_nonce"),
             Self::Scope => Some("insufficient_scope"),
             Self::StepUp => Some("insufficient_user_authentication"),
             Self::NoCredential | Self::Deny | Self::BadHeader | Self::Dependency => None,
@@ -137,6 +143,30 @@ pub const REASONS: &[&str] = &[
     "binding.other_client_certificate",
     "policy.exclusive_roles",
     "token.step_up",
+    "binding.no_key",
+    "binding.other_key",
+    "proof.missing",
+    "proof.several",
+    "proof.too_long",
+    "proof.malformed",
+    "proof.type",
+    "proof.algorithm",
+    "proof.key",
+    "proof.claim",
+    "proof.method",
+    "proof.uri",
+    "proof.ath",
+    "proof.expired",
+    "proof.not_yet_valid",
+    "proof.signature",
+    "proof.replayed",
+    "nonce.missing",
+    "nonce.unknown",
+    "nonce.expired",
+    "replay.full",
+    "replay.full_of_key",
+    "replay.contended",
+    "replay.lost",
 ];
 
 /// One row: the RFC's code, the operator's reason, and the client's text, which never holds anything of the request.
@@ -187,6 +217,7 @@ impl Denial {
             Self::Credential(error) => of_credential(*error),
             Self::Token(error) => of_token(*error),
             Self::Binding(error) => of_binding(*error),
+            Self::Replay(error) => of_replay(*error),
             Self::Certificate(error) => Row(Code::BadHeader, of_certificate(*error), ""),
             Self::Policy(error) => of_policy(error),
             Self::CertificateAlone(error) => Row(Code::Deny, of_binding(*error).1, ""),
@@ -251,10 +282,56 @@ fn of_binding(error: binding::Error) -> Row {
         Error::OtherCertificate => ("binding.other_certificate", MISMATCH),
         Error::OtherClientCertificate => ("binding.other_client_certificate", MISMATCH),
         Error::BearerDowngrade => ("binding.bearer_downgrade", "DPoP-bound token requires DPoP scheme"),
+        Error::NoKey => ("binding.no_key", "Invalid DPoP key binding"),
+        Error::OtherKey => ("binding.other_key", "Invalid DPoP key binding"),
+        Error::Proof(error) => return of_proof(error),
         Error::CertificateExpired => ("binding.expired_certificate", "Client certificate expired"),
         Error::UncheckedValidity => ("binding.unchecked_validity", "Client certificate expired"),
     };
     Row(Code::Token, reason, description)
+}
+
+fn of_proof(error: dpop::Error) -> Row {
+    use dpop::Error;
+    let (reason, description) = match error {
+        Error::Missing => ("proof.missing", "DPoP proof required"),
+        Error::Several => ("proof.several", "Invalid DPoP proof"),
+        Error::TooLong => ("proof.too_long", "Invalid DPoP proof"),
+        Error::Malformed => ("proof.malformed", "Invalid DPoP proof"),
+        Error::Type => ("proof.type", "Invalid DPoP proof"),
+        Error::Algorithm => ("proof.algorithm", "Invalid DPoP proof"),
+        Error::Key => ("proof.key", "Invalid DPoP proof"),
+        Error::Claim => ("proof.claim", "Invalid DPoP proof"),
+        Error::Method => ("proof.method", "Invalid DPoP proof"),
+        Error::Uri => ("proof.uri", "Invalid DPoP proof"),
+        Error::Ath => ("proof.ath", "Invalid DPoP proof"),
+        Error::Expired => ("proof.expired", "DPoP proof expired"),
+        Error::NotYetValid => ("proof.not_yet_valid", "DPoP proof expired"),
+        Error::Signature => ("proof.signature", "Invalid DPoP proof"),
+        Error::Nonce(error) => return of_nonce(error),
+    };
+    Row(Code::Proof, reason, description)
+}
+
+fn of_nonce(error: nonce::Error) -> Row {
+    use nonce::Error;
+    let reason = match error {
+        Error::Missing => "nonce.missing",
+        Error::Unknown => "nonce.unknown",
+        Error::Expired => "nonce.expired",
+    };
+    Row(Code::Nonce, reason, "Resource server requires nonce in DPoP proof")
+}
+
+fn of_replay(error: replay::Error) -> Row {
+    use replay::Error;
+    match error {
+        Error::Replayed => Row(Code::Proof, "proof.replayed", "DPoP proof replayed"),
+        Error::Full => Row(Code::Dependency, "replay.full", ""),
+        Error::FullOfKey => Row(Code::Dependency, "replay.full_of_key", ""),
+        Error::Contended => Row(Code::Dependency, "replay.contended", ""),
+        Error::Lost => Row(Code::Dependency, "replay.lost", ""),
+    }
 }
 
 fn of_certificate(error: peer::Error) -> &'static str {
@@ -308,6 +385,7 @@ macro_rules! joins {
 
 joins! {
     Ambiguous => Request, credential::Error => Credential, token::Error => Token, binding::Error => Binding,
+    replay::Error => Replay,
     peer::Error => Certificate, policy::Error => Policy, Unavailable => Unavailable
 }
 

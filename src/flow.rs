@@ -10,12 +10,14 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use crate::binding::{self, ConfirmedSender, Requirement};
+use crate::binding::dpop::{self, FittingProof, MadeFor, UnverifiedProof};
+use crate::binding::replay::{ReplayMemory, SharedSlots};
+use crate::binding::{self, By, ConfirmedSender, Requirement, replay};
 use crate::callout::{Answer, Callout, CalloutId, IssuerId, NoAnswer, Question};
-use crate::credential::{self, AccessToken, Presented};
-use crate::denial::{Ambiguous, Denial, Unavailable};
+use crate::credential::{self, AccessToken, Presented, Proof, Scheme};
+use crate::denial::{Ambiguous, Code, Denial, Unavailable};
 use crate::effect::identity::{self, Caller, Owned};
-use crate::effect::{self, Forward, Reply};
+use crate::effect::{self, Forward, Reply, Return};
 use crate::facts::Request;
 use crate::facts::peer::{CertificateDigest, Leaves, Peer, PeerCertificate};
 use crate::jose::algorithm::Algorithm;
@@ -41,6 +43,10 @@ pub struct Enforcer {
     without_route: effect::Settings,
     owned: Owned,
     unchecked_validity: bool,
+    /// None where no route takes proofs.
+    dpop: Option<dpop::Settings>,
+    /// None where no proof is remembered here.
+    proofs: Option<Box<dyn ReplayMemory>>,
     tells_permits: bool,
     log: Log,
     verifier: Rc<dyn Verifier>,
@@ -65,6 +71,7 @@ pub struct Settings {
     pub owned: Owned,
     /// `danger_unchecked_validity`: certificates whose dates can't be read are taken.
     pub unchecked_validity: bool,
+    pub dpop: Option<dpop::Settings>,
     /// Permits tell in the filter state what refusals do.
     pub tells_permits: bool,
     pub memory: memory::Limits,
@@ -95,6 +102,8 @@ pub enum Permit {
 #[derive(Debug)]
 pub struct Told {
     pub forward: Forward,
+    /// What becomes of the upstream's answer.
+    pub returns: Return,
     pub report: Report,
 }
 
@@ -191,7 +200,8 @@ enum Proceeded {
 }
 
 impl Enforcer {
-    pub fn new(settings: Settings, verifier: Rc<dyn Verifier>) -> Self {
+    /// `shared` is where all workers remember proofs together, if the configuration has them do so.
+    pub fn new(settings: Settings, verifier: Rc<dyn Verifier>, shared: Rc<dyn SharedSlots>) -> Self {
         let keys = settings.issuers.iter().map(|issuer| issuer.keys.clone().map(Keys::new)).collect();
         Self {
             keys,
@@ -203,6 +213,8 @@ impl Enforcer {
             without_route: effect::Settings::default(),
             owned: settings.owned,
             unchecked_validity: settings.unchecked_validity,
+            proofs: settings.dpop.as_ref().and_then(|dpop| dpop.replay.memory(shared)),
+            dpop: settings.dpop,
             tells_permits: settings.tells_permits,
             log: Log::default(),
             verifier,
@@ -223,6 +235,11 @@ impl Enforcer {
     /// Whether a field of trailers is what only this filter may hand on, or carries a token that nobody has verified.
     pub fn forbids_trailer(&self, name: &[u8], value: &[u8]) -> bool {
         self.owned.holds(name) || identity::is_token(name, value)
+    }
+
+    /// Who remembers proofs together; none where no route takes any.
+    pub fn replay_scope(&self) -> Option<replay::Scope> {
+        self.dpop.as_ref().map(|dpop| dpop.replay.scope)
     }
 
     pub fn issuer_name(&self, id: IssuerId) -> &str {
@@ -262,22 +279,22 @@ impl Enforcer {
         self.follow(now);
         let matched = match self.policy.route(&request) {
             Ok(matched) => matched,
-            Err(error) => return Step::Done(Err(self.refuse(error.into(), None, None, None))),
+            Err(error) => return Step::Done(Err(self.refuse(error.into(), None, Known::default(), now))),
         };
-        let (presented, shown, certificate) = match self.enter(&request, &matched, now) {
+        let (presented, shown, proof, certificate) = match self.enter(&request, &matched, now) {
             Ok(Entered::Public) => return Step::Done(self.pass_public(&request, &matched)),
             Ok(Entered::WithoutToken(certificate)) => {
                 let certificate = certificate.as_ref().map(Option::as_ref).map_err(|error| *error);
                 return Step::Done(self.decide(&request, &matched, certificate, None, None, now));
             }
-            Ok(Entered::Presented(presented, shown, certificate)) => (presented, shown, certificate),
-            Err((denial, presented)) => return Step::Done(Err(self.refuse(denial, Some(&matched), presented, None))),
+            Ok(Entered::Presented(presented, shown, proof, certificate)) => (presented, shown, proof, certificate),
+            Err((denial, known)) => return Step::Done(Err(self.refuse(denial, Some(&matched), known, now))),
         };
         let looked = match shown {
             Shown::Known(said) => said.map(Looked::Up).map_err(Denial::from),
             Shown::Unknown(token) => self.look_up(&matched, token, None, now),
         };
-        match self.proceed(&request, &matched, certificate.as_ref(), presented, looked, now) {
+        match self.proceed(&request, &matched, certificate.as_ref(), presented, proof, looked, now) {
             Proceeded::Done(decision) => Step::Done(decision),
             Proceeded::Ask(callout) => Step::Ask(callout, Suspended { request, matched, certificate, asked: 1 }),
         }
@@ -285,16 +302,24 @@ impl Enforcer {
 
     /// Refuses what can't be read or changed as it must be.
     pub fn refuse_unreadable(&self) -> Decision {
-        Err(self.refuse(Ambiguous::Unreadable.into(), None, None, None))
+        Err(self.refuse(Ambiguous::Unreadable.into(), None, Known::default(), self.told))
     }
 
     /// Goes on with a request whose question was settled.
     pub fn resume(&mut self, waiting: Suspended, settled: &Settled, now: UnixTime) -> Step {
         let Suspended { request, matched, certificate, asked } = waiting;
-        let found = Presented::find(&request).and_then(|presented| Ok((presented, presented.token()?)));
-        let (presented, token) = match found {
+        let found = Presented::find(&request, self.dpop.is_some());
+        let (presented, token) = match found.and_then(|presented| Ok((presented, presented.token()?))) {
             Ok(found) => found,
-            Err(error) => return Step::Done(Err(self.refuse(error.into(), Some(&matched), None, None))),
+            Err(error) => return Step::Done(Err(self.refuse(error.into(), Some(&matched), Known::default(), now))),
+        };
+        // Its time may be over by now.
+        let proof = match self.proof(&request, presented, now) {
+            Ok(proof) => proof,
+            Err(error) => {
+                let known = Known::by(presented);
+                return Step::Done(Err(self.refuse(binding::Error::from(error).into(), Some(&matched), known, now)));
+            }
         };
         let looked = match self.look_up(&matched, token, Some(settled), now) {
             Ok(Looked::Ask(callout)) if asked >= MAX_ASKED => {
@@ -303,7 +328,7 @@ impl Enforcer {
             }
             looked => looked,
         };
-        match self.proceed(&request, &matched, certificate.as_ref(), presented, looked, now) {
+        match self.proceed(&request, &matched, certificate.as_ref(), presented, proof, looked, now) {
             Proceeded::Done(decision) => Step::Done(decision),
             Proceeded::Ask(callout) => {
                 Step::Ask(callout, Suspended { request, matched, certificate, asked: asked.saturating_add(1) })
@@ -367,13 +392,31 @@ impl Enforcer {
 enum Entered<'a> {
     Public,
     WithoutToken(Result<Option<PeerCertificate>, binding::Error>),
-    Presented(Presented<'a>, Shown<'a>, Option<PeerCertificate>),
+    Presented(Presented<'a>, Shown<'a>, Option<Box<FittingProof<'a>>>, Option<PeerCertificate>),
 }
 
 /// The caller's certificate, or why it speaks for nobody.
 type Certificate<'a> = Result<Option<&'a PeerCertificate>, binding::Error>;
 
-type Refused<'a> = (Denial, Option<Presented<'a>>);
+/// What is known of the credential of a request that is refused.
+#[derive(Clone, Copy, Default)]
+struct Known<'a> {
+    scheme: Option<Scheme>,
+    presented: Option<Presented<'a>>,
+    verified: Option<&'a Vouched>,
+}
+
+impl<'a> Known<'a> {
+    fn by(presented: Presented<'a>) -> Self {
+        Self { presented: Some(presented), ..Self::of_scheme(presented.scheme()) }
+    }
+
+    fn of_scheme(scheme: Scheme) -> Self {
+        Self { scheme: Some(scheme), ..Self::default() }
+    }
+}
+
+type Refused<'a> = (Denial, Known<'a>);
 
 /// What a request shows, before anything is asked.
 impl Enforcer {
@@ -383,11 +426,11 @@ impl Enforcer {
         matched: &Matched,
         now: UnixTime,
     ) -> Result<Entered<'a>, Refused<'a>> {
-        let plain = |denial: Denial| (denial, None);
+        let plain = |denial: Denial| (denial, Known::default());
         let fixed = self.policy.uses_envoy_route();
         let route = matched.route();
         let reads_token = route.reads_token() && !matched.is_preflight();
-        if fixed && request.fields().any(|(name, value)| self.is_forged(route, reads_token, name, value)) {
+        if fixed && self.has_forged(request, route, reads_token) {
             return Err(plain(Ambiguous::OwnedHeader.into()));
         }
         // Where such a request upgrades, Envoy hands `Connection` on, and a proxy behind would take away what it names.
@@ -400,33 +443,56 @@ impl Enforcer {
         if request.peer == Peer::Plaintext && !route.allows_plaintext {
             return Err(plain(Ambiguous::Plaintext.into()));
         }
-        let presented = present(request, route).map_err(|error| plain(error.into()))?;
+        let presented = self.present(request, route).map_err(|error| plain(error.into()))?;
         let shown = match presented {
             None => None,
             Some(presented) => {
-                Some((presented, self.shown(route, presented, now).map_err(|error| plain(error.into()))?))
+                let unread = |error: credential::Error| (error.into(), Known::of_scheme(presented.scheme()));
+                let shown = self.shown(route, presented, now).map_err(unread)?;
+                let proves_nothing = |error| (binding::Error::from(error).into(), Known::by(presented));
+                Some((presented, shown, self.proof(request, presented, now).map_err(proves_nothing)?))
             }
         };
-        let certificate = self.leaves.of(&request.peer).map_err(|error| (Denial::from(error), presented))?;
+        let known = presented.map_or_else(Known::default, Known::by);
+        let certificate = self.leaves.of(&request.peer).map_err(|error| (Denial::from(error), known))?;
         let certificate = match certificate {
             None => Ok(None),
             Some(certificate) => {
                 binding::verify_dates(&certificate, self.unchecked_validity, now).map(|()| Some(certificate))
             }
         };
-        let Some((presented, shown)) = shown else {
+        let Some((presented, shown, proof)) = shown else {
             return match fixed && request.fields().any(|(name, _)| identity::is_unread(route, name)) {
                 true => Err(plain(Ambiguous::OwnedHeader.into())),
                 false => Ok(Entered::WithoutToken(certificate)),
             };
         };
-        let certificate = certificate.map_err(|error| (Denial::from(error), Some(presented)))?;
-        // Only a certificate can bind here, by digest or by name: without one no token is verified, and nobody asked
+        let certificate = certificate.map_err(|error| (Denial::from(error), known))?;
+        // Nothing can bind here without a certificate, by digest or by name: without one no token is verified, and nobody asked
         // (checklist 4.13).
-        if certificate.is_none() && route.binding == Requirement::Certificate {
-            return Err((binding::Error::NoCertificate.into(), Some(presented)));
+        if certificate.is_none() && matches!(route.binding, Requirement::Certificate | Requirement::Both) {
+            return Err((binding::Error::NoCertificate.into(), known));
         }
-        Ok(Entered::Presented(presented, shown, certificate))
+        Ok(Entered::Presented(presented, shown, proof, certificate))
+    }
+
+    /// The proof beside a token that came by its scheme, if it was made for this request. Whose key it is, and whether it is
+    /// signed with that, is seen once the token is known.
+    fn proof<'a>(
+        &self,
+        request: &'a Request,
+        presented: Presented<'a>,
+        now: UnixTime,
+    ) -> Result<Option<Box<FittingProof<'a>>>, dpop::Error> {
+        let (Scheme::Dpop, Some(settings)) = (presented.scheme(), &self.dpop) else { return Ok(None) };
+        let field = match presented.proof() {
+            Proof::None => return Err(dpop::Error::Missing),
+            Proof::Several => return Err(dpop::Error::Several),
+            Proof::One(field) => field,
+        };
+        let token = presented.octets().unwrap_or_default();
+        let made_for = MadeFor { method: request.method(), target: request.path(), token };
+        UnverifiedProof::parse(field, settings)?.fit(made_for, settings, now).map(|proof| Some(Box::new(proof)))
     }
 
     /// What is remembered of a credential, or the token that it is. Who finds it remembered need not look at each of its octets.
@@ -461,45 +527,54 @@ impl Enforcer {
     }
 
     /// On a route that allows no change of fields, what would have to be removed is refused instead.
-    fn is_forged(&self, route: &Route, reads_token: bool, name: &[u8], value: &[u8]) -> bool {
+    fn has_forged(&self, request: &Request, route: &Route, reads_token: bool) -> bool {
         let hides = !reads_token && !route.forwards_unverified_token;
-        self.owned.holds(name)
-            || (hides && identity::is_token(name, value))
-            || (reads_token && identity::is_proof(name))
+        let presented = Presented::find(request, self.dpop.is_some());
+        let proves_nothing = reads_token && !presented.is_ok_and(|presented| presented.scheme() == Scheme::Dpop);
+        request.fields().any(|(name, value)| {
+            self.owned.holds(name)
+                || (hides && identity::is_token(name, value))
+                || (proves_nothing && identity::is_proof(name))
+        })
     }
-}
 
-/// The token of a request, if its route reads one. A caller may come without where a certificate can speak instead.
-fn present<'a>(request: &'a Request, route: &Route) -> Result<Option<Presented<'a>>, credential::Error> {
-    if !route.reads_token() {
-        return Ok(None);
-    }
-    match Presented::find(request) {
-        Ok(presented) => Ok(Some(presented)),
-        Err(credential::Error::Missing | credential::Error::OtherScheme) if !route.needs_token() => Ok(None),
-        Err(error) => Err(error),
+    /// The token of a request, if its route reads one. A caller may come without where a certificate can speak instead.
+    fn present<'a>(&self, request: &'a Request, route: &Route) -> Result<Option<Presented<'a>>, credential::Error> {
+        if !route.reads_token() {
+            return Ok(None);
+        }
+        match Presented::find(request, self.dpop.is_some()) {
+            Ok(presented) => Ok(Some(presented)),
+            Err(credential::Error::Missing | credential::Error::OtherScheme) if !route.needs_token() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 
 /// From a presented token to a decision.
 impl Enforcer {
+    #[allow(clippy::too_many_arguments, reason = "all that a request has shown")]
     fn proceed(
         &self,
         request: &Request,
         matched: &Matched,
         certificate: Option<&PeerCertificate>,
         presented: Presented<'_>,
+        proof: Option<Box<FittingProof<'_>>>,
         looked: Result<Looked, Denial>,
         now: UnixTime,
     ) -> Proceeded {
         let confirmed = match looked {
             Ok(Looked::Ask(callout)) => return Proceeded::Ask(callout),
-            Ok(Looked::Up(token)) => self.confirm(matched.route(), certificate, token, now),
+            Ok(Looked::Up(token)) => self.confirm(matched.route(), certificate, proof, token, now),
             Err(denial) => Err((denial, None)),
         };
         Proceeded::Done(match confirmed {
             Ok(sender) => self.decide(request, matched, Ok(certificate), Some(sender), Some(presented), now),
-            Err((denial, token)) => Err(self.refuse(denial, Some(matched), Some(presented), token.as_ref())),
+            Err((denial, token)) => {
+                let known = Known { verified: token.as_ref(), ..Known::by(presented) };
+                Err(self.refuse(denial, Some(matched), known, now))
+            }
         })
     }
 
@@ -507,6 +582,7 @@ impl Enforcer {
         &self,
         route: &Route,
         certificate: Option<&PeerCertificate>,
+        proof: Option<Box<FittingProof<'_>>>,
         token: Vouched,
         now: UnixTime,
     ) -> Result<ConfirmedSender, (Denial, Option<Vouched>)> {
@@ -520,7 +596,8 @@ impl Enforcer {
             dates.map_err(|error| (Denial::from(error), Some(Rc::clone(&token))))?;
         }
         let of_client = self.policy.client_certificate(&token, certificate);
-        let confirmed = binding::confirm(Rc::clone(&token), certificate, of_client, route.binding);
+        let by = proof.map_or(By::Bearer, |proof| By::Dpop(proof, &*self.verifier));
+        let confirmed = binding::confirm(Rc::clone(&token), certificate, of_client, &by, route.binding);
         confirmed.map_err(|error| (error.into(), Some(token)))
     }
 }
@@ -658,9 +735,11 @@ impl Enforcer {
             (policy::Error::NoRule, Err(why)) => Denial::CertificateAlone(why),
             (error, _) => error.into(),
         });
-        let told = told.and_then(|()| self.grant(request, matched, shown, sender, presented));
-        told.map(Permit::Granted)
-            .map_err(|denial| self.refuse(denial, Some(matched), presented, sender.map(ConfirmedSender::token)))
+        let told = told.and_then(|()| self.grant(request, matched, shown, sender, presented, now));
+        told.map(Permit::Granted).map_err(|denial| {
+            let known = presented.map_or_else(Known::default, Known::by);
+            self.refuse(denial, Some(matched), Known { verified: sender.map(ConfirmedSender::token), ..known }, now)
+        })
     }
 
     fn grant(
@@ -670,56 +749,86 @@ impl Enforcer {
         certificate: Option<&PeerCertificate>,
         sender: Option<&ConfirmedSender>,
         presented: Option<Presented<'_>>,
+        now: UnixTime,
     ) -> Result<Told, Denial> {
         let route = matched.route();
         let effects = self.effects_of(matched);
         let known = sender.and_then(|sender| Some((sender, self.issuers.get(sender.token().issuer().0)?)));
         let caller = Caller { route, sender: known, certificate, policy: &self.policy };
         let means = sender.map(ConfirmedSender::means);
-        let reason = match means {
-            Some(binding::Means::Bearer) => "granted.unbound",
-            // Only where the operator takes certificates whose dates can't be read.
-            _ if certificate.is_some_and(|certificate| certificate.leaf.is_none()) => "granted.unchecked_validity",
-            Some(binding::Means::Certificate | binding::Means::ClientCertificate) | None => "granted",
-        };
         let further = caller.told(&effects.filter_state).map_err(|identity::TooLong| Denial::FactTooLong)?;
-        let remove = self.removals(request, route, effects, sender.is_some());
+        let remove = self.removals(request, route, effects, sender.map(ConfirmedSender::scheme));
         let mut add = caller.told(&effects.headers).map_err(|identity::TooLong| Denial::FactTooLong)?;
         // Nothing is told by an empty value that is not told by none.
         add.retain(|(_, value)| !value.is_empty());
+        // Last of all: a proof of which anything else is refused may be shown again.
+        let remembered = sender.map_or(Ok(true), |sender| self.remember(sender, now))?;
+        let reason = match means {
+            Some(binding::Means::Bearer) => "granted.unbound",
+            _ if !remembered => "granted.unremembered",
+            // Only where the operator takes certificates whose dates can't be read.
+            _ if certificate.is_some_and(|certificate| certificate.leaf.is_none()) => "granted.unchecked_validity",
+            Some(_) | None => "granted",
+        };
         let report = self.report("permit", reason, Some(matched), sender.map(ConfirmedSender::token));
         let report = Report { binding: Some(identity::binding_name(means)), further, ..report };
-        Ok(Told { forward: Forward { remove, add }, report: report.written(self.log.permits, presented) })
+        let returns = sender.map_or(Return::Untouched, |sender| self.returns(sender, now));
+        Ok(Told { forward: Forward { remove, add }, returns, report: report.written(self.log.permits, presented) })
+    }
+
+    /// Whether the proof is remembered, where there is one that has to be; it was not shown before. False where there was no place
+    /// for it, and the operator admits it all the same.
+    fn remember(&self, sender: &ConfirmedSender, now: UnixTime) -> Result<bool, Denial> {
+        let (Some(proof), Some(proofs), Some(dpop)) = (sender.proof(), &self.proofs, &self.dpop) else {
+            return Ok(true);
+        };
+        match proofs.remember(proof.seen(), now) {
+            Ok(()) => Ok(true),
+            Err(replay::Error::Full | replay::Error::FullOfKey) if dpop.replay.admits_when_full => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A client whose nonce is half used up gets the next one with the answer; one of somebody else never goes back beside it.
+    fn returns(&self, sender: &ConfirmedSender, now: UnixTime) -> Return {
+        let nonces = self.dpop.as_ref().and_then(|dpop| dpop.nonces.as_ref());
+        let (Some(proof), Some(nonces)) = (sender.proof(), nonces) else { return Return::Untouched };
+        match proof.nonce_is_worn(now) {
+            true => Return::WithNonce(nonces.issue(now)),
+            false => Return::WithoutNonce,
+        }
     }
 
     fn pass_public(&self, request: &Request, matched: &Matched) -> Decision {
-        let remove = self.removals(request, matched.route(), self.effects_of(matched), false);
+        let remove = self.removals(request, matched.route(), self.effects_of(matched), None);
         let reason = if matched.is_preflight() { "preflight" } else { "public" };
         let report = self.report("permit", reason, Some(matched), None).written(self.log.permits, None);
-        Ok(Permit::Public(Told { forward: Forward { remove, add: Vec::new() }, report }))
+        let forward = Forward { remove, add: Vec::new() };
+        Ok(Permit::Public(Told { forward, returns: Return::Untouched, report }))
     }
 
     /// Where a change of fields would make the proxy choose the route again, after the decision, none is made.
-    fn removals(&self, request: &Request, route: &Route, effects: &effect::Settings, verified: bool) -> Vec<Vec<u8>> {
+    fn removals(
+        &self,
+        request: &Request,
+        route: &Route,
+        effects: &effect::Settings,
+        verified: Option<Scheme>,
+    ) -> Vec<Vec<u8>> {
         if self.policy.uses_envoy_route() {
             return Vec::new();
         }
         identity::removals(request, route, &self.owned, effects, verified)
     }
 
-    fn refuse(
-        &self,
-        denial: Denial,
-        matched: Option<&Matched>,
-        presented: Option<Presented<'_>>,
-        verified: Option<&Vouched>,
-    ) -> Refusal {
-        let reply = match matched {
-            Some(matched) => Reply::render(&denial, self.effects_of(matched)),
-            None => Reply::render(&denial, &self.without_route),
-        };
-        let report = self.report("deny", denial.reason(), matched, verified);
-        Refusal { reply, report: report.written(self.log.denials, presented) }
+    fn refuse(&self, denial: Denial, matched: Option<&Matched>, known: Known<'_>, now: UnixTime) -> Refusal {
+        let effects = matched.map_or(&self.without_route, |matched| self.effects_of(matched));
+        let nonces = self.dpop.as_ref().and_then(|dpop| dpop.nonces.as_ref());
+        let nonce =
+            nonces.filter(|_| matches!(denial.code(), Code::Proof | Code::Nonce)).map(|nonces| nonces.issue(now));
+        let reply = Reply::render(&denial, effects, known.scheme, nonce);
+        let report = self.report("deny", denial.reason(), matched, known.verified);
+        Refusal { reply, report: report.written(self.log.denials, known.presented) }
     }
 
     fn report(

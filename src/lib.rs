@@ -9,10 +9,10 @@
 //! | [`facts`] | what the proxy knows | [`facts::Request`]: its line, its fields, its peer |
 //! | [`jose`] | bytes | JWS, JWK and verified signatures; nothing about OAuth |
 //! | [`client`] | our own credentials at an authorization server | a field of a callout |
-//! | [`credential`] | header fields | [`credential::Presented`]: the one token, not yet believed |
+//! | [`credential`] | header fields | [`credential::Presented`]: the one token and the proof beside it, not yet believed |
 //! | [`keys`] | an issuer's JWK Set | what is held, how fresh it is, when to fetch it again |
 //! | [`token`] | a presented token | [`token::VerifiedToken`]: its issuer vouches for it |
-//! | [`binding`] | a certificate | [`binding::ConfirmedSender`] |
+//! | [`binding`] | a certificate or a proof | [`binding::ConfirmedSender`] |
 //! | [`policy`] | all of the above | a permit, or why not |
 //! | [`denial`] | every reason to refuse | the code that the RFCs give it |
 //! | [`effect`] | a permit or a denial | what the host does |

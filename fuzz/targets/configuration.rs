@@ -6,6 +6,7 @@ mod structure;
 
 use std::rc::Rc;
 
+use holdfast::binding::replay::Unshared;
 use holdfast::config::{self, Compiled};
 use holdfast::facts::peer::Peer;
 use holdfast::facts::{Request, write_pairs};
@@ -22,7 +23,7 @@ fn load(document: &[u8]) -> Result<Compiled, String> {
 }
 
 fn journey(compiled: Compiled) {
-    let mut enforcer = Enforcer::new(compiled.settings, Rc::new(InRust));
+    let mut enforcer = Enforcer::new(compiled.settings, Rc::new(InRust), Rc::new(Unshared));
     let now = UnixTime::new(1_800_000_000);
     for (method, path) in [("GET", "/"), ("POST", "/a/b"), ("OPTIONS", "/%zz")] {
         let pairs =

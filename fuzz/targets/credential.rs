@@ -10,7 +10,7 @@ fn find(path: &[u8], values: &[&[u8]]) -> Option<String> {
     let mut pairs: Vec<(&str, &[u8])> = vec![(":path", path)];
     pairs.extend(values.iter().map(|value| ("Authorization", *value)));
     let request = Request::from_pairs(write_pairs(&pairs), Peer::Anonymous).expect("pairs");
-    Presented::find(&request).and_then(Presented::token).ok().map(|token| token.as_str().to_owned())
+    Presented::find(&request, false).and_then(Presented::token).ok().map(|token| token.as_str().to_owned())
 }
 
 // The path on the first line, a value on each of the others.

@@ -5,7 +5,9 @@ use core::fmt::Display;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use crate::binding::Requirement;
+use crate::binding::htu::Origin;
+use crate::binding::nonce::Nonces;
+use crate::binding::{Requirement, dpop, replay};
 use crate::callout::{self, IssuerId, Question, Service};
 use crate::effect::identity::{HOSTS, Owned};
 use crate::effect::{self, FILTER_STATE, Fact, TokenForward, metric};
@@ -47,6 +49,7 @@ pub fn compile(document: Document, kept: Kept, found: &Found) -> Option<Compiled
     loading.routes_are_reachable(&routes);
     loading.nothing_moves_the_envoy_route(&routes);
     loading.told_ids_are_proven();
+    loading.proofs_are_described();
     loading.who_is_told_has_an_issuer();
     loading.warn_of_dangers();
     let issuers = loading.issuers();
@@ -63,6 +66,7 @@ pub fn compile(document: Document, kept: Kept, found: &Found) -> Option<Compiled
             policy: Policy::new(routes, hierarchy?, deny, principals, trust),
             effects,
             owned,
+            dpop: document.dpop.as_ref().map(|written| compile_dpop(written, limits.proofs)),
             unchecked_validity: document.peer_certificate.danger_unchecked_validity,
             tells_permits: document.tells_permits,
             memory: memory::Limits { entries: limits.tokens, bytes: limits.token_bytes },
@@ -93,6 +97,35 @@ struct Place<'a> {
 
 fn trust(written: &written::PeerCertificate) -> Trust {
     Trust { chain_verified: written.chain_verified, trust_domains: written.trust_domains.clone() }
+}
+
+fn compile_dpop(written: &written::Dpop, proofs: usize) -> dpop::Settings {
+    let mut names: Vec<&str> = written.origins.iter().map(Origin::as_str).collect();
+    // Replicas may list them in another order.
+    names.sort_unstable();
+    dpop::Settings {
+        nonces: Nonces::new(written.nonce_keys.clone(), &names.join("\n")),
+        origins: written.origins.clone(),
+        algorithms: written.algorithms.clone(),
+        max_age: written.max_age,
+        replay: replay::Settings { scope: written.replay, proofs, admits_when_full: written.danger_admit_when_full },
+    }
+}
+
+/// By which schemes a route takes tokens.
+fn schemes(binding: Requirement, dpop: Option<&written::Dpop>) -> effect::Schemes {
+    let mut names: Vec<&str> = Vec::new();
+    for algorithm in dpop.iter().flat_map(|dpop| &dpop.algorithms) {
+        // Two words may mean the same.
+        if !names.contains(&algorithm.name()) {
+            names.push(algorithm.name());
+        }
+    }
+    effect::Schemes {
+        bearer: matches!(binding, Requirement::Certificate | Requirement::Either | Requirement::WhenBound),
+        dpop: dpop.is_some() && binding != Requirement::Certificate,
+        algorithms: dpop.map(|_| names.join(" ").into()),
+    }
 }
 
 /// Issuers.
@@ -298,7 +331,8 @@ impl Loading<'_> {
             let at = format!("{}.danger_forward_unverified_token", written.at);
             self.wrong(&at, "the route verifies tokens, so none goes on unverified; take it out");
         }
-        Some((route, effects(&effective, &written.scopes)))
+        let schemes = schemes(route.binding, self.document.dpop.as_ref());
+        Some((route, effects(&effective, &written.scopes, schemes)))
     }
 
     /// Whose tokens a route takes: the one issuer, or those it names.
@@ -517,6 +551,22 @@ impl Loading<'_> {
         }
     }
 
+    /// A proof names our URL, which no request tells.
+    fn proofs_are_described(&self) {
+        if self.document.dpop.is_some() {
+            return;
+        }
+        let at_top = [(String::new(), &self.document.defaults)].into_iter();
+        let of_routes = self.document.routes.iter().map(|route| (format!("{}.", route.at), &route.own));
+        for (at, own) in at_top.chain(of_routes) {
+            if let Some(Requirement::Dpop | Requirement::Either | Requirement::Both) = own.binding {
+                let what = "takes DPoP proofs, and nothing says what clients call us; write \
+                            dpop: {origins: [https://api.bank.example]} at the top";
+                self.wrong(&format!("{at}binding"), what);
+            }
+        }
+    }
+
     fn warn_of_dangers(&mut self) {
         let document = self.document;
         let unbound = "admits tokens that are good in anybody's hands; those that are bound are still held to it";
@@ -554,6 +604,10 @@ impl Loading<'_> {
                     self.warn(&format!("{}.danger_allow_path", route.at), what);
                 }
             }
+        }
+        if document.dpop.as_ref().is_some_and(|dpop| dpop.danger_admit_when_full) {
+            let what = "proofs that find no place in the memory pass, and could be shown again";
+            self.warn("dpop.danger_admit_when_full", what);
         }
         if document.peer_certificate.danger_unchecked_validity {
             let what = "certificates whose dates the proxy does not tell are taken, expired ones too";
@@ -618,7 +672,7 @@ fn taken_of<'a>(later: &Route, earlier: &'a Route) -> Option<&'a str> {
     earlier.methods.iter().find(wanted).filter(|_| earlier.takes_place_of(later)).map(String::as_str)
 }
 
-fn effects(effective: &written::Defaults, scopes: &[String]) -> effect::Settings {
+fn effects(effective: &written::Defaults, scopes: &[String], schemes: effect::Schemes) -> effect::Settings {
     let default = effect::Settings::default();
     let challenge = effective.challenge.as_ref();
     let forward = effective.forward.as_ref();
@@ -626,6 +680,7 @@ fn effects(effective: &written::Defaults, scopes: &[String]) -> effect::Settings
         realm: challenge.and_then(|challenge| challenge.realm.as_deref()).map_or(default.realm, Rc::from),
         resource_metadata: challenge.and_then(|challenge| challenge.resource_metadata.as_deref()).map(Rc::from),
         scopes: scopes.to_vec(),
+        schemes,
         token: forward.map_or(TokenForward::Keep, |forward| forward.token),
         headers: forward.map(|forward| forward.headers.clone()).unwrap_or_default(),
         filter_state: forward.iter().flat_map(|forward| &forward.filter_state).map(in_filter_state).collect(),

@@ -57,7 +57,7 @@ const HABITS: [(&str, &str, &str); 22] = [
 ];
 
 /// Fields of the language, and where each belongs when it stands elsewhere.
-const HOMES: [(&str, &str); 45] = [
+const HOMES: [(&str, &str); 51] = [
     ("jwks", ISSUER),
     ("introspection", ISSUER),
     ("algorithms", ISSUER),
@@ -75,6 +75,12 @@ const HOMES: [(&str, &str); 45] = [
     ("client_id", "introspection or claims of an issuer"),
     ("client_secret", "introspection of an issuer"),
     ("cache", "introspection of an issuer"),
+    ("origins", "dpop"),
+    ("nonce", "dpop"),
+    ("nonce_keys", "dpop"),
+    ("replay", "dpop"),
+    ("danger_admit_when_full", "dpop"),
+    ("proofs", "limits"),
     ("chain", "peer_certificate"),
     ("trust_domains", "peer_certificate"),
     ("includes", "roles at the top: roles: {includes: {...}}"),

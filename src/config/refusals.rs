@@ -10,6 +10,8 @@ const SECRET: &str = "s3cr3t";
 fn environment(name: &str) -> Option<String> {
     match name {
         "API_SECRET" => Some(SECRET.to_owned()),
+        "NONCE_KEY" => Some("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".to_owned()),
+        "SHORT_KEY" => Some("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHg".to_owned()),
         "WITH_LINE_BREAK" => Some(format!("{SECRET}\n")),
         _ => None,
     }
@@ -818,4 +820,125 @@ fn what_a_route_takes_from_a_later_one_is_told_for_every_way_to_say_any() {
         mistakes(&rest),
         ["routes[rest]: would take the methods that routes[read] leaves of /**; say which: methods: [...]"]
     );
+}
+
+/// `accounts` takes DPoP proofs; `change` makes it the case.
+fn with_dpop(change: impl Fn(&mut Value)) -> Value {
+    document(|document| {
+        document["binding"] = json!("dpop");
+        document["dpop"] = json!({"origins": ["https://api.bank.example"]});
+        change(document);
+    })
+}
+
+#[test]
+fn an_origin_is_what_clients_call_us_and_no_more() {
+    let with_origins = |origins: Value| mistakes(&with_dpop(|document| document["dpop"]["origins"] = origins.clone()));
+    let alone = "write scheme and host alone: https://api.bank.example";
+    let path = format!("has a path, a query or a slash at its end; {alone}");
+    let https = "is not an https URL; write what clients call us: https://api.bank.example";
+    let host = "has a host that no URL can have; names beyond ASCII are written as A-labels (xn--…), and patterns are not understood here";
+    for (origin, told) in [
+        ("http://api.bank.example", https),
+        ("api.bank.example", https),
+        ("https://api.bank.example/", path.as_str()),
+        ("https://api.bank.example/v1", &path),
+        ("https://api.bank.example?x", &path),
+        ("https://ann@api.bank.example", &format!("names a user; {alone}")),
+        ("https://*.bank.example", host),
+        ("https://api.bank.example:https", host),
+    ] {
+        assert_eq!(with_origins(json!([origin])), [format!("dpop.origins[0]: {origin:?} {told}")], "{origin}");
+    }
+    assert_eq!(
+        with_origins(json!(["https://api.bank.example", "https://API.bank.example:443"])),
+        ["dpop.origins[1]: is https://api.bank.example again; take one out"]
+    );
+    assert_eq!(with_origins(json!([])), ["dpop.origins: is an empty list; leave it out, or say what it is for"]);
+    assert_eq!(with_origins(json!(["https://api.bank.example", "https://[2001:db8::1]:8443"])), NONE);
+}
+
+#[test]
+fn proofs_can_be_asked_for_only_where_our_name_is_known() {
+    let told = "takes DPoP proofs, and nothing says what clients call us; write dpop: {origins: [https://api.bank.example]} at the top";
+    let without = |change: fn(&mut Value)| {
+        mistakes(&with_dpop(|document| {
+            document.as_object_mut().unwrap().remove("dpop");
+            change(document);
+        }))
+    };
+    assert_eq!(without(|_| ()), [format!("binding: {told}")]);
+    for binding in ["dpop", "either", "both"] {
+        let of_route = |document: &mut Value| {
+            document["binding"] = json!("certificate");
+            document["routes"][0]["binding"] = json!(binding);
+        };
+        let bad = document(of_route);
+        assert_eq!(mistakes(&bad), [format!("routes[accounts].binding: {told}")], "{binding}");
+        assert_eq!(mistakes(&with_dpop(of_route)), NONE, "{binding}");
+    }
+    assert_eq!(without(|document| document["binding"] = json!("when_bound")), NONE);
+    assert_eq!(
+        mistakes(&with_dpop(|document| document["dpop"] = json!({"replay": "worker"}))),
+        ["dpop: has no origins"]
+    );
+}
+
+#[test]
+fn nonces_have_keys_and_keys_are_for_nonces() {
+    let with = |dpop: Value| {
+        mistakes(&with_dpop(|document| {
+            document["dpop"].as_object_mut().unwrap().extend(dpop.as_object().unwrap().clone());
+        }))
+    };
+    let keys = json!([{"env": "NONCE_KEY"}]);
+    let missing = "dpop.nonce_keys: are missing; nonces are made with them: nonce_keys: [{env: NONCE_KEY}], 32 random octets in base64";
+    let for_nonces = "dpop.nonce_keys: are for nonces; write nonce: required, or take them out";
+    assert_eq!(with(json!({"nonce": "required"})), [missing]);
+    assert_eq!(with(json!({"nonce": "none", "nonce_keys": keys})), [for_nonces]);
+    assert_eq!(with(json!({"nonce_keys": keys})), [for_nonces]);
+    assert_eq!(with(json!({"nonce": "required", "nonce_keys": keys})), NONE);
+    let with_key = |key: Value| with(json!({"nonce": "required", "nonce_keys": [key]}));
+    let make = "give it 32 random octets in base64 (openssl rand -base64 32)";
+    let at = "dpop.nonce_keys[0]";
+    for (key, told) in [
+        (json!({"env": "API_SECRET"}), format!("{at}: the variable does not hold 32 octets or more; {make}")),
+        (json!({"env": "SHORT_KEY"}), format!("{at}: the variable does not hold 32 octets or more; {make}")),
+        (
+            json!({"env": "UNSET"}),
+            format!(
+                "{at}: the VM has no variable UNSET, or an empty one; give it (Envoy: vm_config.environment_variables, Istio: vmConfig.env)"
+            ),
+        ),
+        (
+            json!("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="),
+            format!(
+                "{at}: a secret written inline would stand in every config dump; write {{env: NAME}} and give NAME to the VM (Envoy: vm_config.environment_variables, Istio: vmConfig.env)"
+            ),
+        ),
+    ] {
+        assert_eq!(with_key(key.clone()), [told], "{key}");
+    }
+}
+
+#[test]
+fn a_memory_that_remembers_nothing_is_never_full() {
+    let with = |scope: &str| {
+        mistakes(&with_dpop(|document| {
+            document["dpop"]["replay"] = json!(scope);
+            document["dpop"]["danger_admit_when_full"] = json!(true);
+        }))
+    };
+    let told = "dpop.danger_admit_when_full: stands beside replay: none, which remembers nothing; take one of them out";
+    assert_eq!(with("none"), [told]);
+    assert_eq!(with("worker"), NONE);
+}
+
+#[test]
+fn a_word_that_stands_twice_by_another_name_is_announced_once() {
+    let document = with_dpop(|document| document["dpop"]["algorithms"] = json!(["ES256", "EdDSA", "Ed25519"]));
+    let compiled = load(document.to_string().as_bytes(), &environment).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let [effects] = compiled.settings.effects.as_slice() else { panic!("one route") };
+    assert_eq!(effects.schemes.algorithms.as_deref(), Some("ES256 EdDSA"));
+    assert_eq!((effects.schemes.bearer, effects.schemes.dpop), (false, true));
 }

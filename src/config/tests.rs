@@ -14,6 +14,10 @@ const SECRET: &str = "s3cr3t-of-the-vm";
 fn environment(name: &str) -> Option<String> {
     match name {
         "API_SECRET" => Some(SECRET.to_owned()),
+        // 32 and 31 octets.
+        "NONCE_KEY" => Some("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".to_owned()),
+        "NONCE_KEY_OLD" => Some("__________________________________________8".to_owned()),
+        "SHORT_KEY" => Some("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHg==".to_owned()),
         "EMPTY" => Some(String::new()),
         _ => None,
     }
@@ -93,6 +97,10 @@ pub const REFERENCE: &str = r#"{
     }
   ],
   "peer_certificate": {"chain": "verified", "trust_domains": ["bank.example"]},
+  "dpop": {
+    "origins": ["https://api.bank.example"], "algorithms": ["ES256", "EdDSA", "PS256"], "max_age": "1m", "nonce": "required",
+    "nonce_keys": [{"env": "NONCE_KEY"}, {"env": "NONCE_KEY_OLD"}], "replay": "process"
+  },
   "roles": {
     "includes": {"treasurer": ["accountant"], "accountant": ["clerk"], "cashier": ["payer"], "head": ["approver"]},
     "exclusive": [["payer", "approver"]]
@@ -145,7 +153,7 @@ pub const REFERENCE: &str = r#"{
     },
     {"name": "statements", "path": ["/statements/**", "/accounts/*/statements/**"], "allow": "authenticated"}
   ],
-  "limits": {"tokens": 10000, "token_bytes": "16MiB", "callouts": 64, "waiting": 1024},
+  "limits": {"tokens": 10000, "token_bytes": "16MiB", "callouts": 64, "waiting": 1024, "proofs": 65536},
   "log": "refusals",
   "facts": "all"
 }"#;
@@ -216,6 +224,9 @@ fn what_the_reference_writes_out_are_the_defaults() {
         "/issuers/0/introspection/auth_method",
         "/issuers/0/introspection/cache",
         "/issuers/0/introspection/stale_if_error",
+        "/dpop/algorithms",
+        "/dpop/max_age",
+        "/dpop/replay",
         "/binding",
         "/revocation",
         "/cors_preflight",
@@ -231,6 +242,7 @@ fn what_the_reference_writes_out_are_the_defaults() {
     assert_eq!(format!("{:?}", short.settings.issuers), format!("{:?}", long.settings.issuers));
     assert_eq!(short.settings.memory.entries, long.settings.memory.entries);
     assert_eq!(short.waiting.waiters, long.waiting.waiters);
+    assert_eq!(format!("{:?}", short.settings.dpop), format!("{:?}", long.settings.dpop));
 }
 
 #[test]
@@ -396,29 +408,19 @@ fn what_waits_for_its_issue_is_refused_with_not_yet() {
             "peer_certificate.relays",
             json!([{"certificate": {"san_dns": "edge.example"}}]),
         ),
-        member("/dpop", "dpop", json!({"origins": ["https://api.bank.example"]})),
         member("/challenge/serve", "challenge.serve", json!(true)),
-        member("/limits/proofs", "limits.proofs", json!(65536)),
     ];
     let word = |place: &str, path: &str, word: &str, what: &str| {
-        (
-            place.to_owned(),
-            format!("{path}: {} is not yet {what}", if path.ends_with("binding") { "DPoP" } else { word }),
-            json!(word),
-        )
+        (place.to_owned(), format!("{path}: {word} is not yet {what}"), json!(word))
     };
     let protocol = "supported by this version; write rfc7662, or leave it out";
     let method = "supported by this version; write client_secret_basic, or leave it out";
     let none = "enforced by this version; write none, or leave it out";
-    let dpop = "enforced by this version; write certificate or when_bound";
     let introspection = "/issuers/0/introspection";
     let words = [
         word("/revocation", "revocation", "introspection", none),
         word("/routes/2/revocation", "routes[balance].revocation", "introspection", none),
         word("/revocation", "revocation", "status_list", none),
-        word("/binding", "binding", "dpop", dpop),
-        word("/binding", "binding", "either", dpop),
-        word("/routes/2/binding", "routes[balance].binding", "both", dpop),
         word(
             "/issuers/0/profile",
             "issuers[bank].profile",
@@ -747,7 +749,12 @@ fn types_words_and_ranges_are_strict() {
                 r#"roles.includes["treasurer"][0]: is the number 1; write text"#,
                 json!("accountant"),
             ),
-            ("/binding", json!("none"), r#"binding: "none" is none of certificate, when_bound"#, json!("certificate")),
+            (
+                "/binding",
+                json!("none"),
+                r#"binding: "none" is none of certificate, dpop, either, both, when_bound"#,
+                json!("certificate"),
+            ),
             ("/binding", json!(true), "binding: is the boolean true; write text", json!("certificate")),
             ("/cors_preflight", json!("allow"), r#"cors_preflight: "allow" is none of refuse, pass"#, json!("refuse")),
             (
@@ -853,6 +860,26 @@ fn types_words_and_ranges_are_strict() {
                 json!(1.5),
                 "limits.tokens: is the number 1.5; write a whole number, 0 to 1000000",
                 json!(10000.0),
+            ),
+            ("/limits/proofs", json!(255), "limits.proofs: 255 is out of range; write 256 to 4194304", json!(256)),
+            ("/dpop/max_age", json!("6m"), "dpop.max_age: 6m is out of range; write 1s to 5m", json!("5m")),
+            (
+                "/dpop/nonce",
+                json!("optional"),
+                r#"dpop.nonce: "optional" is none of none, required"#,
+                json!("required"),
+            ),
+            (
+                "/dpop/replay",
+                json!("fleet"),
+                r#"dpop.replay: "fleet" is none of process, worker, none"#,
+                json!("worker"),
+            ),
+            (
+                "/dpop/algorithms",
+                json!(["HS256"]),
+                "dpop.algorithms[0]: HS256 lets whoever can check a token also write one; write ES256, PS256 or EdDSA, or use introspection for such tokens",
+                json!(["RS256"]),
             ),
             ("/limits/callouts", json!(3), "limits.callouts: 3 is out of range; write 4 to 4096", json!(4)),
             (
@@ -1571,6 +1598,11 @@ fn every_danger_is_said_in_one_line_each() {
             "/binding",
             json!("when_bound"),
             "binding: when_bound admits tokens that are good in anybody's hands; those that are bound are still held to it",
+        ),
+        (
+            "/dpop/danger_admit_when_full",
+            json!(true),
+            "dpop.danger_admit_when_full: proofs that find no place in the memory pass, and could be shown again",
         ),
         (
             "/routes/3/binding",

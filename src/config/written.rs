@@ -3,6 +3,9 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
+use base64::alphabet;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use base64::engine::{DecodePaddingMode, Engine as _};
 #[cfg(feature = "schema")]
 use schemars::JsonSchema;
 #[cfg(feature = "schema")]
@@ -10,6 +13,9 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::binding::Requirement;
+use crate::binding::htu::{NotAnOrigin, Origin};
+use crate::binding::nonce;
+use crate::binding::replay::Scope;
 use crate::client::ClientSecretBasic;
 use crate::effect::{Fact, TokenForward};
 use crate::facts::peer::CertificateDigest;
@@ -42,6 +48,8 @@ pub struct Document {
     /// What the TLS of this proxy says about the caller.
     #[cfg_attr(feature = "schema", schemars(with = "Option<PeerCertificate>"))]
     pub peer_certificate: PeerCertificate,
+    /// What is asked of DPoP proofs. Required where `binding` is dpop, either or both.
+    pub dpop: Option<Dpop>,
     /// How roles relate to each other.
     #[cfg_attr(feature = "schema", schemars(with = "Option<RoleRelations>"))]
     pub roles: RoleRelations,
@@ -260,6 +268,43 @@ pub struct PeerCertificate {
     pub danger_unchecked_validity: bool,
 }
 
+/// What is asked of DPoP proofs (RFC 9449).
+#[derive(Debug)]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(deny_unknown_fields))]
+pub struct Dpop {
+    /// Something in it could not be read, so that nothing is missed in it.
+    #[cfg_attr(feature = "schema", schemars(skip))]
+    pub is_unreadable: bool,
+    /// What clients call us: `htu` is one of these and the path of the request. `Host` is never asked.
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<shape::HttpsOrigin>"))]
+    pub origins: Vec<Origin>,
+    /// The signature algorithms of proofs, announced as `algs`.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(with = "Option<Vec<Word<Algorithms>>>", extend("default" = ["ES256", "EdDSA", "PS256"]))
+    )]
+    pub algorithms: Vec<Algorithm>,
+    /// How old a proof may be by its `iat`: 1s to 5m, whole seconds; and 10 s into the future. A nonce tells its age instead.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<shape::Time>", extend("default" = "1m")))]
+    pub max_age: Duration,
+    /// Whether every proof must hold a nonce that this filter issued in the last 5 minutes.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(rename = "nonce", with = "Option<Word<NonceModes>>", extend("default" = "none"))
+    )]
+    pub nonce_required: bool,
+    /// Variables of the VM's environment, each with 32 random octets or more in base64. The first issues, all are accepted.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<shape::Secret>>"))]
+    pub nonce_keys: Vec<nonce::Key>,
+    /// Who remembers proofs together, so that each passes once: all workers of the Envoy process, each worker by itself, or
+    /// nobody (another hop does).
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Word<ReplayScopes>>", extend("default" = "process")))]
+    pub replay: Scope,
+    /// Lets a proof pass that finds no place in the memory, instead of answering 503.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<bool>", extend("default" = false)))]
+    pub danger_admit_when_full: bool,
+}
+
 /// How roles relate to each other.
 #[derive(Debug, Default)]
 #[cfg_attr(feature = "schema", derive(JsonSchema), schemars(deny_unknown_fields))]
@@ -445,16 +490,22 @@ pub struct Limits {
     /// Requests that wait for an answer.
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = MAX_WAITING)))]
     pub waiting: usize,
+    /// DPoP proofs that are remembered, 24 octets each; for the whole process where `dpop.replay` is process.
+    #[cfg_attr(feature = "schema", schemars(range(min = MIN_PROOFS, max = MAX_PROOFS)))]
+    pub proofs: usize,
 }
 
 const MAX_TOKENS: usize = 1_000_000;
 const MIN_CALLOUTS: usize = 4;
 const MAX_CALLOUTS: usize = 4096;
 const MAX_WAITING: usize = 65_536;
+/// One slot.
+const MIN_PROOFS: usize = 256;
+const MAX_PROOFS: usize = 4 * 1024 * 1024;
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { tokens: 10_000, token_bytes: 16 * 1024 * 1024, callouts: 64, waiting: 1024 }
+        Self { tokens: 10_000, token_bytes: 16 * 1024 * 1024, callouts: 64, waiting: 1024, proofs: 65_536 }
     }
 }
 
@@ -491,7 +542,13 @@ vocabulary! {
         "RS512" => Algorithm::Rs512,
     }
     AuthMethods: AuthMethod = { "client_secret_basic" => AuthMethod::ClientSecretBasic }
-    Bindings: Requirement = { "certificate" => Requirement::Certificate, "when_bound" => Requirement::WhenBound }
+    Bindings: Requirement = {
+        "certificate" => Requirement::Certificate,
+        "dpop" => Requirement::Dpop,
+        "either" => Requirement::Either,
+        "both" => Requirement::Both,
+        "when_bound" => Requirement::WhenBound,
+    }
     Chains: bool = { "unverified" => false, "verified" => true }
     Facts: Fact = {
         "client_id" => Fact::ClientId,
@@ -506,6 +563,7 @@ vocabulary! {
     }
     Logged: bool = { "refusals" => false, "all" => true }
     Told: bool = { "refusals" => false, "all" => true }
+    NonceModes: bool = { "none" => false, "required" => true }
     OddPaths: Oddities = {
         "encoded_slash" => Oddities { encoded_slash: true, ..NO_ODDITY },
         "empty_segment" => Oddities { empty_segment: true, ..NO_ODDITY },
@@ -515,6 +573,7 @@ vocabulary! {
     Principals: Principal = { "user" => Principal::User, "client" => Principal::Client }
     Profiles: Profile = { "rfc9068" => Profile::Rfc9068, "legacy" => Profile::Legacy }
     Protocols: Protocol = { "rfc7662" => Protocol::Rfc7662 }
+    ReplayScopes: Scope = { "process" => Scope::Process, "worker" => Scope::Worker, "none" => Scope::None }
     Revocations: Revocation = { "none" => Revocation::None }
     ScopeFormats: ScopeFormat = { "string" => ScopeFormat::String, "array" => ScopeFormat::Array }
     TokenForwards: TokenForward = { "keep" => TokenForward::Keep, "strip" => TokenForward::Strip }
@@ -542,7 +601,8 @@ impl Document {
         if let Some(node) = map.get("peer_certificate") {
             document.peer_certificate = PeerCertificate::read(&node);
         }
-        map.not_yet(&["dpop", "danger_dry_run"]);
+        document.dpop = map.get("dpop").map(|node| Dpop::read(&node, environment));
+        map.not_yet(&["danger_dry_run"]);
         if let Some(node) = map.get("roles") {
             document.roles = RoleRelations::read(&node);
         }
@@ -647,7 +707,7 @@ impl Issuer {
             issuer: issuer.unwrap_or_default(),
             audiences: audiences.unwrap_or_default(),
             danger_any_audience,
-            algorithms: read_algorithms(&map),
+            algorithms: read_algorithms(&map, [Algorithm::Es256, Algorithm::Ps256, Algorithm::EdDsa]),
             profile: read_profile(&map),
             leeway: duration(&map, "leeway", seconds(30), ZERO, seconds(2 * MINUTE)),
             max_token_lifetime: duration(
@@ -708,8 +768,8 @@ fn read_identifier(node: &Node<'_>) -> Option<String> {
 /// What is told of a caller is no longer (checklist (b), state 17).
 const MAX_IDENTIFIER: usize = 256;
 
-fn read_algorithms(map: &Map<'_>) -> Vec<Algorithm> {
-    let Some(node) = map.get("algorithms") else { return vec![Algorithm::Es256, Algorithm::Ps256, Algorithm::EdDsa] };
+fn read_algorithms(map: &Map<'_>, default: [Algorithm; 3]) -> Vec<Algorithm> {
+    let Some(node) = map.get("algorithms") else { return default.to_vec() };
     node.list().iter().filter_map(read_algorithm).collect()
 }
 
@@ -943,6 +1003,97 @@ fn read_trust_domain(node: &Node<'_>) -> Option<String> {
     Some(text.to_owned())
 }
 
+impl Dpop {
+    fn read(node: &Node<'_>, environment: Environment<'_>) -> Self {
+        let before = node.found.borrow().len();
+        let mut read = Self {
+            is_unreadable: true,
+            origins: Vec::new(),
+            algorithms: Vec::new(),
+            max_age: seconds(MINUTE),
+            nonce_required: false,
+            nonce_keys: Vec::new(),
+            replay: Scope::Process,
+            danger_admit_when_full: false,
+        };
+        let Some(map) = node.map() else { return read };
+        for node in map.require("origins").map(|node| node.list()).unwrap_or_default() {
+            let Some(origin) = read_origin(&node) else { continue };
+            if read.origins.contains(&origin) {
+                node.wrong(format_args!("is {} again; take one out", origin.as_str()));
+            }
+            read.origins.push(origin);
+        }
+        read.algorithms = read_algorithms(&map, [Algorithm::Es256, Algorithm::EdDsa, Algorithm::Ps256]);
+        read.max_age = duration(&map, "max_age", read.max_age, seconds(1), seconds(5 * MINUTE));
+        read.nonce_required = map.get("nonce").and_then(|node| node.word(NonceModes::WORDS)).unwrap_or(false);
+        let keys = map.get("nonce_keys").map(|node| node.list()).unwrap_or_default();
+        read.nonce_keys = keys.iter().filter_map(|node| read_nonce_key(node, environment)).collect();
+        read.replay = map.get("replay").and_then(|node| node.word(ReplayScopes::WORDS)).unwrap_or(read.replay);
+        read.danger_admit_when_full = flag(&map, "danger_admit_when_full");
+        map.finish();
+        read.is_unreadable = node.found.borrow().len() > before;
+        if !read.is_unreadable {
+            read.fits(&map);
+        }
+        read
+    }
+
+    /// What stands beside what.
+    fn fits(&self, map: &Map<'_>) {
+        match (self.nonce_required, self.nonce_keys.as_slice()) {
+            (true, []) => map.wrong_at(
+                "nonce_keys",
+                "are missing; nonces are made with them: nonce_keys: [{env: NONCE_KEY}], 32 random octets in base64",
+            ),
+            (false, [_, ..]) => map.wrong_at("nonce_keys", "are for nonces; write nonce: required, or take them out"),
+            _ => {}
+        }
+        if self.replay == Scope::None && self.danger_admit_when_full {
+            map.wrong_at(
+                "danger_admit_when_full",
+                "stands beside replay: none, which remembers nothing; take one of them out",
+            );
+        }
+    }
+}
+
+fn read_origin(node: &Node<'_>) -> Option<Origin> {
+    let text = node.text()?;
+    let what = match Origin::parse(text) {
+        Ok(origin) => return Some(origin),
+        Err(NotAnOrigin::NotHttps) => "is not an https URL; write what clients call us: https://api.bank.example",
+        Err(NotAnOrigin::MoreThanOrigin) => {
+            "has a path, a query or a slash at its end; write scheme and host alone: https://api.bank.example"
+        }
+        Err(NotAnOrigin::UserInfo) => "names a user; write scheme and host alone: https://api.bank.example",
+        Err(NotAnOrigin::Host) => {
+            "has a host that no URL can have; names beyond ASCII are written as A-labels (xn--…), and patterns are not understood here"
+        }
+    };
+    node.wrong(format_args!("{text:?} {what}"));
+    None
+}
+
+/// Nothing of the secret stands in a mistake.
+fn read_nonce_key(node: &Node<'_>, environment: Environment<'_>) -> Option<nonce::Key> {
+    const MAKE: &str = "give it 32 random octets in base64 (openssl rand -base64 32)";
+    let text = node.secret(environment)?;
+    let key = base64_of_either_alphabet(&text).and_then(|octets| nonce::Key::new(&octets));
+    if key.is_none() {
+        node.wrong(format_args!("the variable does not hold 32 octets or more; {MAKE}"));
+    }
+    key
+}
+
+/// As `openssl` and as JOSE write it, with its padding or without.
+fn base64_of_either_alphabet(text: &str) -> Option<Vec<u8>> {
+    const LENIENT: GeneralPurposeConfig =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let by = |alphabet| GeneralPurpose::new(alphabet, LENIENT).decode(text).ok();
+    by(&alphabet::STANDARD).or_else(|| by(&alphabet::URL_SAFE))
+}
+
 impl RoleRelations {
     fn read(node: &Node<'_>) -> Self {
         let Some(map) = node.map() else { return Self::default() };
@@ -967,7 +1118,7 @@ impl Defaults {
     fn read(map: &Map<'_>) -> Self {
         let later = ["introspection", "status_list"];
         Self {
-            binding: map.get("binding").and_then(|node| read_binding(&node)),
+            binding: map.get("binding").and_then(|node| node.word(Bindings::WORDS)),
             revocation: map
                 .get("revocation")
                 .and_then(|node| word_or_later(&node, Revocations::WORDS, &later, "enforced")),
@@ -1005,14 +1156,6 @@ fn word_or_later<T: Clone>(node: &Node<'_>, words: &[(&str, T)], later: &[&str],
         node.wrong(format_args!("{text:?} is none of {now}, {}", later.join(", ")));
     }
     None
-}
-
-fn read_binding(node: &Node<'_>) -> Option<Requirement> {
-    if matches!(node.value.as_str(), Some("dpop" | "either" | "both")) {
-        node.wrong("DPoP is not yet enforced by this version; write certificate or when_bound");
-        return None;
-    }
-    node.word(Bindings::WORDS)
 }
 
 impl Challenge {
@@ -1591,8 +1734,8 @@ impl Limits {
                 .and_then(|node| node.whole(MIN_CALLOUTS, MAX_CALLOUTS))
                 .unwrap_or(default.callouts),
             waiting: map.get("waiting").and_then(|node| node.whole(1, MAX_WAITING)).unwrap_or(default.waiting),
+            proofs: map.get("proofs").and_then(|node| node.whole(MIN_PROOFS, MAX_PROOFS)).unwrap_or(default.proofs),
         };
-        map.not_yet(&["proofs"]);
         map.finish();
         read
     }

@@ -1,6 +1,7 @@
 //! What a decision says of the caller: to filters and logs behind by filter state, to the upstream by what is taken away.
 
 use crate::binding::{ConfirmedSender, Means};
+use crate::credential::Scheme;
 use crate::facts::Request;
 use crate::facts::peer::PeerCertificate;
 use crate::jose::base64url;
@@ -85,7 +86,7 @@ pub fn is_token(name: &[u8], value: &[u8]) -> bool {
     is_proof(name) || (name.eq_ignore_ascii_case(b"authorization") && is_token_scheme(value))
 }
 
-/// Whether a field is a DPoP proof; to a service that trusts this filter it proves nothing.
+/// Whether a field is a DPoP proof. Beside a bearer token it proves nothing to a service that trusts this filter.
 pub fn is_proof(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"dpop")
 }
@@ -104,14 +105,24 @@ fn is_token_scheme(value: &[u8]) -> bool {
 }
 
 /// The fields that the upstream must not see: forgeries on every route, unverified tokens where none was read, and the
-/// verified one where the route says so.
-pub fn removals(request: &Request, route: &Route, owned: &Owned, settings: &Settings, verified: bool) -> Vec<Vec<u8>> {
-    let hides_token = if verified { settings.token == TokenForward::Strip } else { !route.forwards_unverified_token };
+/// verified one where the route says so; its proof goes the same way, and a proof that proved nothing goes nowhere. `verified` is the
+/// scheme of a token that was.
+pub fn removals(
+    request: &Request,
+    route: &Route,
+    owned: &Owned,
+    settings: &Settings,
+    verified: Option<Scheme>,
+) -> Vec<Vec<u8>> {
+    let hides_token = match verified {
+        Some(_) => settings.token == TokenForward::Strip,
+        None => !route.forwards_unverified_token,
+    };
     let gone = |name: &[u8], value: &[u8]| {
         owned.holds(name)
             || (hides_token && is_token(name, value))
-            || (verified && is_proof(name))
-            || (!verified && is_unread(route, name))
+            || (verified == Some(Scheme::Bearer) && is_proof(name))
+            || (verified.is_none() && is_unread(route, name))
     };
     request.fields().filter(|(name, value)| gone(name, value)).map(|(name, _)| name.to_vec()).collect()
 }

@@ -6,6 +6,7 @@ mod crypto;
 mod metrics;
 mod read;
 mod root;
+mod shared;
 mod stream;
 #[cfg(feature = "vectors")]
 mod vectors;

@@ -13,6 +13,7 @@ use super::abi::{self, Buffer, Level};
 use super::crypto::Crypto;
 use super::metrics::{self, Counters, Gauges};
 use super::read;
+use super::shared::SharedData;
 use super::stream::{DENIAL, PERMIT, Progress, Stream, Waiter, advance};
 
 /// What the requests of one configuration share. Never borrowed across a host call, but for that which verifies a signature:
@@ -167,7 +168,7 @@ impl Root {
             old.withdraw();
         }
         let shared = Rc::new(RefCell::new(State {
-            enforcer: Enforcer::new(compiled.settings, Rc::new(Crypto::choose())),
+            enforcer: Enforcer::new(compiled.settings, Rc::new(Crypto::choose()), Rc::new(SharedData)),
             waiting: Waiting::new(compiled.waiting),
             counters: Counters::default(),
             log_permits: compiled.log_permits,

@@ -26,6 +26,8 @@ pub struct Header {
     pub typ: Option<String>,
     /// The media type of the payload.
     pub cty: Option<String>,
+    /// A key that came with the object, and says nothing about who signed it. Only a DPoP proof is about such a key (RFC 9449 §4.2).
+    pub jwk: Option<Value>,
     /// Something must be understood that is not understood here: refuse (RFC 7515 §4.1.11).
     pub crit_present: bool,
     /// The payload may be written otherwise (RFC 7797): refuse.
@@ -130,6 +132,7 @@ impl Header {
             kid,
             typ: string(&mut members, "typ")?,
             cty: string(&mut members, "cty")?,
+            jwk: members.take("jwk"),
             crit_present: members.get("crit").is_some(),
             b64_present: members.get("b64").is_some(),
         })

@@ -248,7 +248,7 @@ pub(crate) mod tests {
     use super::path::Oddities;
     use super::rule::ClaimTest;
     use super::*;
-    use crate::binding::{Requirement, confirm};
+    use crate::binding::{By, Requirement, confirm};
     use crate::callout::IssuerId;
     use crate::facts::peer::{CertificateDigest, Leaf, Peer};
     use crate::facts::write_pairs;
@@ -282,7 +282,7 @@ pub(crate) mod tests {
     /// A token of these claims in the hands of its owner.
     pub fn sender_of(id: usize, claims: &str) -> ConfirmedSender {
         let token = VerifiedToken::vouched(&issuer(id), claims, UnixTime::new(1)).unwrap();
-        confirm(Rc::new(token), None, ClientCertificate::NotNamed, Requirement::WhenBound).unwrap()
+        confirm(Rc::new(token), None, ClientCertificate::NotNamed, &By::Bearer, Requirement::WhenBound).unwrap()
     }
 
     pub fn route_of(path: &str, allow: Allow) -> Route {

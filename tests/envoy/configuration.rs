@@ -23,8 +23,8 @@ fn a_refused_configuration_leaves_the_good_one_serving_and_says_why() {
         (json!([]), vec!["is a list; write a map"]),
         (json!({"issuers": [issuer()], "routes": [{"name": "x", "path": "/x"}]}), vec!["routes[x]: has no allow"]),
         (
-            json!({"issuers": [issuer()], "dpop": {}, "routes": [{"name": "x", "allow": "authenticated"}]}),
-            vec!["dpop: is not yet"],
+            json!({"issuers": [issuer()], "binding": "dpop", "routes": [{"name": "x", "allow": "authenticated"}]}),
+            vec!["binding: takes DPoP proofs, and nothing says what clients call us"],
         ),
     ];
     for (document, mistakes) in table {

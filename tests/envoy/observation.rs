@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use super::promql::{Expression, Sample, Selector, scrape};
 use super::stage::{Stage, api, document};
 
-const PERMITS: [&str; 5] = ["public", "preflight", "granted", "granted.unbound", "granted.unchecked_validity"];
+const PERMITS: [&str; 6] =
+    ["public", "preflight", "granted", "granted.unbound", "granted.unremembered", "granted.unchecked_validity"];
 
 const PATIENCE: Duration = Duration::from_secs(30);
 

@@ -2,9 +2,12 @@
 
 mod cases;
 mod clock;
+mod conformance;
+mod dpop;
 mod identity;
 mod memory;
 mod policies;
+mod proof;
 mod servers;
 mod tokens;
 mod world;

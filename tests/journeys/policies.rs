@@ -3,6 +3,7 @@
 use harness::{Algorithm, Authority, Certificate, Leaf, SigningKey};
 use serde_json::{Value, json};
 
+use super::proof::Holder;
 use super::world::{Ask, NOW, PASSES, World, certificate, get, leaf, ok, request, token, valid};
 
 #[test]
@@ -445,4 +446,52 @@ fn clients_move_to_bound_tokens_one_by_one() {
         ),
     ];
     each(&mut world, table);
+}
+
+#[test]
+fn one_api_takes_certificates_at_one_address_and_proofs_at_the_other() {
+    let mut world = policy("two-addresses");
+    let (ann, ours) = (Holder::named("ann"), certificate());
+    let by_key = token(&ours, json!({"scope": "accounts", "cnf": {"jkt": ann.jkt()}}));
+    let by_certificate = token(&ours, json!({"scope": "accounts"}));
+    let at = |host: &str| get("/accounts/1").host(host);
+    let proof = |token: &str, jti: &str| ann.proof("/accounts/1", token, jti).sign();
+    let (mtls, api) = ("mtls.bank.example", "api.bank.example");
+    let table = [
+        ("mtls", at(mtls).bearer(&by_certificate).certificate(&ours), PASSES),
+        ("stolen", at(mtls).bearer(&by_certificate).certificate(&certificate()), (401, "binding.other_certificate")),
+        ("certificate-bound token at the dpop address", at(api).bearer(&by_certificate), (401, "binding.unbound")),
+        ("with a proof too", at(api).dpop(&by_certificate, &proof(&by_certificate, "1")), (401, "binding.unbound")),
+        ("dpop", at(api).dpop(&by_key, &proof(&by_key, "2")), PASSES),
+        ("its proof again", at(api).dpop(&by_key, &proof(&by_key, "2")), (401, "proof.replayed")),
+        ("stolen without the key", at(api).bearer(&by_key), (401, "binding.bearer_downgrade")),
+        (
+            "dpop at the mtls address",
+            at(mtls).dpop(&by_key, &proof(&by_key, "3")).certificate(&ours),
+            (401, "binding.unbound"),
+        ),
+        ("another host", at("bank.example").bearer(&by_certificate).certificate(&ours), (403, "policy.no_route")),
+    ];
+    each(&mut world, table);
+}
+
+#[test]
+fn a_browser_gets_through_by_preflight_and_nonce() {
+    let mut world = policy("browser");
+    let ann = Holder::named("ann");
+    let token = token(&certificate(), json!({"scope": "accounts", "cnf": {"jkt": ann.jkt()}}));
+    let options = |path: &str| request("OPTIONS", path).field("origin", "https://app.example");
+    let preflight = |path: &str, method: &str| options(path).field("access-control-request-method", method);
+    let table = [
+        ("preflight for GET", preflight("/accounts/1", "GET"), (0, "preflight")),
+        ("preflight for a method nobody may use", preflight("/accounts/1", "PUT"), (403, "policy.no_route")),
+        ("OPTIONS that is no preflight", options("/accounts/1"), (403, "policy.no_route")),
+        ("preflight to admin", preflight("/admin/x", "GET"), (401, "credential.missing")),
+    ];
+    each(&mut world, table);
+    let proof = ann.proof("/accounts/1", &token, "1");
+    let first = world.send(&get("/accounts/1").dpop(&token, &proof.sign()));
+    assert_eq!((first.status, first.reason), (401, "nonce.missing"));
+    let proof = proof.claim("nonce", first.nonce.expect("a nonce"));
+    assert_eq!(world.verdict(&get("/accounts/1").dpop(&token, &proof.sign())), PASSES);
 }

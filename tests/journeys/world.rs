@@ -1,13 +1,15 @@
 //! A small world for journeys through the core: a clock that stands, an authorization server that says what it is told.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use holdfast::binding::replay::{SharedSlots, Unreachable, Written};
 use holdfast::callout::{Answer, Callout, NoAnswer, Question, Response};
 use holdfast::config;
-use holdfast::effect::FILTER_STATE;
+use holdfast::effect::{FILTER_STATE, Return};
 use holdfast::facts::peer::{CertificateDigest, Peer};
 use holdfast::facts::{EnvoyRoute, Request, write_pairs};
 use holdfast::flow::{Enforcer, Permit, Step};
@@ -47,11 +49,49 @@ pub struct Outcome {
     /// 0 where it went on.
     pub status: u16,
     pub reason: &'static str,
+    /// The first challenge, and all of them.
     pub challenge: Option<String>,
+    pub challenges: Vec<String>,
+    /// `DPoP-Nonce` of a refusal.
+    pub nonce: Option<String>,
+    /// What becomes of the upstream's answer.
+    pub returns: Return,
     pub removed: Vec<String>,
     pub added: Vec<(String, String)>,
     pub facts: HashMap<String, String>,
 }
+
+/// What workers of a process share: numbers count up from one, and what is absent is written whatever the number.
+#[derive(Default)]
+pub struct SharedData(RefCell<HashMap<String, (Vec<u8>, u32)>>);
+
+impl SharedSlots for SharedData {
+    fn read(&self, name: &str) -> Result<Option<(Vec<u8>, u32)>, Unreachable> {
+        Ok(self.0.borrow().get(name).cloned())
+    }
+
+    fn write(&self, name: &str, value: &[u8], number: u32) -> Result<Written, Unreachable> {
+        let mut values = self.0.borrow_mut();
+        let current = values.get(name).map_or(number, |(_, current)| *current);
+        if current != number {
+            return Ok(Written::Changed);
+        }
+        let next = values.values().map(|(_, number)| *number).max().unwrap_or(0) + 1;
+        values.insert(name.to_owned(), (value.to_vec(), next));
+        Ok(Written::Done)
+    }
+}
+
+impl SharedData {
+    /// As if the host had lost all of it.
+    pub fn lose(&self) {
+        self.0.borrow_mut().retain(|name, _| name.ends_with("secret"));
+    }
+}
+
+/// Two keys for nonces, of 32 octets.
+pub const NONCE_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+pub const OLD_NONCE_KEY: &str = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=";
 
 /// A permit and a refusal, as tables write them.
 pub const PASSES: (u16, &str) = (0, "granted");
@@ -68,10 +108,16 @@ impl World {
         if let Some(certificate) = digest {
             text = text.replace(&"b".repeat(64), &certificate.digest_hex());
         }
-        Self::with_environment(harness::yaml(&text).unwrap(), &[("OP_SECRET", "test")])
+        let environment = [("OP_SECRET", "test"), ("NONCE_KEY", NONCE_KEY), ("NONCE_KEY_OLD", OLD_NONCE_KEY)];
+        Self::with_environment(harness::yaml(&text).unwrap(), &environment)
     }
 
     pub fn with_environment(configuration: Value, environment: &[(&str, &str)]) -> Self {
+        Self::of_process(configuration, environment, &Rc::default())
+    }
+
+    /// One worker of a process: what others remember of proofs may be `shared` with it.
+    pub fn of_process(configuration: Value, environment: &[(&str, &str)], shared: &Rc<SharedData>) -> Self {
         let find =
             |name: &str| environment.iter().find(|(other, _)| *other == name).map(|(_, value)| (*value).to_owned());
         let compiled = match config::load(configuration.to_string().as_bytes(), &find) {
@@ -79,7 +125,7 @@ impl World {
             Err(mistakes) => panic!("{mistakes}"),
         };
         let mut world = Self {
-            enforcer: Enforcer::new(compiled.settings, Rc::new(InRust)),
+            enforcer: Enforcer::new(compiled.settings, Rc::new(InRust), Rc::clone(shared) as Rc<dyn SharedSlots>),
             now: NOW,
             keys: HashMap::new(),
             introspection: HashMap::new(),
@@ -156,21 +202,27 @@ pub fn answered(status: u16, body: &str) -> Answer {
 
 impl Outcome {
     fn of(decision: holdfast::flow::Decision) -> Self {
-        let (status, challenge, removed, added, report) = match decision {
+        let (status, reply, removed, added, returns, report) = match decision {
             Ok(Permit::Public(told) | Permit::Granted(told)) => {
                 let removed = told.forward.remove.into_iter().map(|name| String::from_utf8(name).unwrap()).collect();
-                (0, None, removed, told.forward.add, told.report)
+                (0, Vec::new(), removed, told.forward.add, told.returns, told.report)
             }
             Err(refusal) => {
-                let challenge = refusal.reply.headers.iter().find(|(name, _)| *name == "www-authenticate");
-                let challenge = challenge.map(|(_, value)| value.clone());
-                (refusal.reply.status, challenge, vec![], vec![], refusal.report)
+                (refusal.reply.status, refusal.reply.headers, vec![], vec![], Return::Untouched, refusal.report)
             }
         };
+        let fields = |wanted: &'static str| {
+            let fields = reply.iter().filter(move |(name, _)| *name == wanted);
+            fields.map(|(_, value)| value.clone()).collect::<Vec<String>>()
+        };
+        let challenges = fields("www-authenticate");
+        let nonce = fields("dpop-nonce").pop();
+        assert!(nonce.is_none() || fields("cache-control") == ["no-store"], "a nonce is kept by no cache");
         let told =
             |(name, value): (&str, &str)| (name.strip_prefix(FILTER_STATE).unwrap().to_owned(), value.to_owned());
         let facts = report.told().map(told).collect();
-        Self { status, reason: report.reason, challenge, removed, added, facts }
+        let challenge = challenges.first().cloned();
+        Self { status, reason: report.reason, challenge, challenges, nonce, returns, removed, added, facts }
     }
 }
 
@@ -203,6 +255,11 @@ impl Ask {
     pub fn host(mut self, host: &str) -> Self {
         self.fields[2].1 = host.as_bytes().to_vec();
         self
+    }
+
+    /// The token by the scheme DPoP, and a proof beside it.
+    pub fn dpop(self, token: &str, proof: &str) -> Self {
+        self.field("authorization", format!("DPoP {token}")).field("dpop", proof)
     }
 
     pub fn bearer(self, token: &str) -> Self {

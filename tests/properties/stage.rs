@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use holdfast::binding::replay::Unshared;
 use holdfast::callout::{Answer, Callout, CalloutId, Question};
 use holdfast::config;
 use holdfast::facts::peer::Peer;
@@ -33,7 +34,7 @@ struct Stage {
 pub fn play(scenario: &Scenario) -> Result<Option<Vec<String>>, String> {
     let document = scenario.setting.document().to_string();
     let Ok(compiled) = config::load(document.as_bytes(), &|_| Some("s3cr3t".to_owned())) else { return Ok(None) };
-    let mut enforcer = Enforcer::new(compiled.settings, Rc::new(InRust));
+    let mut enforcer = Enforcer::new(compiled.settings, Rc::new(InRust), Rc::new(Unshared));
     enforcer.log(Log { permits: true, denials: true });
     let mut stage = Stage {
         enforcer,

@@ -80,6 +80,14 @@ unsafe extern "C" {
         headers_size: usize,
         grpc_status: i32,
     ) -> u32;
+    fn proxy_get_shared_data(
+        name: *const u8,
+        name_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+        number: *mut u32,
+    ) -> u32;
+    fn proxy_set_shared_data(name: *const u8, name_size: usize, value: *const u8, size: usize, number: u32) -> u32;
     fn proxy_set_effective_context(context: u32) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, size: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, offset: i64) -> u32;
@@ -109,6 +117,7 @@ unsafe extern "C" {
 
 const OK: u32 = 0;
 const NOT_FOUND: u32 = 1;
+const CAS_MISMATCH: u32 = 8;
 const REQUEST: u32 = 0;
 
 fn done(status: u32) -> Result<(), Refused> {
@@ -209,6 +218,22 @@ pub fn local_response(status: u16, details: &str, headers: &[(&str, String)], bo
             FROM_STATUS,
         )
     })
+}
+
+/// A value that all VMs of this `vm_id` share, and the number of its last write; none where there never was one.
+pub fn shared_data(name: &str) -> Result<Option<(Vec<u8>, u32)>, Refused> {
+    let mut number = 0;
+    let value =
+        taking(|data, size| unsafe { proxy_get_shared_data(name.as_ptr(), name.len(), data, size, &raw mut number) })?;
+    Ok(value.map(|value| (value, number)))
+}
+
+/// Writes such a value if its number is still this one, or if there is none. Whether it did.
+pub fn set_shared_data(name: &str, value: &[u8], number: u32) -> Result<bool, Refused> {
+    match unsafe { proxy_set_shared_data(name.as_ptr(), name.len(), value.as_ptr(), value.len(), number) } {
+        CAS_MISMATCH => Ok(false),
+        status => done(status).map(|()| true),
+    }
 }
 
 /// Makes another context the one that calls are about. Refused when it has gone; the old one stays then.

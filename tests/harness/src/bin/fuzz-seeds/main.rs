@@ -7,8 +7,9 @@ mod structure;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use harness::{Algorithm, Authority, Leaf, SigningKey, top, yaml};
+use harness::{Algorithm, Authority, Leaf, SigningKey, base64url, top, yaml};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 struct Seeds {
     folder: PathBuf,
@@ -50,6 +51,15 @@ fn claims() -> Value {
     })
 }
 
+/// Made for `GET` of `/accounts/1` with the token `a.b.c`.
+fn proof(key: &SigningKey) -> String {
+    let claims = json!({
+        "jti": "1", "htm": "GET", "htu": "https://api.bank.example/accounts/1", "iat": 1_800_000_000,
+        "ath": base64url(&Sha256::digest("a.b.c"))
+    });
+    key.mint(json!({"typ": "dpop+jwt", "kid": null, "jwk": key.jwk()}), &claims)
+}
+
 fn tokens(seeds: &mut Seeds) {
     let keys: Vec<SigningKey> = Algorithm::ALL.iter().map(|algorithm| SigningKey::new(*algorithm, "k1")).collect();
     for key in &keys {
@@ -57,6 +67,12 @@ fn tokens(seeds: &mut Seeds) {
         seeds.write("credential", format!("/\nBearer {token}"));
         seeds.write("jws", token);
         seeds.write("key_set", json!({"keys": [key.jwk()]}).to_string());
+        seeds.write("proof", proof(key));
+    }
+    for uri in
+        ["HTTPS://API.bank.example:443/a/%62/../c?x#y", "https://[2001:db8::1]:8443", "https://u@api.bank.example/"]
+    {
+        seeds.write("proof", uri);
     }
     let header = json!({"alg": "ES256", "typ": "at+jwt", "kid": "k1", "cty": "x", "crit": ["b64"], "b64": false});
     seeds.write("jws", format!("{header}\0{}", claims()));
