@@ -86,6 +86,12 @@ fn date(fields: &Fields, status: u16) -> Option<UnixTime> {
     fields.values(b"date").next().filter(|_| is_own).and_then(UnixTime::from_http_date)
 }
 
+/// The status that the upstream, or Envoy in its place, answers with; 0 where that can't be told, which is no success.
+pub fn answered_status() -> u16 {
+    let fields = abi::pairs(Map::ResponseHeaders).ok().flatten().and_then(|pairs| Fields::from_pairs(pairs).ok());
+    fields.and_then(|fields| status(&fields)).unwrap_or(0)
+}
+
 /// The request's trailers, names as they are spelt.
 pub fn trailers() -> Result<Fields, NotPairs> {
     Fields::from_pairs(abi::pairs(Map::RequestTrailers).ok().flatten().ok_or(NotPairs)?)

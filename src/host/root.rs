@@ -235,14 +235,13 @@ fn follow_log_level(shared: &Shared) {
 
 fn go_on(Ready { shared, waiter, suspended, settled }: Ready) {
     // One that was answered meanwhile has its answer; one that has gone is left alone: the calls would be about another request.
-    if waiter.progress.get() != Progress::Waits || abi::set_effective_context(waiter.id).is_err() {
+    if waiter.progress() != Progress::Waits || abi::set_effective_context(waiter.id).is_err() {
         return;
     }
     let now = abi::now();
     let step = shared.borrow_mut().enforcer.resume(suspended, &settled, now);
-    let progress = advance(&shared, &waiter, step);
-    waiter.progress.set(progress);
-    if progress == Progress::Goes {
+    waiter.settle(advance(&shared, &waiter, step));
+    if waiter.progress() == Progress::Goes {
         let _ = abi::continue_request();
     }
 }

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use crate::callout::{Crowded, Peer};
-use crate::effect::{Forward, Reply};
+use crate::effect::{Forward, Reply, Return};
 use crate::flow::{Decision, Permit, Refusal, Report, Settled, Step};
 
 use super::abi::{self, Level, Map};
@@ -16,18 +16,28 @@ use super::root::{Shared, wake};
 pub struct Stream {
     id: u32,
     progress: Progress,
+    /// Where it was decided without waiting.
+    returns: Return,
     /// Once it has waited: what whoever settles its question knows it by.
     waiter: Option<Waiter>,
     /// None where the configuration was refused.
     shared: Option<Shared>,
 }
 
-/// A request by the host's number, and how far it has come; whoever settles its question tells it here.
+/// A request by the host's number, and what has become of it; whoever settles its question tells it here.
 #[derive(Clone)]
 pub struct Waiter {
     pub id: u32,
-    pub progress: Rc<Cell<Progress>>,
+    fate: Rc<Fate>,
 }
+
+struct Fate {
+    progress: Cell<Progress>,
+    returns: Cell<Return>,
+}
+
+/// How far a request has come, and what becomes of its answer.
+pub type Applied = (Progress, Return);
 
 /// Whether a request waits, or is decided and applied.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,6 +45,21 @@ pub enum Progress {
     Waits,
     Goes,
     Answered,
+}
+
+impl Waiter {
+    fn new(id: u32) -> Self {
+        Self { id, fate: Rc::new(Fate { progress: Cell::new(Progress::Waits), returns: Cell::default() }) }
+    }
+
+    pub fn progress(&self) -> Progress {
+        self.fate.progress.get()
+    }
+
+    pub fn settle(&self, (progress, returns): Applied) {
+        self.fate.progress.set(progress);
+        self.fate.returns.set(returns);
+    }
 }
 
 impl PartialEq for Waiter {
@@ -49,7 +74,7 @@ pub const PERMIT: Level = Level::Info;
 
 impl Stream {
     pub fn new(id: u32, shared: Option<Shared>) -> Self {
-        Self { id, progress: Progress::Waits, waiter: None, shared }
+        Self { id, progress: Progress::Waits, returns: Return::Untouched, waiter: None, shared }
     }
 
     /// Nothing goes on before the decision, nor after a refusal, whatever Envoy is told to hold back by itself
@@ -62,12 +87,18 @@ impl Stream {
     }
 
     fn progress(&self) -> Progress {
-        self.waiter.as_ref().map_or(self.progress, |waiter| waiter.progress.get())
+        self.waiter.as_ref().map_or(self.progress, Waiter::progress)
+    }
+
+    /// Its answer comes once.
+    fn take_returns(&mut self) -> Return {
+        let own = core::mem::take(&mut self.returns);
+        self.waiter.as_ref().map_or(own, |waiter| waiter.fate.returns.take())
     }
 
     fn forget(&self) {
         if let (Some(waiter), Some(shared)) = (&self.waiter, &self.shared)
-            && waiter.progress.get() == Progress::Waits
+            && waiter.progress() == Progress::Waits
         {
             shared.borrow_mut().waiting.forget(waiter);
         }
@@ -103,17 +134,25 @@ impl Stream {
             }
             Err(_) => Step::Done(shared.borrow().enforcer.refuse_unreadable()),
         };
-        self.progress = match step {
-            Step::Done(decision) => apply(shared, decision),
+        match step {
+            Step::Done(decision) => (self.progress, self.returns) = apply(shared, decision),
             step @ Step::Ask(..) => {
-                let waiter = Waiter { id: self.id, progress: Rc::new(Cell::new(Progress::Waits)) };
-                let waiter = self.waiter.insert(waiter);
-                let progress = advance(shared, waiter, step);
-                waiter.progress.set(progress);
-                progress
+                let waiter = self.waiter.insert(Waiter::new(self.id));
+                waiter.settle(advance(shared, waiter, step));
             }
-        };
+        }
         self.action()
+    }
+
+    /// An answer that is to be changed and can't be is not handed on.
+    pub fn on_response_headers(&mut self) -> Action {
+        let returns = self.take_returns();
+        if returns == Return::Untouched || change_answer(&returns).is_ok() {
+            return Action::Continue;
+        }
+        abi::log(Level::Error, "holdfast: an answer could not be changed, and is not handed on");
+        let _ = abi::local_response(500, "answer_unchanged", &[], "");
+        Action::Pause
     }
 
     /// Nothing in the trailers is decided on, so nothing of what only we may write goes on in them. Envoy does not show them
@@ -124,10 +163,11 @@ impl Stream {
         {
             self.forget();
             let decision = shared.borrow().enforcer.refuse_unreadable();
-            self.progress = apply(shared, decision);
+            let applied = apply(shared, decision);
             // Its question may be settled, and it may be about to go on.
-            if let Some(waiter) = &self.waiter {
-                waiter.progress.set(self.progress);
+            match &self.waiter {
+                Some(waiter) => waiter.settle(applied),
+                None => (self.progress, self.returns) = applied,
             }
         }
         self.action()
@@ -143,7 +183,7 @@ fn removes_forged_trailers(shared: &Shared) -> bool {
 }
 
 /// Applies a step to the effective context, which is that of this request.
-pub fn advance(shared: &Shared, waiter: &Waiter, step: Step) -> Progress {
+pub fn advance(shared: &Shared, waiter: &Waiter, step: Step) -> Applied {
     match step {
         Step::Done(decision) => apply(shared, decision),
         Step::Ask(callout, suspended) => {
@@ -152,7 +192,7 @@ pub fn advance(shared: &Shared, waiter: &Waiter, step: Step) -> Progress {
             let size = suspended.size();
             let waits = shared.borrow_mut().waiting.wait(callout, waiter.clone(), suspended, size, peer);
             wake(shared);
-            let Err(Crowded(suspended)) = waits else { return Progress::Waits };
+            let Err(Crowded(suspended)) = waits else { return (Progress::Waits, Return::Untouched) };
             let now = abi::now();
             let step = shared.borrow_mut().enforcer.resume(suspended, &Settled::Crowded, now);
             let decision = match step {
@@ -165,18 +205,18 @@ pub fn advance(shared: &Shared, waiter: &Waiter, step: Step) -> Progress {
     }
 }
 
-fn apply(shared: &Shared, decision: Decision) -> Progress {
+fn apply(shared: &Shared, decision: Decision) -> Applied {
     // What can't be removed would reach the upstream, and what can't be told would be missed there, so the request stays here.
     let decision = if changes_fields(&decision) { decision } else { shared.borrow().enforcer.refuse_unreadable() };
     match decision {
         Ok(Permit::Public(told) | Permit::Granted(told)) => {
             report(shared, &told.report);
-            Progress::Goes
+            (Progress::Goes, told.returns)
         }
         Err(Refusal { reply, report: said }) => {
             report(shared, &said);
             answer(&reply);
-            Progress::Answered
+            (Progress::Answered, Return::Untouched)
         }
     }
 }
@@ -190,6 +230,13 @@ fn changes_fields(decision: &Decision) -> bool {
         }
         Err(_) => true,
     }
+}
+
+/// The answer of the effective context, which is that of this request.
+fn change_answer(returns: &Return) -> Result<(), abi::Refused> {
+    let (remove, add) = returns.changes(read::answered_status());
+    remove.iter().try_for_each(|name| abi::remove(Map::ResponseHeaders, name.as_bytes()))?;
+    add.iter().try_for_each(|(name, value)| abi::add(Map::ResponseHeaders, name, value))
 }
 
 fn answer(reply: &Reply) {

@@ -21,6 +21,7 @@ fn only_what_the_filter_answers_is_exported() {
             "proxy_on_request_body",
             "proxy_on_request_headers",
             "proxy_on_request_trailers",
+            "proxy_on_response_headers",
             "proxy_on_tick",
             "proxy_on_vm_start",
         ]

@@ -128,6 +128,11 @@ extern "C" fn proxy_on_request_trailers(id: u32, _count: usize) -> Action {
 }
 
 #[unsafe(no_mangle)]
+extern "C" fn proxy_on_response_headers(id: u32, _count: usize, _ends: bool) -> Action {
+    with_stream(id, Stream::on_response_headers)
+}
+
+#[unsafe(no_mangle)]
 extern "C" fn proxy_on_delete(id: u32) {
     // What goes cleans up behind itself, and may call the host for that: not while the contexts are held.
     let gone = with((None, None), |contexts| (contexts.streams.remove(&id), contexts.roots.remove(&id)));

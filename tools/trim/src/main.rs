@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use walrus::{Module, ModuleConfig};
 
 /// What `src/host/abi/callbacks.rs` exports, and the memory.
-const EXPORTS: [&str; 13] = [
+const EXPORTS: [&str; 14] = [
     "memory",
     "_initialize",
     "proxy_abi_version_0_2_1",
@@ -28,6 +28,7 @@ const EXPORTS: [&str; 13] = [
     "proxy_on_request_headers",
     "proxy_on_request_body",
     "proxy_on_request_trailers",
+    "proxy_on_response_headers",
 ];
 
 /// Why there is no trimmed module.
