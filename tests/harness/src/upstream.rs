@@ -12,15 +12,27 @@ pub struct Upstream {
 
 impl Upstream {
     pub fn start() -> Self {
-        let received = Arc::new(Mutex::new(Vec::new()));
-        let record = Arc::clone(&received);
-        let server = Server::start(move |request| {
-            let upgrade = request.values("upgrade") == ["websocket"];
-            record.lock().expect("the record").push(request);
-            if upgrade {
+        Self::reacting(|request| {
+            if request.values("upgrade") == ["websocket"] {
                 return Reaction::Echo;
             }
             Reaction::Answer { status: 200, content_type: "text/plain", body: b"reached the service\n".to_vec() }
+        })
+    }
+
+    /// One that answers every request with these octets.
+    pub fn answering(octets: &str) -> Self {
+        let octets = octets.as_bytes().to_vec();
+        Self::reacting(move |_| Reaction::Octets(octets.clone()))
+    }
+
+    fn reacting(react: impl Fn(&Received) -> Reaction + Send + Sync + 'static) -> Self {
+        let received = Arc::new(Mutex::new(Vec::new()));
+        let record = Arc::clone(&received);
+        let server = Server::start(move |request| {
+            let reaction = react(&request);
+            record.lock().expect("the record").push(request);
+            reaction
         });
         Self { server, received }
     }
