@@ -17,6 +17,7 @@ use crate::policy::operand::Reference;
 use crate::policy::path::Oddities;
 use crate::policy::pattern::{HostPattern, PathPattern, Piece};
 use crate::policy::principal::{Client, Principals};
+use crate::policy::relay::Relay;
 use crate::policy::role::{Circle, Roles};
 use crate::policy::route::{Allow, Route};
 use crate::policy::rule::Rule;
@@ -50,17 +51,19 @@ pub fn compile(document: Document, kept: Kept, found: &Found) -> Option<Compiled
     loading.who_is_told_has_an_issuer();
     loading.warn_of_dangers();
     let issuers = loading.issuers();
+    let relays = loading.relays();
     let Loading { hierarchy, warnings, .. } = loading;
     let trust = trust(&document.peer_certificate);
     let told = forwards(&document).flat_map(|forward| &forward.headers).map(|(name, _)| name.as_str());
     let by_host = routes.iter().any(|(route, _)| !route.hosts.is_empty());
-    let owned = Owned::new(told.chain(HOSTS.into_iter().filter(|_| by_host)));
+    let relayed = relays.iter().map(|relay| relay.header.as_str());
+    let owned = Owned::new(told.chain(relayed).chain(HOSTS.into_iter().filter(|_| by_host)));
     let (routes, effects) = routes.into_iter().unzip();
     let limits = &document.limits;
     Some(Compiled {
         settings: flow::Settings {
             issuers: issuers?,
-            policy: Policy::new(routes, hierarchy?, deny, principals, trust),
+            policy: Policy::new(routes, hierarchy?, deny, principals, trust).behind(relays),
             effects,
             owned,
             unchecked_validity: document.peer_certificate.danger_unchecked_validity,
@@ -93,6 +96,50 @@ struct Place<'a> {
 
 fn trust(written: &written::PeerCertificate) -> Trust {
     Trust { chain_verified: written.chain_verified, trust_domains: written.trust_domains.clone() }
+}
+
+/// Relays.
+impl Loading<'_> {
+    fn relays(&mut self) -> Vec<Relay> {
+        let document = self.document;
+        document.peer_certificate.relays.iter().map(|written| self.relay(written)).collect()
+    }
+
+    fn relay(&mut self, written: &written::Relay) -> Relay {
+        let at = format!("{}.certificate", written.at);
+        let own = &self.document.peer_certificate;
+        // A relay can't vouch for itself.
+        self.names_are_proven_by(&[(own.chain_verified, own.trust_domains.as_slice())], &at, &written.certificate);
+        self.somebody_is_named(&at, &written.certificate);
+        for (at, reference) in &written.references {
+            let name = match reference {
+                Reference::Captured(name) => name,
+                Reference::Claim(place) => place.as_str(),
+            };
+            self.wrong(
+                at,
+                format_args!("{{{name}}} is bound by nothing here; no request says which proxies are relays"),
+            );
+        }
+        let is_told = |(name, _): &&(String, Fact)| *name == written.header;
+        for forward in self.forwards().filter(|forward| forward.headers.iter().any(|told| is_told(&told))) {
+            let what = "is the field in which a relay tells its client's certificate; choose another name";
+            self.wrong(&format!("{}.headers[{:?}]", forward.at, written.header), what);
+        }
+        Relay {
+            certificate: written.certificate.clone(),
+            header: written.header.clone(),
+            format: written.format,
+            trust: Trust { chain_verified: written.chain_verified, trust_domains: written.trust_domains.clone() },
+        }
+    }
+
+    /// What a certificate is good for says nothing of whose it is.
+    fn somebody_is_named(&self, at: &str, test: &CertificateTest) {
+        if !test.names_somebody() && !is_told(self.found, at) {
+            self.wrong(at, "names nobody; say whose certificate it is: sha256, spiffe_id, san_dns, …");
+        }
+    }
 }
 
 /// Issuers.
@@ -155,7 +202,9 @@ impl Loading<'_> {
             }
         }
         for client in &issuer.clients {
-            self.names_are_proven(&format!("{}.certificate", client.at), &client.certificate);
+            let at = format!("{}.certificate", client.at);
+            self.names_are_proven(&at, &client.certificate);
+            self.somebody_is_named(&at, &client.certificate);
         }
         let known = |written: &written::Client| Client {
             client: written.client.clone(),
@@ -503,7 +552,8 @@ impl Loading<'_> {
     /// A SPIFFE ID is known only where some trust domain is.
     fn told_ids_are_proven(&self) {
         let certificate = &self.document.peer_certificate;
-        if !certificate.trust_domains.is_empty() || certificate.is_unreadable {
+        let of_relays = || certificate.relays.iter().any(|relay| !relay.trust_domains.is_empty());
+        if !certificate.trust_domains.is_empty() || of_relays() || certificate.is_unreadable {
             return;
         }
         for forward in self.forwards() {
@@ -672,7 +722,11 @@ impl Loading<'_> {
             self.principals_are_told_apart(&written.at, whose);
         }
         if let Some(certificate) = &written.certificate {
-            self.names_are_proven(&format!("{}.certificate", written.at), certificate);
+            let at = format!("{}.certificate", written.at);
+            self.names_are_proven(&at, certificate);
+            if written.without_token {
+                self.somebody_is_named(&at, certificate);
+            }
         }
         let inside =
             Place { issuers: whose.clone(), issuer_is_said: place.issuer_is_said || !issuers.is_empty(), ..*place };
@@ -846,14 +900,26 @@ impl Loading<'_> {
         all
     }
 
+    /// Whether some certificate can prove these names: one that the connection shows, or one that a relay tells.
     fn names_are_proven(&mut self, at: &str, test: &CertificateTest) {
+        let own = &self.document.peer_certificate;
+        let of_relays = own.relays.iter().map(|relay| (relay.chain_verified, relay.trust_domains.as_slice()));
+        let all: Vec<_> = of_relays.chain([(own.chain_verified, own.trust_domains.as_slice())]).collect();
+        self.names_are_proven_by(&all, at, test);
+    }
+
+    /// Each of `sources` says whether it verifies chains, and for which trust domains.
+    fn names_are_proven_by(&mut self, sources: &[(bool, &[String])], at: &str, test: &CertificateTest) {
         if self.document.peer_certificate.is_unreadable {
             return;
         }
-        let verified = self.document.peer_certificate.chain_verified;
+        let verified = sources.iter().any(|(verified, _)| *verified);
+        let trusts = |domain: &str| {
+            sources.iter().any(|(verified, domains)| *verified && domains.iter().any(|listed| listed == domain))
+        };
         for pattern in &test.spiffe_id {
             let domain = pattern.trust_domain();
-            if !verified || !self.document.peer_certificate.trust_domains.iter().any(|listed| listed == domain) {
+            if !trusts(domain) {
                 let what = format!(
                     "no certificate can prove {domain}; if the proxy checks that trust domain's own CA, say so: \
                      peer_certificate: {{chain: verified, trust_domains: [{domain}]}}"

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use crate::binding::{ClientCertificate, ConfirmedSender};
 use crate::facts::Request;
-use crate::facts::peer::{Leaf, PeerCertificate};
+use crate::facts::peer::{Leaf, PeerCertificate, RelayId, Source};
 use crate::jose::json::{Pointer, Value};
 use crate::time::UnixTime;
 use crate::token::VerifiedToken;
@@ -18,6 +18,7 @@ pub mod operand;
 pub mod path;
 pub mod pattern;
 pub mod principal;
+pub mod relay;
 pub mod role;
 pub mod route;
 pub mod rule;
@@ -28,6 +29,7 @@ use index::Index;
 use operand::Bindings;
 use path::Path;
 use principal::Principals;
+use relay::{Peerage, Relay};
 use role::Roles;
 use route::{Allow, Host, Line, Matched, Route, RouteId};
 use rule::{Facts, Rule};
@@ -44,7 +46,9 @@ pub struct Policy {
     deny: Vec<Rule>,
     /// By issuer.
     principals: Vec<Principals>,
+    /// In the names of certificates that the connection shows.
     trust: Trust,
+    relays: Vec<Relay>,
     /// What `allow: authenticated` stands for.
     anybody: Rule,
 }
@@ -109,13 +113,46 @@ impl Policy {
     pub fn new(routes: Vec<Route>, roles: Roles, deny: Vec<Rule>, principals: Vec<Principals>, trust: Trust) -> Self {
         let index = Index::new(&routes);
         let routes = routes.into_iter().map(Rc::new).collect();
-        Self { routes, index, roles, deny, principals, trust, anybody: Rule::default() }
+        Self { routes, index, roles, deny, principals, trust, relays: Vec::new(), anybody: Rule::default() }
+    }
+
+    /// The same, behind these relays.
+    pub fn behind(self, relays: Vec<Relay>) -> Self {
+        Self { relays, ..self }
+    }
+
+    /// Whether some peer may be a relay.
+    pub fn has_relays(&self) -> bool {
+        !self.relays.is_empty()
+    }
+
+    /// What a peer is that shows this certificate.
+    pub fn peerage(&self, peer: &PeerCertificate) -> Peerage {
+        relay::peerage(&self.relays, peer, &self.trust)
+    }
+
+    pub fn relay(&self, id: RelayId) -> Option<&Relay> {
+        self.relays.get(id.0)
+    }
+
+    /// What is to be believed of the names in a certificate by who tells of it.
+    pub fn trust(&self, source: Source) -> &Trust {
+        const NONE: &Trust = &Trust { chain_verified: false, trust_domains: Vec::new() };
+        match source {
+            Source::Connection => &self.trust,
+            Source::Relay(id) => self.relay(id).map_or(NONE, |relay| &relay.trust),
+        }
+    }
+
+    /// The same for the certificate of a caller.
+    fn trust_in(&self, certificate: Option<&PeerCertificate>) -> &Trust {
+        certificate.map_or(&self.trust, |certificate| self.trust(certificate.source))
     }
 
     /// What the configuration says of an unbound token's client, and of the certificate beside it.
     pub fn client_certificate(&self, token: &VerifiedToken, shown: Option<&PeerCertificate>) -> ClientCertificate {
         let of_issuer = self.principals.get(token.issuer().0);
-        of_issuer.map_or(ClientCertificate::NotNamed, |own| own.certificate_of(token, shown, &self.trust))
+        of_issuer.map_or(ClientCertificate::NotNamed, |own| own.certificate_of(token, shown, self.trust_in(shown)))
     }
 
     /// Whether some route looks at the Envoy route. No field of a request is changed then: the proxy would choose again.
@@ -133,7 +170,7 @@ impl Policy {
 
     /// The SPIFFE ID that a certificate proves under this configuration.
     pub fn spiffe_id<'a>(&self, certificate: &'a PeerCertificate) -> Option<&'a str> {
-        self.trust.spiffe_id(certificate.leaf.as_ref()?).map(|(id, ..)| id)
+        self.trust(certificate.source).spiffe_id(certificate.leaf.as_ref()?).map(|(id, ..)| id)
     }
 
     /// The first route that takes the request, after the gate that no hostile path passes, be the route public or not.
@@ -171,7 +208,7 @@ impl Policy {
             bindings: Bindings { captured: &matched.captured, claims: &claim },
             roles: &self.roles,
             principals: &self.principals,
-            trust: &self.trust,
+            trust: self.trust_in(caller.certificate),
             now: caller.now,
         };
         if caller.sender.is_some_and(|sender| self.roles.are_exclusive(sender.token().roles())) {
@@ -250,7 +287,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::binding::{Requirement, confirm};
     use crate::callout::IssuerId;
-    use crate::facts::peer::{CertificateDigest, Leaf, Peer};
+    use crate::facts::peer::{CertificateDigest, Leaf, Peer, Source};
     use crate::facts::write_pairs;
     use crate::time::UnixTime;
     use crate::token::{Audiences, Issuer, Places, Profile, ScopeFormat, VerifiedToken};
@@ -307,7 +344,7 @@ pub(crate) mod tests {
     }
 
     pub fn certificate(leaf: Option<Leaf>) -> PeerCertificate {
-        PeerCertificate { digest: CertificateDigest([7; 32]), leaf: leaf.map(Rc::new) }
+        PeerCertificate { digest: CertificateDigest([7; 32]), leaf: leaf.map(Rc::new), source: Source::Connection }
     }
 
     pub fn trusting(trust_domain: &str) -> Trust {
