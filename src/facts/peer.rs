@@ -265,7 +265,7 @@ pub(super) fn one_block(pem: &[u8], ends: &[u8]) -> Result<Vec<u8>, Error> {
 }
 
 /// DER in canonical base64, nothing between its signs (RFC 4648 §4).
-pub(super) fn from_base64(body: &[u8]) -> Result<Vec<u8>, Error> {
+pub fn from_base64(body: &[u8]) -> Result<Vec<u8>, Error> {
     if body.len() > MAX_DER * 4 / 3 + 4 {
         return Err(Error::TooLarge);
     }

@@ -5,6 +5,7 @@ mod clock;
 mod identity;
 mod memory;
 mod policies;
+mod relays;
 mod servers;
 mod tokens;
 mod world;
