@@ -525,8 +525,7 @@ impl Enforcer {
 
     /// Whether one of these relays writes a field of this name.
     fn is_told_by(&self, relays: &[RelayId], name: &[u8]) -> bool {
-        let mut headers = relays.iter().filter_map(|id| self.policy.relay(*id)).map(|relay| &relay.header);
-        headers.any(|header| name.eq_ignore_ascii_case(header.as_bytes()))
+        relays.iter().filter_map(|id| self.policy.relay(*id)).any(|relay| relay.writes(name))
     }
 }
 
@@ -797,8 +796,7 @@ impl Enforcer {
             Source::Connection => None,
             Source::Relay(id) => self.policy.relay(id),
         });
-        let relayed = relay.map(|relay| relay.header.as_str());
-        identity::removals(request, route, &self.owned, effects, verified, relayed)
+        identity::removals(request, route, &self.owned, effects, verified, relay)
     }
 
     fn refuse(

@@ -95,7 +95,11 @@ struct Place<'a> {
 }
 
 fn trust(written: &written::PeerCertificate) -> Trust {
-    Trust { chain_verified: written.chain_verified, trust_domains: written.trust_domains.clone() }
+    Trust {
+        chain_verified: written.chain_verified,
+        trust_domains: written.trust_domains.clone(),
+        dns_names: written.dns_names.clone(),
+    }
 }
 
 /// Relays.
@@ -130,7 +134,11 @@ impl Loading<'_> {
             certificate: written.certificate.clone(),
             header: written.header.clone(),
             format: written.format,
-            trust: Trust { chain_verified: written.chain_verified, trust_domains: written.trust_domains.clone() },
+            trust: Trust {
+                chain_verified: written.chain_verified,
+                trust_domains: written.trust_domains.clone(),
+                dns_names: written.dns_names.clone(),
+            },
         }
     }
 

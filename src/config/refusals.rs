@@ -710,6 +710,14 @@ fn a_relay_is_named_and_says_what_it_verified() {
             "trust_domains: count only where the proxy verified the chain; if it does, write chain: verified beside it",
         ),
         (
+            by(digest(), json!({"dns_names": ["**.partner.example"]})),
+            "dns_names: count only where the proxy verified the chain; if it does, write chain: verified beside it",
+        ),
+        (
+            by(digest(), json!({"chain": "verified", "dns_names": ["a*.example"]})),
+            r#"dns_names[0]: "a*": a wildcard is a whole piece; write * or {name} for all of it"#,
+        ),
+        (
             by(digest(), json!({"chain": "verified", "trust_domains": ["Partner"]})),
             r#"trust_domains[0]: "Partner" is not a trust domain; write it in lower case and without spiffe://"#,
         ),

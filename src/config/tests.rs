@@ -94,10 +94,10 @@ pub const REFERENCE: &str = r#"{
     }
   ],
   "peer_certificate": {
-    "chain": "verified", "trust_domains": ["bank.example"],
+    "chain": "verified", "trust_domains": ["bank.example"], "dns_names": ["**.bank.example", "**.treasury.example", "api.n26.example"],
     "relays": [{
       "certificate": {"spiffe_id": "spiffe://bank.example/ns/edge/sa/gateway"}, "header": "x-forwarded-client-cert", "format": "xfcc",
-      "chain": "verified", "trust_domains": []
+      "chain": "verified", "trust_domains": [], "dns_names": ["**.partner.example"]
     }]
   },
   "roles": {

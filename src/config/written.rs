@@ -256,6 +256,9 @@ pub struct PeerCertificate {
     /// SPIFFE trust domains whose own authority the proxy verifies chains with; SPIFFE IDs count only in these.
     #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<shape::TrustDomain>>"))]
     pub trust_domains: Vec<String>,
+    /// The DNS names that certificates on its connections may prove, as in `san_dns`; any if this is left out.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<shape::Dns>>"))]
+    pub dns_names: Vec<DnsPattern>,
     /// Takes a certificate of which the proxy tells the digest alone, so that its dates are unknown (Envoy before 1.39).
     #[cfg_attr(feature = "schema", schemars(with = "Option<bool>", extend("default" = false)))]
     pub danger_unchecked_validity: bool,
@@ -289,6 +292,9 @@ pub struct Relay {
     /// SPIFFE trust domains whose own authority it verifies chains with; SPIFFE IDs that it tells count only in these.
     #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<shape::TrustDomain>>", extend("minItems" = 0)))]
     pub trust_domains: Vec<String>,
+    /// The DNS names that certificates which it tells may prove, as in `san_dns`; any if this is left out.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<shape::Dns>>"))]
+    pub dns_names: Vec<DnsPattern>,
     /// Every reference in its certificate, and where it stands.
     #[cfg_attr(feature = "schema", schemars(skip))]
     pub references: Vec<(String, Reference)>,
@@ -956,25 +962,31 @@ impl PeerCertificate {
             is_unreadable: false,
             chain_verified: chain.unwrap_or(false),
             trust_domains: trust_domains.iter().filter_map(read_trust_domain).collect(),
+            dns_names: read_dns_names(&map),
             danger_unchecked_validity: flag(&map, "danger_unchecked_validity"),
             relays: relays.iter().filter_map(Relay::read).collect(),
         };
         read.is_unreadable = node.found.borrow().len() > before;
-        if !read.is_unreadable {
-            domains_are_verified(&map, read.chain_verified);
+        if !read.is_unreadable && !read.chain_verified {
+            refuse_unverified(&map, &["trust_domains", "dns_names"]);
         }
         map.finish();
         read
     }
 }
 
-fn domains_are_verified(map: &Map<'_>, chain_verified: bool) {
-    if !chain_verified && map.has("trust_domains") {
+fn refuse_unverified(map: &Map<'_>, names: &[&'static str]) {
+    for name in names.iter().filter(|name| map.has(name)) {
         map.wrong_at(
-            "trust_domains",
+            name,
             "count only where the proxy verified the chain; if it does, write chain: verified beside it",
         );
     }
+}
+
+fn read_dns_names(map: &Map<'_>) -> Vec<DnsPattern> {
+    let names = map.get("dns_names").map(|node| node.list()).unwrap_or_default();
+    names.iter().filter_map(|node| told(node, DnsPattern::parse(node.text()?))).collect()
 }
 
 impl Relay {
@@ -992,8 +1004,12 @@ impl Relay {
         };
         let trust_domains: Vec<String> = trust_domains.iter().filter_map(read_trust_domain).collect();
         let header = header.unwrap_or_else(|| default_header(&map, format));
-        if let (false, None | Some(Some(false))) = (trust_domains.is_empty(), chain) {
-            domains_are_verified(&map, false);
+        let dns_names = read_dns_names(&map);
+        if let None | Some(Some(false)) = chain {
+            refuse_unverified(
+                &map,
+                if trust_domains.is_empty() { &["dns_names"] } else { &["trust_domains", "dns_names"] },
+            );
         }
         map.finish();
         Some(Self {
@@ -1003,6 +1019,7 @@ impl Relay {
             format: format.unwrap_or(Some(Format::Xfcc))?,
             chain_verified: chain.unwrap_or(Some(false))?,
             trust_domains,
+            dns_names,
             references,
         })
     }

@@ -6,6 +6,7 @@ use crate::facts::peer::PeerCertificate;
 use crate::jose::base64url;
 use crate::jose::json::Value;
 use crate::policy::Policy;
+use crate::policy::relay::Relay;
 use crate::policy::route::Route;
 use crate::token::Issuer;
 use crate::token::claims::visible;
@@ -104,18 +105,18 @@ fn is_token_scheme(value: &[u8]) -> bool {
 }
 
 /// The fields that the upstream must not see: forgeries on every route, unverified tokens where none was read, and the
-/// verified one where the route says so. `relayed` is the field that a relay was believed in, which is no forgery.
+/// verified one where the route says so. What the `relay` wrote that was believed is no forgery.
 pub fn removals(
     request: &Request,
     route: &Route,
     owned: &Owned,
     settings: &Settings,
     verified: bool,
-    relayed: Option<&str>,
+    relay: Option<&Relay>,
 ) -> Vec<Vec<u8>> {
     let hides_token = if verified { settings.token == TokenForward::Strip } else { !route.forwards_unverified_token };
     let gone = |name: &[u8], value: &[u8]| {
-        (owned.holds(name) && !relayed.is_some_and(|relayed| name.eq_ignore_ascii_case(relayed.as_bytes())))
+        (owned.holds(name) && !relay.is_some_and(|relay| relay.writes(name)))
             || (hides_token && is_token(name, value))
             || (verified && is_proof(name))
             || (!verified && is_unread(route, name))

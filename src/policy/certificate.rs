@@ -73,7 +73,8 @@ impl CertificateTest {
         let leaf = names.leaf;
         let ips = || leaf.ips.iter().map(|ip| names.is_one_of(&ip.to_string(), &self.san_ip));
         let emails = || leaf.emails.iter().map(|address| names.is_one_of(address, &self.san_email));
-        let dns = || leaf.dns.iter().map(|name| Truth::any(self.san_dns.iter().map(|pattern| pattern.matches(name))));
+        let proven = || leaf.dns.iter().filter(|name| names.trust.proves_dns(name));
+        let dns = || proven().map(|name| Truth::any(self.san_dns.iter().map(|pattern| pattern.matches(name))));
         if_asked(!self.spiffe_id.is_empty(), &|| self.spiffe_holds(names))
             .and(if_asked(!self.san_dns.is_empty(), &|| Truth::any(dns())))
             .and(if_asked(!self.san_uri.is_empty(), &|| self.uri_holds(names)))

@@ -28,6 +28,7 @@ pub mod truth;
 use index::Index;
 use operand::Bindings;
 use path::Path;
+use pattern::DnsPattern;
 use principal::Principals;
 use relay::{Peerage, Relay};
 use role::Roles;
@@ -60,6 +61,8 @@ pub struct Trust {
     pub chain_verified: bool,
     /// SPIFFE trust domains whose own CA it verified it with.
     pub trust_domains: Vec<String>,
+    /// The DNS names that it may prove; any where there are none.
+    pub dns_names: Vec<DnsPattern>,
 }
 
 /// Who asks to pass.
@@ -104,6 +107,11 @@ impl Trust {
         proven.then_some((id, trust_domain, segments))
     }
 
+    /// Whether a DNS name of a certificate may be one that it proves; where that can't be told, no rule can compare it either.
+    fn proves_dns(&self, name: &str) -> bool {
+        self.dns_names.is_empty() || self.dns_names.iter().any(|pattern| pattern.matches(name) != Truth::False)
+    }
+
     fn trusts(&self, trust_domain: &str) -> bool {
         self.trust_domains.iter().any(|trusted| trusted == trust_domain)
     }
@@ -137,7 +145,7 @@ impl Policy {
 
     /// What is to be believed of the names in a certificate by who tells of it.
     pub fn trust(&self, source: Source) -> &Trust {
-        const NONE: &Trust = &Trust { chain_verified: false, trust_domains: Vec::new() };
+        const NONE: &Trust = &Trust { chain_verified: false, trust_domains: Vec::new(), dns_names: Vec::new() };
         match source {
             Source::Connection => &self.trust,
             Source::Relay(id) => self.relay(id).map_or(NONE, |relay| &relay.trust),
@@ -348,7 +356,7 @@ pub(crate) mod tests {
     }
 
     pub fn trusting(trust_domain: &str) -> Trust {
-        Trust { chain_verified: true, trust_domains: vec![trust_domain.to_owned()] }
+        Trust { chain_verified: true, trust_domains: vec![trust_domain.to_owned()], dns_names: vec![] }
     }
 
     /// What a policy of one route says to `GET path`.

@@ -1,7 +1,7 @@
 //! Which peers are relays, whose word for their clients' certificates counts, and for what (checklist 6.6, 13.1).
 
 use crate::facts::peer::{PeerCertificate, RelayId};
-use crate::facts::relay::Format;
+use crate::facts::relay::{Format, client_cert};
 
 use super::Trust;
 use super::certificate::CertificateTest;
@@ -29,6 +29,14 @@ pub enum Peerage {
     Relays(Vec<RelayId>),
     /// A client or a relay: the certificate can't be read, or says of names more than one thing. It speaks for nobody.
     Unknown,
+}
+
+impl Relay {
+    /// Whether a field of this name, in this spelling, is one in which it tells certificates.
+    pub fn writes(&self, name: &[u8]) -> bool {
+        name.eq_ignore_ascii_case(self.header.as_bytes())
+            || (self.format == Format::ClientCert && name.eq_ignore_ascii_case(client_cert::CHAIN.as_bytes()))
+    }
 }
 
 /// What `peer` is among these relays, whose names count as far as the connection's do.

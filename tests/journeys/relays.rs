@@ -423,6 +423,42 @@ fn names_count_as_far_as_whoever_tells_them_verified_them() {
     assert_eq!(World::new(document).verdict(&through), PASSES);
 }
 
+#[test]
+fn a_dns_name_counts_where_whoever_tells_it_may_prove_it() {
+    let [edge, inside, ours, strange] =
+        ["edge", "pay.bank.example", "pay.partner.example", "partner.example"].map(client);
+    let wild = client("*.partner.example");
+    let peer = json!({
+        "chain": "verified", "dns_names": ["**.bank.example"],
+        "relays": [relay(&edge, json!({"chain": "verified", "dns_names": ["*.partner.example"]}))]
+    });
+    let rule = json!([{"certificate": {"san_dns": "**"}, "token": "none"}]);
+    let mut document = json!({
+        "peer_certificate": peer, "routes": [{"name": "all", "path": "/x", "allow": rule}]
+    });
+    let (direct, through) = (
+        |shown: &Certificate| get("/x").certificate(shown),
+        |shown: &Certificate| get("/x").certificate(&edge).field(XFCC, xfcc(shown)),
+    );
+    let none = (403, "policy.no_rule");
+    let mut world = World::new(document.clone());
+    for (ask, expected) in [
+        (direct(&inside), PASSES),
+        (direct(&ours), none),
+        (through(&ours), PASSES),
+        (through(&inside), none),
+        (through(&strange), none),
+        (through(&wild), none),
+    ] {
+        assert_eq!(world.verdict(&ask), expected);
+    }
+    document["routes"][0]["allow"][0]["not"] = json!({"certificate": {"san_dns": "pay.bank.example"}});
+    document["routes"][0]["allow"][0]["certificate"] = json!({"sha256": [ours.digest_hex(), inside.digest_hex()]});
+    let mut world = World::new(document);
+    assert_eq!(world.verdict(&direct(&inside)), none);
+    assert_eq!(world.verdict(&through(&inside)), PASSES, "a name that it may not prove is none");
+}
+
 /// C23: bound to a certificate that nobody signed, and named by it never.
 #[test]
 fn a_self_signed_certificate_binds_through_a_relay_and_names_nobody() {
