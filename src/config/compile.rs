@@ -15,7 +15,7 @@ use crate::keys;
 use crate::policy::certificate::CertificateTest;
 use crate::policy::operand::Reference;
 use crate::policy::path::Oddities;
-use crate::policy::pattern::{HostPattern, PathPattern, Piece};
+use crate::policy::pattern::{DnsPattern, HostPattern, PathPattern, Piece};
 use crate::policy::principal::{Client, Principals};
 use crate::policy::relay::Relay;
 use crate::policy::role::{Circle, Roles};
@@ -102,6 +102,14 @@ fn trust(written: &written::PeerCertificate) -> Trust {
     }
 }
 
+fn trust_in(relay: &written::Relay) -> Trust {
+    Trust {
+        chain_verified: relay.chain_verified,
+        trust_domains: relay.trust_domains.clone(),
+        dns_names: relay.dns_names.clone(),
+    }
+}
+
 /// Relays.
 impl Loading<'_> {
     fn relays(&mut self) -> Vec<Relay> {
@@ -113,7 +121,7 @@ impl Loading<'_> {
         let at = format!("{}.certificate", written.at);
         let own = &self.document.peer_certificate;
         // A relay can't vouch for itself.
-        self.names_are_proven_by(&[(own.chain_verified, own.trust_domains.as_slice())], &at, &written.certificate);
+        self.names_are_proven_by(&[trust(own)], &at, &written.certificate);
         self.somebody_is_named(&at, &written.certificate);
         for (at, reference) in &written.references {
             let name = match reference {
@@ -134,11 +142,7 @@ impl Loading<'_> {
             certificate: written.certificate.clone(),
             header: written.header.clone(),
             format: written.format,
-            trust: Trust {
-                chain_verified: written.chain_verified,
-                trust_domains: written.trust_domains.clone(),
-                dns_names: written.dns_names.clone(),
-            },
+            trust: trust_in(written),
         }
     }
 
@@ -911,23 +915,20 @@ impl Loading<'_> {
     /// Whether some certificate can prove these names: one that the connection shows, or one that a relay tells.
     fn names_are_proven(&mut self, at: &str, test: &CertificateTest) {
         let own = &self.document.peer_certificate;
-        let of_relays = own.relays.iter().map(|relay| (relay.chain_verified, relay.trust_domains.as_slice()));
-        let all: Vec<_> = of_relays.chain([(own.chain_verified, own.trust_domains.as_slice())]).collect();
+        let all: Vec<Trust> = own.relays.iter().map(trust_in).chain([trust(own)]).collect();
         self.names_are_proven_by(&all, at, test);
     }
 
-    /// Each of `sources` says whether it verifies chains, and for which trust domains.
-    fn names_are_proven_by(&mut self, sources: &[(bool, &[String])], at: &str, test: &CertificateTest) {
+    fn names_are_proven_by(&mut self, sources: &[Trust], at: &str, test: &CertificateTest) {
         if self.document.peer_certificate.is_unreadable {
             return;
         }
-        let verified = sources.iter().any(|(verified, _)| *verified);
-        let trusts = |domain: &str| {
-            sources.iter().any(|(verified, domains)| *verified && domains.iter().any(|listed| listed == domain))
-        };
+        let verifying = || sources.iter().filter(|source| source.chain_verified);
+        let verified = verifying().next().is_some();
+        let trusts = |domain: &String| verifying().any(|source| source.trust_domains.contains(domain));
         for pattern in &test.spiffe_id {
             let domain = pattern.trust_domain();
-            if !trusts(domain) {
+            if !trusts(&domain.to_owned()) {
                 let what = format!(
                     "no certificate can prove {domain}; if the proxy checks that trust domain's own CA, say so: \
                      peer_certificate: {{chain: verified, trust_domains: [{domain}]}}"
@@ -944,6 +945,15 @@ impl Loading<'_> {
                     "Istio identities have one segment more: /ns/<namespace>/sa/<account>",
                 );
             }
+        }
+        let may_prove = |wanted: &DnsPattern| {
+            verifying().any(|source| {
+                source.dns_names.is_empty() || source.dns_names.iter().any(|own| own.0.shares_with(&wanted.0))
+            })
+        };
+        if verified && !test.san_dns.iter().all(may_prove) {
+            let what = "no certificate can prove such a name; dns_names of peer_certificate and of relays list others";
+            self.wrong(&format!("{at}.san_dns"), what);
         }
         for name in test.names().filter(|name| *name != "spiffe_id" && !verified) {
             let what = "names in certificates count only where the proxy verified the chain; if it does, say so: \

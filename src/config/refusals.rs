@@ -757,6 +757,31 @@ fn names_that_only_a_relay_verifies_count_too() {
 }
 
 #[test]
+fn a_dns_name_that_no_source_may_prove_stands_in_no_rule() {
+    let with = |san_dns: &str, relay: Value| {
+        document(|document| {
+            document["peer_certificate"]["dns_names"] = json!(["**.bank.example"]);
+            let mut relay = relay.clone();
+            relay["certificate"] = json!({"sha256": "bb".repeat(32)});
+            document["peer_certificate"]["relays"] = json!([relay]);
+            document["deny"] = json!([{"certificate": {"san_dns": san_dns}}]);
+        })
+    };
+    let partner = || json!({"chain": "verified", "dns_names": ["*.partner.example"]});
+    for good in ["a.bank.example", "*.example", "a.partner.example"] {
+        assert_eq!(mistakes(&with(good, partner())), NONE, "{good}");
+    }
+    assert_eq!(mistakes(&with("a.shop.example", json!({"chain": "verified"}))), NONE, "any");
+    let told = "deny[0].certificate.san_dns: no certificate can prove such a name; dns_names of peer_certificate and of relays list \
+                others";
+    for (bad, relay) in
+        [("a.shop.example", partner()), ("a.b.partner.example", partner()), ("a.partner.example", json!({}))]
+    {
+        assert_eq!(mistakes(&with(bad, relay)), [told], "{bad}");
+    }
+}
+
+#[test]
 fn no_upstream_is_told_anything_in_the_field_of_a_relay() {
     let document = document(|document| {
         let relay = json!({"certificate": {"sha256": "bb".repeat(32)}, "header": "x-cert", "format": "pem"});
