@@ -229,14 +229,12 @@ impl Leaf {
     /// Whether it is a successor of `other`, or the other way round: for the same key, or, where names prove something, for
     /// the same names.
     pub fn renews(&self, other: &Self, names_count: bool) -> bool {
-        let has_names = !(self.uris.is_empty() && self.dns.is_empty() && self.emails.is_empty() && self.ips.is_empty())
-            || !self.subject.is_empty();
-        let same_names = self.uris == other.uris
-            && self.dns == other.dns
-            && self.emails == other.emails
-            && self.ips == other.ips
-            && self.subject == other.subject;
-        self.key == other.key || (names_count && has_names && same_names)
+        let is_named = self.names() != Self::default().names();
+        self.key == other.key || (names_count && is_named && self.names() == other.names())
+    }
+
+    fn names(&self) -> (&[Attribute], [&[String]; 3], &[IpAddr]) {
+        (&self.subject, [&self.uris, &self.dns, &self.emails], &self.ips)
     }
 }
 
