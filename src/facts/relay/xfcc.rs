@@ -294,6 +294,43 @@ mod tests {
         assert_eq!(found(&format!("Hash={thief};URI=https://x,Hash={own}")), of(0x0a), "appended by this one");
     }
 
+    /// Every text of up to so many of these pieces.
+    fn texts(pieces: &[&str], most: usize) -> Vec<String> {
+        let mut all = vec![String::new()];
+        let mut longest = all.clone();
+        for _ in 0..most {
+            longest =
+                longest.iter().flat_map(|text| pieces.iter().map(move |piece| format!("{text}{piece}"))).collect();
+            all.extend(longest.iter().cloned());
+        }
+        all
+    }
+
+    /// As RFC 2253 writes a value of a subject.
+    fn in_subject(text: &str) -> String {
+        let is_special = |sign: &char| matches!(sign, ',' | ';' | '"' | '\\' | '+' | '<' | '>');
+        text.chars().flat_map(|sign| is_special(&sign).then_some('\\').into_iter().chain([sign])).collect()
+    }
+
+    #[test]
+    fn whatever_stands_in_its_names_a_client_is_nobody_else() {
+        let (thief, victim) = (hash(0x0a), format!("Hash={}", hash(0x0b)));
+        let pieces = [",", ";", "\"", "\\", &victim, "Subject=", "URI=", "By=", "=", "x"];
+        let (subjects, names) = (texts(&pieces, 2), texts(&pieces, 3));
+        for subject in subjects.iter().map(|text| in_subject(text)) {
+            // Whether Envoy escapes what is escaped already depends on its version.
+            for subject in [subject.replace('"', "\\\""), subject] {
+                for name in &names {
+                    let alone = format!("Hash={thief};Subject=\"CN={subject}\";URI={name}");
+                    for field in [format!("{alone},Hash={}", hash(0xbb)), alone] {
+                        let told = found(&field);
+                        assert!(told.is_err() || told == of(0x0a), "{field}: {told:?}");
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn elements_are_counted() {
         let element = format!("Hash={}", hash(0x0a));
