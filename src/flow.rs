@@ -23,7 +23,7 @@ use crate::jose::algorithm::Algorithm;
 use crate::jose::jwk::{Candidates, Jwk};
 use crate::jose::verifier::Verifier;
 use crate::keys::{Failure, Fetched, Found, Keys, Standing};
-use crate::policy::relay::{Peerage, Relay};
+use crate::policy::relay::{PeerKind, Relay};
 use crate::policy::route::{Matched, Route, RouteId};
 use crate::policy::{self, Policy};
 use crate::time::UnixTime;
@@ -481,10 +481,10 @@ impl Enforcer {
 impl Enforcer {
     fn certificate(&mut self, request: &Request, now: UnixTime) -> Result<Dated, Denial> {
         let Some(shown) = self.leaves.of(&request.peer)? else { return Ok(Ok(None)) };
-        let relays = match self.policy.has_relays().then(|| self.policy.peerage(&shown)) {
-            None | Some(Peerage::Client) => return Ok(self.dated(shown, now)),
-            Some(Peerage::Relays(relays)) => relays,
-            Some(Peerage::Unknown) => Vec::new(),
+        let relays = match self.policy.has_relays().then(|| self.policy.kind_of(&shown)) {
+            None | Some(PeerKind::Client) => return Ok(self.dated(shown, now)),
+            Some(PeerKind::Relays(relays)) => relays,
+            Some(PeerKind::Unknown) => Vec::new(),
         };
         let told = self.told_by(&relays, request, shown.digest)?;
         // A relay whose own certificate has ended speaks for nobody.
@@ -517,9 +517,9 @@ impl Enforcer {
     }
 
     fn relays_of(&mut self, peer: &Peer) -> Vec<RelayId> {
-        match self.leaves.of(peer).ok().flatten().map(|shown| self.policy.peerage(&shown)) {
-            Some(Peerage::Relays(relays)) => relays,
-            Some(Peerage::Client | Peerage::Unknown) | None => Vec::new(),
+        match self.leaves.of(peer).ok().flatten().map(|shown| self.policy.kind_of(&shown)) {
+            Some(PeerKind::Relays(relays)) => relays,
+            Some(PeerKind::Client | PeerKind::Unknown) | None => Vec::new(),
         }
     }
 

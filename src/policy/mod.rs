@@ -30,7 +30,7 @@ use operand::Bindings;
 use path::Path;
 use pattern::DnsPattern;
 use principal::Principals;
-use relay::{Peerage, Relay};
+use relay::{PeerKind, Relay};
 use role::Roles;
 use route::{Allow, Host, Line, Matched, Route, RouteId};
 use rule::{Facts, Rule};
@@ -135,8 +135,8 @@ impl Policy {
     }
 
     /// What a peer is that shows this certificate.
-    pub fn peerage(&self, peer: &PeerCertificate) -> Peerage {
-        relay::peerage(&self.relays, peer, &self.trust)
+    pub fn kind_of(&self, peer: &PeerCertificate) -> PeerKind {
+        relay::kind_of(&self.relays, peer, &self.trust)
     }
 
     pub fn relay(&self, id: RelayId) -> Option<&Relay> {

@@ -22,7 +22,7 @@ pub struct Relay {
 
 /// What a peer is, as far as its certificate tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Peerage {
+pub enum PeerKind {
     /// Itself the client.
     Client,
     /// These relays; several where one proxy writes several fields.
@@ -40,7 +40,7 @@ impl Relay {
 }
 
 /// What `peer` is among these relays, whose names count as far as the connection's do.
-pub fn peerage(relays: &[Relay], peer: &PeerCertificate, of_connection: &Trust) -> Peerage {
+pub fn kind_of(relays: &[Relay], peer: &PeerCertificate, of_connection: &Trust) -> PeerKind {
     let claims = |_: &_| None;
     let nothing = Bindings { captured: &[], claims: &claims };
     let mut found = Vec::new();
@@ -53,9 +53,9 @@ pub fn peerage(relays: &[Relay], peer: &PeerCertificate, of_connection: &Trust) 
         }
     }
     match found.is_empty() {
-        false => Peerage::Relays(found),
-        true if is_unknown => Peerage::Unknown,
-        true => Peerage::Client,
+        false => PeerKind::Relays(found),
+        true if is_unknown => PeerKind::Unknown,
+        true => PeerKind::Client,
     }
 }
 
@@ -94,22 +94,22 @@ mod tests {
         let id = "spiffe://bank.example/edge";
         let (trusted, untrusted) = (trusting("bank.example"), Trust::default());
         for (shown, trust, expected) in [
-            (leaf(&[id], &[]), &trusted, Peerage::Relays(vec![RelayId(0)])),
-            (leaf(&[], &["edge.example"]), &trusted, Peerage::Relays(vec![RelayId(1)])),
-            (leaf(&[id], &["edge.example"]), &trusted, Peerage::Relays(vec![RelayId(0), RelayId(1)])),
-            (leaf(&[id], &["edge.example"]), &untrusted, Peerage::Client),
-            (leaf(&["spiffe://shop.example/edge"], &[]), &trusted, Peerage::Client),
-            (leaf(&[], &["client.example"]), &trusted, Peerage::Client),
-            (leaf(&[id, "urn:x"], &[]), &trusted, Peerage::Unknown),
-            (None, &trusted, Peerage::Unknown),
-            (None, &untrusted, Peerage::Client),
+            (leaf(&[id], &[]), &trusted, PeerKind::Relays(vec![RelayId(0)])),
+            (leaf(&[], &["edge.example"]), &trusted, PeerKind::Relays(vec![RelayId(1)])),
+            (leaf(&[id], &["edge.example"]), &trusted, PeerKind::Relays(vec![RelayId(0), RelayId(1)])),
+            (leaf(&[id], &["edge.example"]), &untrusted, PeerKind::Client),
+            (leaf(&["spiffe://shop.example/edge"], &[]), &trusted, PeerKind::Client),
+            (leaf(&[], &["client.example"]), &trusted, PeerKind::Client),
+            (leaf(&[id, "urn:x"], &[]), &trusted, PeerKind::Unknown),
+            (None, &trusted, PeerKind::Unknown),
+            (None, &untrusted, PeerKind::Client),
         ] {
-            assert_eq!(peerage(&relays, &certificate(shown.clone()), trust), expected, "{shown:?}");
+            assert_eq!(kind_of(&relays, &certificate(shown.clone()), trust), expected, "{shown:?}");
         }
         for shown in [None, leaf(&[], &[])] {
-            let told = peerage(&[relay(by_digest())], &certificate(shown), &untrusted);
-            assert_eq!(told, Peerage::Relays(vec![RelayId(0)]));
+            let told = kind_of(&[relay(by_digest())], &certificate(shown), &untrusted);
+            assert_eq!(told, PeerKind::Relays(vec![RelayId(0)]));
         }
-        assert_eq!(peerage(&[], &certificate(None), &trusted), Peerage::Client);
+        assert_eq!(kind_of(&[], &certificate(None), &trusted), PeerKind::Client);
     }
 }

@@ -157,9 +157,14 @@ fn quoted(text: &[u8]) -> Result<(&[u8], &[u8]), Error> {
 /// 64 hexadecimal digits of either case.
 fn digest(text: &[u8]) -> Option<CertificateDigest> {
     let (pairs, []) = text.as_chunks::<2>() else { return None };
-    let octets: Option<Vec<u8>> =
-        pairs.iter().map(|[high, low]| Some(hex_digit(*high)? << 4 | hex_digit(*low)?)).collect();
-    octets?.try_into().ok().map(CertificateDigest)
+    let mut digest = [0; 32];
+    if pairs.len() != digest.len() {
+        return None;
+    }
+    for (octet, [high, low]) in digest.iter_mut().zip(pairs) {
+        *octet = hex_digit(*high)? << 4 | hex_digit(*low)?;
+    }
+    Some(CertificateDigest(digest))
 }
 
 #[cfg(test)]
