@@ -14,7 +14,7 @@ use holdfast::binding::replay::{self, OfWorker, ReplayMemory as _, Scope, Seen, 
 use holdfast::callout::{Answer, Response};
 use holdfast::config;
 use holdfast::credential::Presented;
-use holdfast::facts::peer::{CertificateDigest, Peer, PeerCertificate};
+use holdfast::facts::peer::{CertificateDigest, Peer, PeerCertificate, Source};
 use holdfast::facts::{Request, write_pairs};
 use holdfast::flow::{Enforcer, Permit, Step};
 use holdfast::jose::algorithm::Algorithm;
@@ -236,7 +236,8 @@ fn introspecting() -> Enforcer {
 const DIGEST: [u8; 32] = [7; 32];
 
 fn with_token(at: usize) -> Request {
-    let peer = Peer::Known(PeerCertificate { digest: CertificateDigest(DIGEST), leaf: None });
+    let peer =
+        Peer::Known(PeerCertificate { digest: CertificateDigest(DIGEST), leaf: None, source: Source::Connection });
     let token = format!("{:x}-{at:08}", u64::MAX / (at as u64 + 1));
     Request::from_pairs(pairs(HOST, "/accounts/4711/transactions", &token), peer).unwrap()
 }

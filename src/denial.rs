@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use crate::binding::{self, dpop, nonce, replay};
 use crate::credential;
-use crate::facts::peer;
+use crate::facts::{peer, relay};
 use crate::policy;
 use crate::policy::step_up::Lacking;
 use crate::token;
@@ -20,6 +20,8 @@ pub enum Denial {
     Replay(replay::Error),
     /// The certificate that the proxy tells of can't be read.
     Certificate(peer::Error),
+    /// What a relay tells of its client's certificate can't be believed.
+    Relay(relay::Error),
     Policy(policy::Error),
     /// Nobody presented a token, and the certificate that should speak instead is outside its dates.
     CertificateAlone(binding::Error),
@@ -167,6 +169,12 @@ pub const REASONS: &[&str] = &[
     "replay.full_of_key",
     "replay.contended",
     "replay.lost",
+    "binding.renewed_certificate",
+    "binding.resumed_session",
+    "relay.doubled",
+    "relay.malformed",
+    "relay.too_large",
+    "relay.disagree",
 ];
 
 /// One row: the RFC's code, the operator's reason, and the client's text, which never holds anything of the request.
@@ -219,6 +227,7 @@ impl Denial {
             Self::Binding(error) => of_binding(*error),
             Self::Replay(error) => of_replay(*error),
             Self::Certificate(error) => Row(Code::BadHeader, of_certificate(*error), ""),
+            Self::Relay(error) => Row(Code::BadHeader, of_relay(*error), ""),
             Self::Policy(error) => of_policy(error),
             Self::CertificateAlone(error) => Row(Code::Deny, of_binding(*error).1, ""),
             Self::Unavailable(error) => Row(Code::Dependency, of_server(*error), ""),
@@ -280,6 +289,8 @@ fn of_binding(error: binding::Error) -> Row {
         Error::Unbound => ("binding.unbound", "Sender-constrained token required"),
         Error::NoCertificate => ("binding.no_certificate", "Client certificate required"),
         Error::OtherCertificate => ("binding.other_certificate", MISMATCH),
+        Error::RenewedCertificate => ("binding.renewed_certificate", MISMATCH),
+        Error::ResumedSession => ("binding.resumed_session", MISMATCH),
         Error::OtherClientCertificate => ("binding.other_client_certificate", MISMATCH),
         Error::BearerDowngrade => ("binding.bearer_downgrade", "DPoP-bound token requires DPoP scheme"),
         Error::NoKey => ("binding.no_key", "Invalid DPoP key binding"),
@@ -343,6 +354,16 @@ fn of_certificate(error: peer::Error) -> &'static str {
     }
 }
 
+fn of_relay(error: relay::Error) -> &'static str {
+    match error {
+        relay::Error::Doubled => "relay.doubled",
+        relay::Error::Malformed => "relay.malformed",
+        relay::Error::TooLarge => "relay.too_large",
+        relay::Error::Disagree => "relay.disagree",
+        relay::Error::Certificate(error) => of_certificate(error),
+    }
+}
+
 fn of_policy(error: &policy::Error) -> Row {
     use policy::Error;
     match error {
@@ -385,8 +406,8 @@ macro_rules! joins {
 
 joins! {
     Ambiguous => Request, credential::Error => Credential, token::Error => Token, binding::Error => Binding,
-    replay::Error => Replay,
-    peer::Error => Certificate, policy::Error => Policy, Unavailable => Unavailable
+    replay::Error => Replay, peer::Error => Certificate, relay::Error => Relay, policy::Error => Policy,
+    Unavailable => Unavailable
 }
 
 #[cfg(test)]

@@ -19,11 +19,13 @@ use crate::denial::{Ambiguous, Code, Denial, Unavailable};
 use crate::effect::identity::{self, Caller, Owned};
 use crate::effect::{self, Forward, Reply, Return};
 use crate::facts::Request;
-use crate::facts::peer::{CertificateDigest, Leaves, Peer, PeerCertificate};
+use crate::facts::peer::{CertificateDigest, Leaves, Peer, PeerCertificate, RelayId, Session, Source};
+use crate::facts::relay::{self, Readings};
 use crate::jose::algorithm::Algorithm;
 use crate::jose::jwk::{Candidates, Jwk};
 use crate::jose::verifier::Verifier;
 use crate::keys::{Failure, Fetched, Found, Keys, Standing};
+use crate::policy::relay::{PeerKind, Relay};
 use crate::policy::route::{Matched, Route, RouteId};
 use crate::policy::{self, Policy};
 use crate::time::UnixTime;
@@ -38,6 +40,9 @@ pub struct Enforcer {
     keys: Vec<Option<Keys>>,
     memory: Memory,
     leaves: Leaves,
+    /// The certificates that relays have told.
+    readings: Readings,
+    session: Option<Rc<dyn Session>>,
     policy: Policy,
     effects: Vec<effect::Settings>,
     without_route: effect::Settings,
@@ -207,6 +212,8 @@ impl Enforcer {
             keys,
             memory: Memory::new(settings.memory),
             leaves: Leaves::default(),
+            readings: Readings::default(),
+            session: None,
             issuers: settings.issuers,
             policy: settings.policy,
             effects: settings.effects,
@@ -266,7 +273,12 @@ impl Enforcer {
 
     /// How many certificates this worker has read and knows.
     pub fn known_certificates(&self) -> usize {
-        self.leaves.count()
+        self.leaves.count() + self.readings.count()
+    }
+
+    /// Whom to ask of the connection of the request that is refused; nobody is asked before.
+    pub fn ask_of_sessions(&mut self, session: Rc<dyn Session>) {
+        self.session = Some(session);
     }
 
     /// Says which decisions are written to the log from now on; none are before.
@@ -391,11 +403,12 @@ impl Enforcer {
 
 enum Entered<'a> {
     Public,
-    WithoutToken(Result<Option<PeerCertificate>, binding::Error>),
+    WithoutToken(Dated),
     Presented(Presented<'a>, Shown<'a>, Option<Box<FittingProof<'a>>>, Option<PeerCertificate>),
 }
 
-/// The caller's certificate, or why it speaks for nobody.
+/// The caller's certificate if it is inside its dates, or why it speaks for nobody.
+type Dated = Result<Option<PeerCertificate>, binding::Error>;
 type Certificate<'a> = Result<Option<&'a PeerCertificate>, binding::Error>;
 
 /// What is known of the credential of a request that is refused.
@@ -430,7 +443,8 @@ impl Enforcer {
         let fixed = self.policy.uses_envoy_route();
         let route = matched.route();
         let reads_token = route.reads_token() && !matched.is_preflight();
-        if fixed && self.has_forged(request, route, reads_token) {
+        let relays = if fixed && self.policy.has_relays() { self.relays_of(&request.peer) } else { Vec::new() };
+        if fixed && self.has_forged(request, route, reads_token, &relays) {
             return Err(plain(Ambiguous::OwnedHeader.into()));
         }
         // Where such a request upgrades, Envoy hands `Connection` on, and a proxy behind would take away what it names.
@@ -454,13 +468,7 @@ impl Enforcer {
             }
         };
         let known = presented.map_or_else(Known::default, Known::by);
-        let certificate = self.leaves.of(&request.peer).map_err(|error| (Denial::from(error), known))?;
-        let certificate = match certificate {
-            None => Ok(None),
-            Some(certificate) => {
-                binding::verify_dates(&certificate, self.unchecked_validity, now).map(|()| Some(certificate))
-            }
-        };
+        let certificate = self.certificate(request, now).map_err(|denial| (denial, known))?;
         let Some((presented, shown, proof)) = shown else {
             return match fixed && request.fields().any(|(name, _)| identity::is_unread(route, name)) {
                 true => Err(plain(Ambiguous::OwnedHeader.into())),
@@ -527,12 +535,12 @@ impl Enforcer {
     }
 
     /// On a route that allows no change of fields, what would have to be removed is refused instead.
-    fn has_forged(&self, request: &Request, route: &Route, reads_token: bool) -> bool {
+    fn has_forged(&self, request: &Request, route: &Route, reads_token: bool, relays: &[RelayId]) -> bool {
         let hides = !reads_token && !route.forwards_unverified_token;
         let presented = Presented::find(request, self.dpop.is_some());
         let proves_nothing = reads_token && !presented.is_ok_and(|presented| presented.scheme() == Scheme::Dpop);
         request.fields().any(|(name, value)| {
-            self.owned.holds(name)
+            (self.owned.holds(name) && !self.is_told_by(relays, name))
                 || (hides && identity::is_token(name, value))
                 || (proves_nothing && identity::is_proof(name))
         })
@@ -548,6 +556,58 @@ impl Enforcer {
             Err(credential::Error::Missing | credential::Error::OtherScheme) if !route.needs_token() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// The certificate of a caller: the connection's, or behind a relay the one that it tells of.
+impl Enforcer {
+    fn certificate(&mut self, request: &Request, now: UnixTime) -> Result<Dated, Denial> {
+        let Some(shown) = self.leaves.of(&request.peer)? else { return Ok(Ok(None)) };
+        let relays = match self.policy.has_relays().then(|| self.policy.kind_of(&shown)) {
+            None | Some(PeerKind::Client) => return Ok(self.dated(shown, now)),
+            Some(PeerKind::Relays(relays)) => relays,
+            Some(PeerKind::Unknown) => Vec::new(),
+        };
+        let told = self.told_by(&relays, request, shown.digest)?;
+        // A relay whose own certificate has ended speaks for nobody.
+        Ok(self.dated(shown, now).and_then(|_| told.map_or(Ok(None), |told| self.dated(told, now))))
+    }
+
+    fn dated(&self, certificate: PeerCertificate, now: UnixTime) -> Dated {
+        binding::verify_dates(&certificate, self.unchecked_validity, now).map(|()| Some(certificate))
+    }
+
+    /// What one proxy says in all its fields, which must not contradict each other (checklist 12.14).
+    fn told_by(
+        &mut self,
+        relays: &[RelayId],
+        request: &Request,
+        own: CertificateDigest,
+    ) -> Result<Option<PeerCertificate>, relay::Error> {
+        let mut told: Option<PeerCertificate> = None;
+        for id in relays {
+            let Some(Relay { header, format, .. }) = self.policy.relay(*id) else { continue };
+            let Some(found) = format.find(request, header, own)? else { continue };
+            let found = self.readings.certificate(found, Source::Relay(*id))?;
+            told = match told {
+                Some(other) if other.digest != found.digest => return Err(relay::Error::Disagree),
+                Some(other) if other.leaf.is_some() => Some(other),
+                _ => Some(found),
+            };
+        }
+        Ok(told)
+    }
+
+    fn relays_of(&mut self, peer: &Peer) -> Vec<RelayId> {
+        match self.leaves.of(peer).ok().flatten().map(|shown| self.policy.kind_of(&shown)) {
+            Some(PeerKind::Relays(relays)) => relays,
+            Some(PeerKind::Client | PeerKind::Unknown) | None => Vec::new(),
+        }
+    }
+
+    /// Whether one of these relays writes a field of this name.
+    fn is_told_by(&self, relays: &[RelayId], name: &[u8]) -> bool {
+        relays.iter().filter_map(|id| self.policy.relay(*id)).any(|relay| relay.writes(name))
     }
 }
 
@@ -598,7 +658,29 @@ impl Enforcer {
         let of_client = self.policy.client_certificate(&token, certificate);
         let by = proof.map_or(By::Bearer, |proof| By::Dpop(proof, &*self.verifier));
         let confirmed = binding::confirm(Rc::clone(&token), certificate, of_client, &by, route.binding);
-        confirmed.map_err(|error| (error.into(), Some(token)))
+        confirmed.map_err(|error| (self.told_apart(error, &token, certificate).into(), Some(token)))
+    }
+
+    /// Why another certificate is shown than the one that the token is bound to, as far as that is known here: for operators
+    /// alone, and looked up for nobody who passes.
+    fn told_apart(
+        &self,
+        error: binding::Error,
+        token: &VerifiedToken,
+        shown: Option<&PeerCertificate>,
+    ) -> binding::Error {
+        let (binding::Error::OtherCertificate, Some(bound), Some(shown)) =
+            (error, token.confirmation().certificate, shown)
+        else {
+            return error;
+        };
+        let bound = self.leaves.leaf(bound).or_else(|| self.readings.leaf(bound));
+        let names_count = self.policy.trust(shown.source).chain_verified;
+        let is_resumed = || {
+            let asked = names_count && shown.source == Source::Connection;
+            asked && self.session.as_ref().is_some_and(|session| session.is_validated() == Some(false))
+        };
+        binding::mismatch(bound.as_deref(), shown, names_count, is_resumed)
     }
 }
 
@@ -757,7 +839,7 @@ impl Enforcer {
         let caller = Caller { route, sender: known, certificate, policy: &self.policy };
         let means = sender.map(ConfirmedSender::means);
         let further = caller.told(&effects.filter_state).map_err(|identity::TooLong| Denial::FactTooLong)?;
-        let remove = self.removals(request, route, effects, sender.map(ConfirmedSender::scheme));
+        let remove = self.removals(request, route, effects, sender.map(ConfirmedSender::scheme), certificate);
         let mut add = caller.told(&effects.headers).map_err(|identity::TooLong| Denial::FactTooLong)?;
         // Nothing is told by an empty value that is not told by none.
         add.retain(|(_, value)| !value.is_empty());
@@ -800,7 +882,7 @@ impl Enforcer {
     }
 
     fn pass_public(&self, request: &Request, matched: &Matched) -> Decision {
-        let remove = self.removals(request, matched.route(), self.effects_of(matched), None);
+        let remove = self.removals(request, matched.route(), self.effects_of(matched), None, None);
         let reason = if matched.is_preflight() { "preflight" } else { "public" };
         let report = self.report("permit", reason, Some(matched), None).written(self.log.permits, None);
         let forward = Forward { remove, add: Vec::new() };
@@ -814,11 +896,16 @@ impl Enforcer {
         route: &Route,
         effects: &effect::Settings,
         verified: Option<Scheme>,
+        certificate: Option<&PeerCertificate>,
     ) -> Vec<Vec<u8>> {
         if self.policy.uses_envoy_route() {
             return Vec::new();
         }
-        identity::removals(request, route, &self.owned, effects, verified)
+        let relay = certificate.and_then(|certificate| match certificate.source {
+            Source::Connection => None,
+            Source::Relay(id) => self.policy.relay(id),
+        });
+        identity::removals(request, route, &self.owned, effects, verified, relay)
     }
 
     fn refuse(&self, denial: Denial, matched: Option<&Matched>, known: Known<'_>, now: UnixTime) -> Refusal {

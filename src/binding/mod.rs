@@ -3,7 +3,7 @@
 use subtle::ConstantTimeEq as _;
 
 use crate::credential::Scheme;
-use crate::facts::peer::PeerCertificate;
+use crate::facts::peer::{Leaf, PeerCertificate};
 use crate::jose::jwk::Thumbprint;
 use crate::jose::verifier::Verifier;
 use crate::time::UnixTime;
@@ -81,6 +81,11 @@ pub enum Error {
     NoCertificate,
     /// The token is bound to another certificate.
     OtherCertificate,
+    /// The same, and both certificates are for one key, or proven to have the same names: the client has renewed its own and
+    /// goes on with the old token, or the other way round (RFC 8705 §6.3).
+    RenewedCertificate,
+    /// The same, and the certificate is that of a session that was resumed: the client may have another by now.
+    ResumedSession,
     /// The token is not bound, and the caller does not present the certificate by which its client is known.
     OtherClientCertificate,
     /// The token is bound to a DPoP key and came as a bearer token (RFC 9449 §7.2).
@@ -186,6 +191,21 @@ impl From<dpop::Error> for Error {
     }
 }
 
+/// What is known of a certificate that is not the one that a token is bound to. `bound` is that one, where it was seen before.
+pub fn mismatch(
+    bound: Option<&Leaf>,
+    shown: &PeerCertificate,
+    names_count: bool,
+    is_resumed: impl FnOnce() -> bool,
+) -> Error {
+    let renews = |(bound, shown): (&Leaf, &Leaf)| shown.renews(bound, names_count);
+    match bound.zip(shown.leaf.as_deref()).is_some_and(renews) {
+        true => Error::RenewedCertificate,
+        false if is_resumed() => Error::ResumedSession,
+        false => Error::OtherCertificate,
+    }
+}
+
 /// Refuses a certificate outside its dates (an open or resumed connection outlives them) or whose dates are unknown.
 pub fn verify_dates(certificate: &PeerCertificate, unchecked_validity: bool, now: UnixTime) -> Result<(), Error> {
     match &certificate.leaf {
@@ -213,12 +233,12 @@ mod tests {
     use std::rc::Rc;
 
     use super::*;
-    use crate::facts::peer::{CertificateDigest, Leaf};
+    use crate::facts::peer::{CertificateDigest, Leaf, Source};
     use crate::jose::verifier::InRust;
     use crate::token::VerifiedToken;
 
     fn certificate(octet: u8) -> PeerCertificate {
-        PeerCertificate { digest: CertificateDigest([octet; 32]), leaf: None }
+        PeerCertificate { digest: CertificateDigest([octet; 32]), leaf: None, source: Source::Connection }
     }
 
     fn confirmed(
@@ -275,7 +295,7 @@ mod tests {
         for bit in 0..256 {
             let mut digest = [1; 32];
             digest[bit / 8] ^= 1 << (bit % 8);
-            let shown = PeerCertificate { digest: CertificateDigest(digest), leaf: None };
+            let shown = PeerCertificate { digest: CertificateDigest(digest), ..certificate(1) };
             assert_eq!(confirmed(bound, Some(&shown), Requirement::Certificate), Err(Error::OtherCertificate), "{bit}");
         }
     }
@@ -298,6 +318,29 @@ mod tests {
             for requirement in [Requirement::Certificate, Requirement::WhenBound] {
                 assert_eq!(confirmed(bound, Some(&certificate(1)), requirement), Err(Error::BearerDowngrade));
             }
+        }
+    }
+
+    #[test]
+    fn who_shows_another_certificate_is_told_apart_by_key_names_and_session() {
+        let named = |name: &str, key| Leaf { dns: vec![name.to_owned()], key: [key; 32], ..Leaf::default() };
+        let bound = named("n26.example", 1);
+        let nameless = Leaf { key: [3; 32], ..Leaf::default() };
+        let (renewed, resumed, other) = (Error::RenewedCertificate, Error::ResumedSession, Error::OtherCertificate);
+        for (bound, shown, names_count, is_resumed, expected) in [
+            (Some(&bound), Some(named("n26.example", 2)), true, false, renewed),
+            (Some(&bound), Some(named("n26.example", 2)), true, true, renewed),
+            (Some(&bound), Some(named("n26.example", 2)), false, false, other),
+            (Some(&bound), Some(named("other.example", 1)), false, false, renewed),
+            (Some(&bound), Some(named("other.example", 2)), true, false, other),
+            (Some(&bound), Some(named("other.example", 2)), true, true, resumed),
+            (Some(&nameless), Some(Leaf::default()), true, false, other),
+            (Some(&bound), None, true, false, other),
+            (None, Some(named("n26.example", 1)), true, false, other),
+            (None, Some(named("n26.example", 1)), true, true, resumed),
+        ] {
+            let shown = PeerCertificate { leaf: shown.map(Rc::new), ..certificate(2) };
+            assert_eq!(mismatch(bound, &shown, names_count, || is_resumed), expected, "{shown:?} {names_count}");
         }
     }
 

@@ -17,8 +17,9 @@ use crate::keys;
 use crate::policy::certificate::CertificateTest;
 use crate::policy::operand::Reference;
 use crate::policy::path::Oddities;
-use crate::policy::pattern::{HostPattern, PathPattern, Piece};
+use crate::policy::pattern::{DnsPattern, HostPattern, PathPattern, Piece};
 use crate::policy::principal::{Client, Principals};
+use crate::policy::relay::Relay;
 use crate::policy::role::{Circle, Roles};
 use crate::policy::route::{Allow, Route};
 use crate::policy::rule::Rule;
@@ -53,17 +54,19 @@ pub fn compile(document: Document, kept: Kept, found: &Found) -> Option<Compiled
     loading.who_is_told_has_an_issuer();
     loading.warn_of_dangers();
     let issuers = loading.issuers();
+    let relays = loading.relays();
     let Loading { hierarchy, warnings, .. } = loading;
     let trust = trust(&document.peer_certificate);
     let told = forwards(&document).flat_map(|forward| &forward.headers).map(|(name, _)| name.as_str());
     let by_host = routes.iter().any(|(route, _)| !route.hosts.is_empty());
-    let owned = Owned::new(told.chain(HOSTS.into_iter().filter(|_| by_host)));
+    let relayed = relays.iter().map(|relay| relay.header.as_str());
+    let owned = Owned::new(told.chain(relayed).chain(HOSTS.into_iter().filter(|_| by_host)));
     let (routes, effects) = routes.into_iter().unzip();
     let limits = &document.limits;
     Some(Compiled {
         settings: flow::Settings {
             issuers: issuers?,
-            policy: Policy::new(routes, hierarchy?, deny, principals, trust),
+            policy: Policy::new(routes, hierarchy?, deny, principals, trust).behind(relays),
             effects,
             owned,
             dpop: document.dpop.as_ref().map(|written| compile_dpop(written, limits.proofs)),
@@ -96,7 +99,63 @@ struct Place<'a> {
 }
 
 fn trust(written: &written::PeerCertificate) -> Trust {
-    Trust { chain_verified: written.chain_verified, trust_domains: written.trust_domains.clone() }
+    Trust {
+        chain_verified: written.chain_verified,
+        trust_domains: written.trust_domains.clone(),
+        dns_names: written.dns_names.clone(),
+    }
+}
+
+fn trust_in(relay: &written::Relay) -> Trust {
+    Trust {
+        chain_verified: relay.chain_verified,
+        trust_domains: relay.trust_domains.clone(),
+        dns_names: relay.dns_names.clone(),
+    }
+}
+
+/// Relays.
+impl Loading<'_> {
+    fn relays(&mut self) -> Vec<Relay> {
+        let document = self.document;
+        document.peer_certificate.relays.iter().map(|written| self.relay(written)).collect()
+    }
+
+    fn relay(&mut self, written: &written::Relay) -> Relay {
+        let at = format!("{}.certificate", written.at);
+        let own = &self.document.peer_certificate;
+        // A relay can't vouch for itself.
+        self.names_are_proven_by(&[trust(own)], &at, &written.certificate);
+        self.somebody_is_named(&at, &written.certificate);
+        for (at, reference) in &written.references {
+            let name = match reference {
+                Reference::Captured(name) => name,
+                Reference::Claim(place) => place.as_str(),
+            };
+            self.wrong(
+                at,
+                format_args!("{{{name}}} is bound by nothing here; no request says which proxies are relays"),
+            );
+        }
+        let is_told = |(name, _): &&(String, Fact)| *name == written.header;
+        for forward in self.forwards().filter(|forward| forward.headers.iter().any(|told| is_told(&told))) {
+            let what = "is the field in which a relay tells its client's certificate; choose another name";
+            self.wrong(&format!("{}.headers[{:?}]", forward.at, written.header), what);
+        }
+        Relay {
+            certificate: written.certificate.clone(),
+            header: written.header.clone(),
+            format: written.format,
+            trust: trust_in(written),
+        }
+    }
+
+    /// What a certificate is good for says nothing of whose it is.
+    fn somebody_is_named(&self, at: &str, test: &CertificateTest) {
+        if !test.names_somebody() && !is_told(self.found, at) {
+            self.wrong(at, "names nobody; say whose certificate it is: sha256, spiffe_id, san_dns, …");
+        }
+    }
 }
 
 fn compile_dpop(written: &written::Dpop, proofs: usize) -> dpop::Settings {
@@ -188,7 +247,9 @@ impl Loading<'_> {
             }
         }
         for client in &issuer.clients {
-            self.names_are_proven(&format!("{}.certificate", client.at), &client.certificate);
+            let at = format!("{}.certificate", client.at);
+            self.names_are_proven(&at, &client.certificate);
+            self.somebody_is_named(&at, &client.certificate);
         }
         let known = |written: &written::Client| Client {
             client: written.client.clone(),
@@ -537,7 +598,8 @@ impl Loading<'_> {
     /// A SPIFFE ID is known only where some trust domain is.
     fn told_ids_are_proven(&self) {
         let certificate = &self.document.peer_certificate;
-        if !certificate.trust_domains.is_empty() || certificate.is_unreadable {
+        let of_relays = || certificate.relays.iter().any(|relay| !relay.trust_domains.is_empty());
+        if !certificate.trust_domains.is_empty() || of_relays() || certificate.is_unreadable {
             return;
         }
         for forward in self.forwards() {
@@ -727,7 +789,11 @@ impl Loading<'_> {
             self.principals_are_told_apart(&written.at, whose);
         }
         if let Some(certificate) = &written.certificate {
-            self.names_are_proven(&format!("{}.certificate", written.at), certificate);
+            let at = format!("{}.certificate", written.at);
+            self.names_are_proven(&at, certificate);
+            if written.without_token {
+                self.somebody_is_named(&at, certificate);
+            }
         }
         let inside =
             Place { issuers: whose.clone(), issuer_is_said: place.issuer_is_said || !issuers.is_empty(), ..*place };
@@ -901,14 +967,23 @@ impl Loading<'_> {
         all
     }
 
+    /// Whether some certificate can prove these names: one that the connection shows, or one that a relay tells.
     fn names_are_proven(&mut self, at: &str, test: &CertificateTest) {
+        let own = &self.document.peer_certificate;
+        let all: Vec<Trust> = own.relays.iter().map(trust_in).chain([trust(own)]).collect();
+        self.names_are_proven_by(&all, at, test);
+    }
+
+    fn names_are_proven_by(&mut self, sources: &[Trust], at: &str, test: &CertificateTest) {
         if self.document.peer_certificate.is_unreadable {
             return;
         }
-        let verified = self.document.peer_certificate.chain_verified;
+        let verifying = || sources.iter().filter(|source| source.chain_verified);
+        let verified = verifying().next().is_some();
+        let trusts = |domain: &String| verifying().any(|source| source.trust_domains.contains(domain));
         for pattern in &test.spiffe_id {
             let domain = pattern.trust_domain();
-            if !verified || !self.document.peer_certificate.trust_domains.iter().any(|listed| listed == domain) {
+            if !trusts(&domain.to_owned()) {
                 let what = format!(
                     "no certificate can prove {domain}; if the proxy checks that trust domain's own CA, say so: \
                      peer_certificate: {{chain: verified, trust_domains: [{domain}]}}"
@@ -925,6 +1000,15 @@ impl Loading<'_> {
                     "Istio identities have one segment more: /ns/<namespace>/sa/<account>",
                 );
             }
+        }
+        let may_prove = |wanted: &DnsPattern| {
+            verifying().any(|source| {
+                source.dns_names.is_empty() || source.dns_names.iter().any(|own| own.0.shares_with(&wanted.0))
+            })
+        };
+        if verified && !test.san_dns.iter().all(may_prove) {
+            let what = "no certificate can prove such a name; dns_names of peer_certificate and of relays list others";
+            self.wrong(&format!("{at}.san_dns"), what);
         }
         for name in test.names().filter(|name| *name != "spiffe_id" && !verified) {
             let what = "names in certificates count only where the proxy verified the chain; if it does, say so: \

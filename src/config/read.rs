@@ -57,7 +57,7 @@ const HABITS: [(&str, &str, &str); 22] = [
 ];
 
 /// Fields of the language, and where each belongs when it stands elsewhere.
-const HOMES: [(&str, &str); 51] = [
+const HOMES: [(&str, &str); 54] = [
     ("jwks", ISSUER),
     ("introspection", ISSUER),
     ("algorithms", ISSUER),
@@ -83,6 +83,8 @@ const HOMES: [(&str, &str); 51] = [
     ("proofs", "limits"),
     ("chain", "peer_certificate"),
     ("trust_domains", "peer_certificate"),
+    ("dns_names", "peer_certificate"),
+    ("relays", "peer_certificate"),
     ("includes", "roles at the top: roles: {includes: {...}}"),
     ("exclusive", "roles at the top: roles: {exclusive: [[...]]}"),
     ("clients", ISSUER),
@@ -95,6 +97,7 @@ const HOMES: [(&str, &str); 51] = [
     ("danger_allow_path", ROUTE),
     ("san_email", "certificate of a rule: certificate: {san_email: ...}"),
     ("san_ip", "certificate of a rule: certificate: {san_ip: ...}"),
+    ("extended_key_usage", "certificate of a rule: certificate: {extended_key_usage: clientAuth}"),
     ("realm", "challenge"),
     ("resource_metadata", "challenge"),
     ("filter_state", "forward"),

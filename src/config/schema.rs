@@ -180,7 +180,7 @@ impl JsonSchema for Pointer {
 pub mod shape {
     #![expect(dead_code, reason = "of these types nothing but the shape is ever asked for")]
 
-    use super::super::written::{ALWAYS_TOLD, Facts, TAKEN, TAKEN_BEGINNINGS};
+    use super::super::written::{ALWAYS_TOLD, CLIENT_CERT, Facts, KeyUsages, TAKEN, TAKEN_BEGINNINGS, XFCC};
     use super::{Cow, Entries, JsonSchema, OneOrMore, Pointer, Schema, SchemaGenerator, Word, json_schema};
     use crate::policy::certificate::attribute_names;
 
@@ -229,6 +229,11 @@ pub mod shape {
         Path = concat!(
             r"^(/|(/(\*|\{[0-9A-Za-z_]+\}|(?!\.\.?(/|$))[^\u0000-\u001f\u007f-\u009f%?#\\;*{}/]+))+(/\*\*)?/?",
             r"|/\*\*/?)$"
+        );
+        RelayHeader = format!(
+            "^({XFCC}|{CLIENT_CERT}|(?!({})$|{})[0-9a-z-]{{1,64}})$",
+            TAKEN.join("|"),
+            TAKEN_BEGINNINGS.join("|")
         );
         RequestPath = r"^/[!$-\[\]-~]*$";
         Size = "^[0-9]+(KiB|MiB)$";
@@ -337,6 +342,9 @@ pub mod shape {
         /// The SHA-256 of its DER, in 64 lower-case hexadecimal digits. Counts without a verified chain.
         #[schemars(with = "Option<OneOrMore<Digest>>")]
         sha256: (),
+        /// What it is for, by its extended key usage, which must be there.
+        #[schemars(with = "Option<OneOrMore<Word<KeyUsages>>>")]
+        extended_key_usage: (),
     }
 
     /// Roles of which nobody may hold two.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::callout::{IssuerId, Question, Service};
 use crate::client::ClientSecretBasic;
+use crate::facts::peer::RelayId;
 use crate::keys;
 
 const SECRET: &str = "s3cr3t-of-the-vm";
@@ -96,7 +97,13 @@ pub const REFERENCE: &str = r#"{
       }
     }
   ],
-  "peer_certificate": {"chain": "verified", "trust_domains": ["bank.example"]},
+  "peer_certificate": {
+    "chain": "verified", "trust_domains": ["bank.example"], "dns_names": ["**.bank.example", "**.treasury.example", "api.n26.example"],
+    "relays": [{
+      "certificate": {"spiffe_id": "spiffe://bank.example/ns/edge/sa/gateway"}, "header": "x-forwarded-client-cert", "format": "xfcc",
+      "chain": "verified", "trust_domains": [], "dns_names": ["**.partner.example"]
+    }]
+  },
   "dpop": {
     "origins": ["https://api.bank.example"], "algorithms": ["ES256", "EdDSA", "PS256"], "max_age": "1m", "nonce": "required",
     "nonce_keys": [{"env": "NONCE_KEY"}, {"env": "NONCE_KEY_OLD"}], "replay": "process"
@@ -144,7 +151,7 @@ pub const REFERENCE: &str = r#"{
           "certificate": {
             "spiffe_id": "spiffe://bank.example/ns/treasury/sa/*", "san_dns": "*.treasury.example", "san_uri": "urn:treasury",
             "subject": {"O": "Bank", "organizationIdentifier": "{/psd2/id}"},
-            "sha256": "0380ed2f626650c840b2f263e6d2b29fae12ab39ae5db32b25ad27efad72e6fd"
+            "sha256": "0380ed2f626650c840b2f263e6d2b29fae12ab39ae5db32b25ad27efad72e6fd", "extended_key_usage": "clientAuth"
           },
           "scopes": ["accounts.all"],
           "not": {"role": "approver"}
@@ -227,6 +234,9 @@ fn what_the_reference_writes_out_are_the_defaults() {
         "/dpop/algorithms",
         "/dpop/max_age",
         "/dpop/replay",
+        "/peer_certificate/relays/0/header",
+        "/peer_certificate/relays/0/format",
+        "/peer_certificate/relays/0/trust_domains",
         "/binding",
         "/revocation",
         "/cors_preflight",
@@ -240,6 +250,9 @@ fn what_the_reference_writes_out_are_the_defaults() {
     let long = load_text(REFERENCE).map_err(|mistakes| mistakes.to_string()).unwrap();
     let short = load_text(&short.to_string()).map_err(|mistakes| mistakes.to_string()).unwrap();
     assert_eq!(format!("{:?}", short.settings.issuers), format!("{:?}", long.settings.issuers));
+    let relay = |compiled: &Compiled| format!("{:?}", compiled.settings.policy.relay(RelayId(0)));
+    assert_eq!(relay(&short), relay(&long));
+    assert!(relay(&short).contains("x-forwarded-client-cert"));
     assert_eq!(short.settings.memory.entries, long.settings.memory.entries);
     assert_eq!(short.waiting.waiters, long.waiting.waiters);
     assert_eq!(format!("{:?}", short.settings.dpop), format!("{:?}", long.settings.dpop));
@@ -392,7 +405,6 @@ fn what_waits_for_its_issue_is_refused_with_not_yet() {
         in_rule("authorization_details", json!({})),
         in_rule("when", json!("true")),
         in_certificate("psd2_role", json!("PSP_AI")),
-        in_certificate("extended_key_usage", json!(["clientAuth"])),
         in_route("ask", json!({})),
         in_route("danger_dry_run", json!(true)),
         member("/danger_dry_run", "danger_dry_run", json!(true)),
@@ -403,11 +415,6 @@ fn what_waits_for_its_issue_is_refused_with_not_yet() {
             json!({"env": "API_JWK"}),
         ),
         member("/issuers/0/introspection/token", "issuers[bank].introspection.token", json!({"env": "API_TOKEN"})),
-        member(
-            "/peer_certificate/relays",
-            "peer_certificate.relays",
-            json!([{"certificate": {"san_dns": "edge.example"}}]),
-        ),
         member("/challenge/serve", "challenge.serve", json!(true)),
     ];
     let word = |place: &str, path: &str, word: &str, what: &str| {

@@ -19,6 +19,7 @@ use crate::binding::replay::Scope;
 use crate::client::ClientSecretBasic;
 use crate::effect::{Fact, TokenForward};
 use crate::facts::peer::CertificateDigest;
+use crate::facts::relay::Format;
 use crate::jose::algorithm::Algorithm;
 use crate::jose::json::{Pointer, Value};
 use crate::jose::jwk::{self, JwkSet, Skipped};
@@ -263,9 +264,48 @@ pub struct PeerCertificate {
     /// SPIFFE trust domains whose own authority the proxy verifies chains with; SPIFFE IDs count only in these.
     #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<shape::TrustDomain>>"))]
     pub trust_domains: Vec<String>,
+    /// The DNS names that certificates on its connections may prove, as in `san_dns`; any if this is left out.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<shape::Dns>>"))]
+    pub dns_names: Vec<DnsPattern>,
     /// Takes a certificate of which the proxy tells the digest alone, so that its dates are unknown (Envoy before 1.39).
     #[cfg_attr(feature = "schema", schemars(with = "Option<bool>", extend("default" = false)))]
     pub danger_unchecked_validity: bool,
+    /// Proxies before this one whose header tells their clients' certificates. Nobody else's is read.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<Relay>>"))]
+    pub relays: Vec<Relay>,
+}
+
+/// A proxy that ends its clients' TLS and tells their certificates in a header. Its own never counts as a client's.
+#[derive(Debug)]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(deny_unknown_fields))]
+pub struct Relay {
+    #[cfg_attr(feature = "schema", schemars(skip))]
+    pub at: String,
+    /// What its own certificate must say, on the connection to this proxy.
+    #[cfg_attr(feature = "schema", schemars(with = "shape::Certificate"))]
+    pub certificate: CertificateTest,
+    /// The header in which it tells its client's. By default `x-forwarded-client-cert`, with `rfc9440` `client-cert`; `pem` has
+    /// no default.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<shape::RelayHeader>"))]
+    pub header: String,
+    /// How it writes it: as Envoy does, as RFC 9440 says, or PEM in one line (nginx, Apache).
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Word<Formats>>", extend("default" = "xfcc")))]
+    pub format: Format,
+    /// Whether it verifies the chain of its client's certificate. Names in that count only where it does.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(rename = "chain", with = "Option<Word<Chains>>", extend("default" = "unverified"))
+    )]
+    pub chain_verified: bool,
+    /// SPIFFE trust domains whose own authority it verifies chains with; SPIFFE IDs that it tells count only in these.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<shape::TrustDomain>>", extend("minItems" = 0)))]
+    pub trust_domains: Vec<String>,
+    /// The DNS names that certificates which it tells may prove, as in `san_dns`; any if this is left out.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<shape::Dns>>"))]
+    pub dns_names: Vec<DnsPattern>,
+    /// Every reference in its certificate, and where it stands.
+    #[cfg_attr(feature = "schema", schemars(skip))]
+    pub references: Vec<(String, Reference)>,
 }
 
 /// What is asked of DPoP proofs (RFC 9449).
@@ -561,6 +601,8 @@ vocabulary! {
         "spiffe_id" => Fact::SpiffeId,
         "certificate_sha256" => Fact::CertificateSha256,
     }
+    Formats: Format = { "xfcc" => Format::Xfcc, "rfc9440" => Format::ClientCert, "pem" => Format::Pem }
+    KeyUsages: bool = { "clientAuth" => true }
     Logged: bool = { "refusals" => false, "all" => true }
     Told: bool = { "refusals" => false, "all" => true }
     NonceModes: bool = { "none" => false, "required" => true }
@@ -974,24 +1016,94 @@ impl PeerCertificate {
         let before = node.found.borrow().len();
         let Some(map) = node.map() else { return Self { is_unreadable: true, ..Self::default() } };
         let chain = map.get("chain").and_then(|node| node.word(Chains::WORDS));
-        let domains = map.get("trust_domains").map(|node| node.list()).unwrap_or_default();
-        let trust_domains = domains.iter().filter_map(read_trust_domain).collect();
-        let read = Self {
-            is_unreadable: node.found.borrow().len() > before,
+        let trust_domains = map.get("trust_domains").map(|node| node.list()).unwrap_or_default();
+        let relays = map.get("relays").map(|node| node.list()).unwrap_or_default();
+        let mut read = Self {
+            is_unreadable: false,
             chain_verified: chain.unwrap_or(false),
-            trust_domains,
+            trust_domains: trust_domains.iter().filter_map(read_trust_domain).collect(),
+            dns_names: read_dns_names(&map),
             danger_unchecked_validity: flag(&map, "danger_unchecked_validity"),
+            relays: relays.iter().filter_map(Relay::read).collect(),
         };
-        if !read.trust_domains.is_empty() && !read.chain_verified && !read.is_unreadable {
-            map.wrong_at(
-                "trust_domains",
-                "count only where the proxy verified the chain; if it does, write chain: verified beside it",
-            );
+        read.is_unreadable = node.found.borrow().len() > before;
+        if !read.is_unreadable && !read.chain_verified {
+            refuse_unverified(&map, &["trust_domains", "dns_names"]);
         }
-        map.not_yet(&["relays"]);
         map.finish();
         read
     }
+}
+
+fn refuse_unverified(map: &Map<'_>, names: &[&'static str]) {
+    for name in names.iter().filter(|name| map.has(name)) {
+        map.wrong_at(
+            name,
+            "count only where the proxy verified the chain; if it does, write chain: verified beside it",
+        );
+    }
+}
+
+fn read_dns_names(map: &Map<'_>) -> Vec<DnsPattern> {
+    let names = map.get("dns_names").map(|node| node.list()).unwrap_or_default();
+    names.iter().filter_map(|node| told(node, DnsPattern::parse(node.text()?))).collect()
+}
+
+impl Relay {
+    fn read(node: &Node<'_>) -> Option<Self> {
+        let map = node.map()?;
+        let mut references = Vec::new();
+        let certificate = map.require("certificate").and_then(|node| read_certificate(&node, &mut references));
+        let format = map.get("format").map(|node| node.word(Formats::WORDS));
+        let header = map.get("header").map(|node| read_relay_header(&node));
+        let chain = map.get("chain").map(|node| node.word(Chains::WORDS));
+        let trust_domains = match map.get("trust_domains") {
+            // None by name is what the default is.
+            Some(node) if node.value.as_array().is_none_or(|domains| !domains.is_empty()) => node.list(),
+            _ => Vec::new(),
+        };
+        let trust_domains: Vec<String> = trust_domains.iter().filter_map(read_trust_domain).collect();
+        let header = header.unwrap_or_else(|| default_header(&map, format));
+        let dns_names = read_dns_names(&map);
+        if let None | Some(Some(false)) = chain {
+            refuse_unverified(
+                &map,
+                if trust_domains.is_empty() { &["dns_names"] } else { &["trust_domains", "dns_names"] },
+            );
+        }
+        map.finish();
+        Some(Self {
+            at: node.path.clone(),
+            certificate: certificate?,
+            header: header?,
+            format: format.unwrap_or(Some(Format::Xfcc))?,
+            chain_verified: chain.unwrap_or(Some(false))?,
+            trust_domains,
+            dns_names,
+            references,
+        })
+    }
+}
+
+/// `format` is none where it is not written, and holds none where it can't be read.
+fn default_header(map: &Map<'_>, format: Option<Option<Format>>) -> Option<String> {
+    match format {
+        Some(None) => None,
+        None | Some(Some(Format::Xfcc)) => Some(XFCC.to_owned()),
+        Some(Some(Format::ClientCert)) => Some(CLIENT_CERT.to_owned()),
+        Some(Some(Format::Pem)) => {
+            map.node().wrong("has no header; say in which the relay writes the certificate: header: ssl-client-cert");
+            None
+        }
+    }
+}
+
+pub const XFCC: &str = "x-forwarded-client-cert";
+pub const CLIENT_CERT: &str = "client-cert";
+
+fn read_relay_header(node: &Node<'_>) -> Option<String> {
+    let name = node.text()?;
+    (name == XFCC || name == CLIENT_CERT || is_header(name, node)).then(|| name.to_owned())
 }
 
 fn read_trust_domain(node: &Node<'_>) -> Option<String> {
@@ -1651,6 +1763,7 @@ fn read_certificate(node: &Node<'_>, references: &mut Vec<(String, Reference)>) 
     });
     let subject = attributes.collect();
     let sha256 = map.get("sha256").map(|node| node.one_or_more()).unwrap_or_default();
+    let usages = map.get("extended_key_usage").map(|node| node.one_or_more()).unwrap_or_default();
     let test = CertificateTest {
         spiffe_id,
         san_dns: patterns(&map, "san_dns", DnsPattern::parse),
@@ -1659,8 +1772,9 @@ fn read_certificate(node: &Node<'_>, references: &mut Vec<(String, Reference)>) 
         san_ip,
         subject,
         sha256: sha256.iter().filter_map(read_digest).collect(),
+        for_clients: usages.iter().filter_map(|node| node.word(KeyUsages::WORDS)).count() > 0,
     };
-    map.not_yet(&["psd2_role", "extended_key_usage"]);
+    map.not_yet(&["psd2_role"]);
     map.finish();
     Some(test)
 }

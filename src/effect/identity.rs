@@ -7,6 +7,7 @@ use crate::facts::peer::PeerCertificate;
 use crate::jose::base64url;
 use crate::jose::json::Value;
 use crate::policy::Policy;
+use crate::policy::relay::Relay;
 use crate::policy::route::Route;
 use crate::token::Issuer;
 use crate::token::claims::visible;
@@ -106,20 +107,21 @@ fn is_token_scheme(value: &[u8]) -> bool {
 
 /// The fields that the upstream must not see: forgeries on every route, unverified tokens where none was read, and the
 /// verified one where the route says so; its proof goes the same way, and a proof that proved nothing goes nowhere. `verified` is the
-/// scheme of a token that was.
+/// scheme of a token that was. What the `relay` wrote that was believed is no forgery.
 pub fn removals(
     request: &Request,
     route: &Route,
     owned: &Owned,
     settings: &Settings,
     verified: Option<Scheme>,
+    relay: Option<&Relay>,
 ) -> Vec<Vec<u8>> {
     let hides_token = match verified {
         Some(_) => settings.token == TokenForward::Strip,
         None => !route.forwards_unverified_token,
     };
     let gone = |name: &[u8], value: &[u8]| {
-        owned.holds(name)
+        (owned.holds(name) && !relay.is_some_and(|relay| relay.writes(name)))
             || (hides_token && is_token(name, value))
             || (verified == Some(Scheme::Bearer) && is_proof(name))
             || (verified.is_none() && is_unread(route, name))

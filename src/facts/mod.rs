@@ -7,6 +7,7 @@ use core::ops::Range;
 
 pub mod peer;
 pub mod percent;
+pub mod relay;
 
 use peer::Peer;
 

@@ -31,12 +31,34 @@ pub enum Peer {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CertificateDigest(pub [u8; 32]);
 
-/// The downstream peer's certificate.
+/// The caller's certificate: the downstream peer's, or the one that a relay tells of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerCertificate {
     pub digest: CertificateDigest,
-    /// What stands in it; none where the proxy tells the digest alone (Envoy before 1.39).
+    /// What stands in it; none where the digest alone is told (Envoy before 1.39, a relay's `Hash` without `Cert`).
     pub leaf: Option<Rc<Leaf>>,
+    pub source: Source,
+}
+
+/// Who tells of a certificate; what its names are worth depends on that, and never on which certificate it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Source {
+    /// The TLS of this proxy.
+    #[default]
+    Connection,
+    /// A header of this relay.
+    Relay(RelayId),
+}
+
+/// A relay by its place in the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RelayId(pub usize);
+
+/// What the proxy tells of a connection only when it is asked. A request that passes asks nothing.
+pub trait Session {
+    /// Whether this connection's own handshake verified the peer's chain (`connection.peer_certificate_valid`): it is false
+    /// on every resumed session, however good the certificate is. None where the proxy does not tell.
+    fn is_validated(&self) -> Option<bool>;
 }
 
 /// What is read from a leaf certificate.
@@ -54,6 +76,10 @@ pub struct Leaf {
     pub subject: Vec<Attribute>,
     /// Whether it may sign: `cA`, `keyCertSign` or `cRLSign`. Such a certificate is no X.509-SVID.
     pub may_sign: bool,
+    /// Whether its extended key usage says `clientAuth`; `anyExtendedKeyUsage` does not (RFC 5280 §4.2.1.12).
+    pub for_clients: bool,
+    /// SHA-256 of its public key's DER (`SubjectPublicKeyInfo`).
+    pub key: [u8; 32],
 }
 
 /// One attribute of a distinguished name (RFC 5280 §4.1.2.4).
@@ -78,7 +104,7 @@ pub enum Error {
     OtherDigest,
 }
 
-const MAX_DER: usize = 8 * 1024;
+pub(super) const MAX_DER: usize = 8 * 1024;
 const MAX_NAMES: usize = 64;
 
 impl Peer {
@@ -140,6 +166,7 @@ impl Leaf {
         let mut leaf = Self {
             not_before: certificate.validity().not_before.timestamp(),
             not_after: certificate.validity().not_after.timestamp(),
+            key: Sha256::digest(certificate.public_key().raw).into(),
             ..Self::default()
         };
         for attribute in certificate.subject().iter_attributes() {
@@ -179,13 +206,14 @@ impl Leaf {
             }
             ParsedExtension::BasicConstraints(constraints) => self.may_sign |= constraints.ca,
             ParsedExtension::KeyUsage(usage) => self.may_sign |= usage.key_cert_sign() || usage.crl_sign(),
+            ParsedExtension::ExtendedKeyUsage(usage) => self.for_clients |= usage.client_auth,
             ParsedExtension::ParseError { .. } => return Err(Error::NotX509),
             _ => {}
         }
         Ok(())
     }
 
-    fn size(&self) -> usize {
+    pub(super) fn size(&self) -> usize {
         let names = self.uris.iter().chain(&self.dns).chain(&self.emails).map(|name| name.len() + size_of::<String>());
         let told = |attribute: &Attribute| attribute.kind.len() + attribute.value.as_ref().map_or(0, String::len);
         let subject = self.subject.iter().map(|attribute| told(attribute) + size_of::<Attribute>());
@@ -197,6 +225,17 @@ impl Leaf {
         let now = i64::try_from(now.seconds()).unwrap_or(i64::MAX);
         self.not_before <= now && now <= self.not_after
     }
+
+    /// Whether it is a successor of `other`, or the other way round: for the same key, or, where names prove something, for
+    /// the same names.
+    pub fn renews(&self, other: &Self, names_count: bool) -> bool {
+        let is_named = self.names() != Self::default().names();
+        self.key == other.key || (names_count && is_named && self.names() == other.names())
+    }
+
+    fn names(&self) -> (&[Attribute], [&[String]; 3], &[IpAddr]) {
+        (&self.subject, [&self.uris, &self.dns, &self.emails], &self.ips)
+    }
 }
 
 /// An address is of four octets or of sixteen (RFC 5280 §4.2.1.6).
@@ -207,11 +246,24 @@ fn read_ip(octets: &[u8]) -> Option<IpAddr> {
 
 /// Takes exactly one block, raw or percent-encoded (Envoy documents the one and sends the other).
 fn pem_to_der(pem: &[u8]) -> Result<Vec<u8>, Error> {
-    let decoded = percent::decode(pem).ok_or(Error::NotPem)?;
-    let text = core::str::from_utf8(&decoded).map_err(|_| Error::NotPem)?;
+    one_block(&percent::decode(pem).ok_or(Error::NotPem)?, b"\r\n")
+}
+
+/// The DER of one PEM block, whose lines end in one of these octets.
+pub(super) fn one_block(pem: &[u8], ends: &[u8]) -> Result<Vec<u8>, Error> {
+    let text = core::str::from_utf8(pem).map_err(|_| Error::NotPem)?;
     let body = text.trim_ascii().strip_prefix("-----BEGIN CERTIFICATE-----").ok_or(Error::NotPem)?;
     let body = body.strip_suffix("-----END CERTIFICATE-----").ok_or(Error::NotPem)?;
-    let body: Vec<u8> = body.bytes().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect();
+    let ends_line = |octet: Option<&u8>| octet.is_some_and(|octet| ends.contains(octet));
+    if !ends_line(body.as_bytes().first()) || !ends_line(body.as_bytes().last()) {
+        return Err(Error::NotPem);
+    }
+    let body: Vec<u8> = body.bytes().filter(|byte| !ends.contains(byte)).collect();
+    from_base64(&body)
+}
+
+/// DER in canonical base64, nothing between its signs (RFC 4648 §4).
+pub fn from_base64(body: &[u8]) -> Result<Vec<u8>, Error> {
     if body.len() > MAX_DER * 4 / 3 + 4 {
         return Err(Error::TooLarge);
     }
@@ -248,6 +300,11 @@ impl Leaves {
         self.known.get(&Digits(*digest.first_chunk()?)).filter(|_| digest.len() == 64).cloned()
     }
 
+    /// What stands in the certificate of this digest, if it was read before.
+    pub fn leaf(&self, digest: CertificateDigest) -> Option<Rc<Leaf>> {
+        self.known(digest.to_string().as_bytes())?.leaf
+    }
+
     /// How many it knows.
     pub fn count(&self) -> usize {
         self.known.len()
@@ -272,7 +329,7 @@ impl Leaves {
         if let Some(known) = self.known(told.as_bytes()) {
             return Ok(known);
         }
-        let Some(pem) = pem else { return Ok(PeerCertificate { digest, leaf: None }) };
+        let Some(pem) = pem else { return Ok(PeerCertificate { digest, leaf: None, source: Source::Connection }) };
         let leaf = Rc::new(Leaf::from_pem(pem, digest)?);
         while self.known.len() >= MAX_LEAVES || self.bytes >= MAX_LEAVES_BYTES {
             let Some(oldest) = self.order.pop_front() else { break };
@@ -280,7 +337,7 @@ impl Leaves {
             self.bytes = self.bytes.saturating_sub(gone.map_or(0, |leaf| leaf.size()));
         }
         self.bytes += leaf.size();
-        let certificate = PeerCertificate { digest, leaf: Some(leaf) };
+        let certificate = PeerCertificate { digest, leaf: Some(leaf), source: Source::Connection };
         if let Some(digits) = told.as_bytes().first_chunk() {
             self.order.push_back(Digits(*digits));
             self.known.insert(Digits(*digits), certificate.clone());
@@ -290,11 +347,11 @@ impl Leaves {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// RFC 8705 Appendix A.
-    const PEM: &str = "-----BEGIN CERTIFICATE-----
+    pub const PEM: &str = "-----BEGIN CERTIFICATE-----
 MIIBBjCBrAIBAjAKBggqhkjOPQQDAjAPMQ0wCwYDVQQDDARtdGxzMB4XDTE4MTAx
 ODEyMzcwOVoXDTIyMDUwMjEyMzcwOVowDzENMAsGA1UEAwwEbXRsczBZMBMGByqG
 SM49AgEGCCqGSM49AwEHA0IABNcnyxwqV6hY8QnhxxzFQ03C7HKW9OylMbnQZjjJ
@@ -374,7 +431,7 @@ bUlJSGQgjwD5vaUaKlLR50Q2DmFfQj1L+SY=
                 CertificateDigest(core::array::from_fn(|at| number.to_le_bytes().get(at).copied().unwrap_or(0)));
             let digits = Digits(*other.to_string().as_bytes().first_chunk().unwrap());
             leaves.order.push_back(digits.clone());
-            leaves.known.insert(digits, PeerCertificate { digest: other, leaf: None });
+            leaves.known.insert(digits, PeerCertificate { digest: other, leaf: None, source: Source::Connection });
         }
         let [oldest, next] = [0, 1].map(|at| leaves.order[at].clone());
         leaves.certificate(digest(), Some(PEM.as_bytes())).unwrap();

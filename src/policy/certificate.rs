@@ -22,6 +22,8 @@ pub struct CertificateTest {
     pub subject: Vec<(String, Vec<Operand>)>,
     /// Of the DER; counts without a verified chain.
     pub sha256: Vec<CertificateDigest>,
+    /// Its extended key usage says `clientAuth`.
+    pub for_clients: bool,
 }
 
 impl CertificateTest {
@@ -43,6 +45,11 @@ impl CertificateTest {
         Truth::from(sha256).and(names)
     }
 
+    /// Whether it says whose certificate it is, and not what that is good for alone.
+    pub fn names_somebody(&self) -> bool {
+        !self.sha256.is_empty() || self.names().any(|name| name != "extended_key_usage")
+    }
+
     /// What it asks of the certificate beside its digest, which only a verified chain can prove.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         let asks = [
@@ -52,6 +59,7 @@ impl CertificateTest {
             ("san_email", !self.san_email.is_empty()),
             ("san_ip", !self.san_ip.is_empty()),
             ("subject", !self.subject.is_empty()),
+            ("extended_key_usage", self.for_clients),
         ];
         asks.into_iter().filter_map(|(name, asks)| asks.then_some(name))
     }
@@ -65,12 +73,14 @@ impl CertificateTest {
         let leaf = names.leaf;
         let ips = || leaf.ips.iter().map(|ip| names.is_one_of(&ip.to_string(), &self.san_ip));
         let emails = || leaf.emails.iter().map(|address| names.is_one_of(address, &self.san_email));
-        let dns = || leaf.dns.iter().map(|name| Truth::any(self.san_dns.iter().map(|pattern| pattern.matches(name))));
+        let proven = || leaf.dns.iter().filter(|name| names.trust.proves_dns(name));
+        let dns = || proven().map(|name| Truth::any(self.san_dns.iter().map(|pattern| pattern.matches(name))));
         if_asked(!self.spiffe_id.is_empty(), &|| self.spiffe_holds(names))
             .and(if_asked(!self.san_dns.is_empty(), &|| Truth::any(dns())))
             .and(if_asked(!self.san_uri.is_empty(), &|| self.uri_holds(names)))
             .and(if_asked(!self.san_email.is_empty(), &|| Truth::any(emails())))
             .and(if_asked(!self.san_ip.is_empty(), &|| Truth::any(ips())))
+            .and((!self.for_clients || leaf.for_clients).into())
             .and(Truth::all(self.subject.iter().map(|(kind, wanted)| names.subject_has(kind, wanted))))
     }
 
@@ -300,6 +310,20 @@ mod tests {
             assert_eq!(told(unverified(), test()), not_verified);
         }
         assert_eq!(told(trusting("shop.example"), id()), Err(Error::NoRule), "another trust domain's CA");
+    }
+
+    #[test]
+    fn a_certificate_is_for_clients_where_it_says_so_and_its_chain_is_verified() {
+        let test = || CertificateTest { for_clients: true, ..CertificateTest::default() };
+        let shown = |for_clients| Leaf { for_clients, ..leaf(&[], &["a.example"]) };
+        assert_eq!(of(test(), Some(shown(true))), HOLDS);
+        assert_eq!(of(test(), Some(shown(false))), DOES_NOT);
+        assert_eq!(of(test(), None), UNKNOWN);
+        let dns = |name: &str| CertificateTest { san_dns: vec![DnsPattern::parse(name).unwrap()], ..test() };
+        assert_eq!(of(dns("a.example"), Some(shown(true))), HOLDS);
+        assert_eq!(of(dns("a.example"), Some(shown(false))), DOES_NOT);
+        assert_eq!(of(dns("b.example"), Some(shown(true))), DOES_NOT);
+        assert!(dns("a.example").names_somebody() && !test().names_somebody());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use crate::binding::{ClientCertificate, ConfirmedSender};
 use crate::facts::Request;
-use crate::facts::peer::{Leaf, PeerCertificate};
+use crate::facts::peer::{Leaf, PeerCertificate, RelayId, Source};
 use crate::jose::json::{Pointer, Value};
 use crate::time::UnixTime;
 use crate::token::VerifiedToken;
@@ -18,6 +18,7 @@ pub mod operand;
 pub mod path;
 pub mod pattern;
 pub mod principal;
+pub mod relay;
 pub mod role;
 pub mod route;
 pub mod rule;
@@ -27,7 +28,9 @@ pub mod truth;
 use index::Index;
 use operand::Bindings;
 use path::Path;
+use pattern::DnsPattern;
 use principal::Principals;
+use relay::{PeerKind, Relay};
 use role::Roles;
 use route::{Allow, Host, Line, Matched, Route, RouteId};
 use rule::{Facts, Rule};
@@ -44,7 +47,9 @@ pub struct Policy {
     deny: Vec<Rule>,
     /// By issuer.
     principals: Vec<Principals>,
+    /// In the names of certificates that the connection shows.
     trust: Trust,
+    relays: Vec<Relay>,
     /// What `allow: authenticated` stands for.
     anybody: Rule,
 }
@@ -56,6 +61,8 @@ pub struct Trust {
     pub chain_verified: bool,
     /// SPIFFE trust domains whose own CA it verified it with.
     pub trust_domains: Vec<String>,
+    /// The DNS names that it may prove; any where there are none.
+    pub dns_names: Vec<DnsPattern>,
 }
 
 /// Who asks to pass.
@@ -100,6 +107,11 @@ impl Trust {
         proven.then_some((id, trust_domain, segments))
     }
 
+    /// Whether a DNS name of a certificate may be one that it proves; where that can't be told, no rule can compare it either.
+    fn proves_dns(&self, name: &str) -> bool {
+        self.dns_names.is_empty() || self.dns_names.iter().any(|pattern| pattern.matches(name) != Truth::False)
+    }
+
     fn trusts(&self, trust_domain: &str) -> bool {
         self.trust_domains.iter().any(|trusted| trusted == trust_domain)
     }
@@ -109,13 +121,46 @@ impl Policy {
     pub fn new(routes: Vec<Route>, roles: Roles, deny: Vec<Rule>, principals: Vec<Principals>, trust: Trust) -> Self {
         let index = Index::new(&routes);
         let routes = routes.into_iter().map(Rc::new).collect();
-        Self { routes, index, roles, deny, principals, trust, anybody: Rule::default() }
+        Self { routes, index, roles, deny, principals, trust, relays: Vec::new(), anybody: Rule::default() }
+    }
+
+    /// The same, behind these relays.
+    pub fn behind(self, relays: Vec<Relay>) -> Self {
+        Self { relays, ..self }
+    }
+
+    /// Whether some peer may be a relay.
+    pub fn has_relays(&self) -> bool {
+        !self.relays.is_empty()
+    }
+
+    /// What a peer is that shows this certificate.
+    pub fn kind_of(&self, peer: &PeerCertificate) -> PeerKind {
+        relay::kind_of(&self.relays, peer, &self.trust)
+    }
+
+    pub fn relay(&self, id: RelayId) -> Option<&Relay> {
+        self.relays.get(id.0)
+    }
+
+    /// What is to be believed of the names in a certificate by who tells of it.
+    pub fn trust(&self, source: Source) -> &Trust {
+        const NONE: &Trust = &Trust { chain_verified: false, trust_domains: Vec::new(), dns_names: Vec::new() };
+        match source {
+            Source::Connection => &self.trust,
+            Source::Relay(id) => self.relay(id).map_or(NONE, |relay| &relay.trust),
+        }
+    }
+
+    /// The same for the certificate of a caller.
+    fn trust_in(&self, certificate: Option<&PeerCertificate>) -> &Trust {
+        certificate.map_or(&self.trust, |certificate| self.trust(certificate.source))
     }
 
     /// What the configuration says of an unbound token's client, and of the certificate beside it.
     pub fn client_certificate(&self, token: &VerifiedToken, shown: Option<&PeerCertificate>) -> ClientCertificate {
         let of_issuer = self.principals.get(token.issuer().0);
-        of_issuer.map_or(ClientCertificate::NotNamed, |own| own.certificate_of(token, shown, &self.trust))
+        of_issuer.map_or(ClientCertificate::NotNamed, |own| own.certificate_of(token, shown, self.trust_in(shown)))
     }
 
     /// Whether some route looks at the Envoy route. No field of a request is changed then: the proxy would choose again.
@@ -133,7 +178,7 @@ impl Policy {
 
     /// The SPIFFE ID that a certificate proves under this configuration.
     pub fn spiffe_id<'a>(&self, certificate: &'a PeerCertificate) -> Option<&'a str> {
-        self.trust.spiffe_id(certificate.leaf.as_ref()?).map(|(id, ..)| id)
+        self.trust(certificate.source).spiffe_id(certificate.leaf.as_ref()?).map(|(id, ..)| id)
     }
 
     /// The first route that takes the request, after the gate that no hostile path passes, be the route public or not.
@@ -171,7 +216,7 @@ impl Policy {
             bindings: Bindings { captured: &matched.captured, claims: &claim },
             roles: &self.roles,
             principals: &self.principals,
-            trust: &self.trust,
+            trust: self.trust_in(caller.certificate),
             now: caller.now,
         };
         if caller.sender.is_some_and(|sender| self.roles.are_exclusive(sender.token().roles())) {
@@ -250,7 +295,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::binding::{By, Requirement, confirm};
     use crate::callout::IssuerId;
-    use crate::facts::peer::{CertificateDigest, Leaf, Peer};
+    use crate::facts::peer::{CertificateDigest, Leaf, Peer, Source};
     use crate::facts::write_pairs;
     use crate::time::UnixTime;
     use crate::token::{Audiences, Issuer, Places, Profile, ScopeFormat, VerifiedToken};
@@ -307,11 +352,11 @@ pub(crate) mod tests {
     }
 
     pub fn certificate(leaf: Option<Leaf>) -> PeerCertificate {
-        PeerCertificate { digest: CertificateDigest([7; 32]), leaf: leaf.map(Rc::new) }
+        PeerCertificate { digest: CertificateDigest([7; 32]), leaf: leaf.map(Rc::new), source: Source::Connection }
     }
 
     pub fn trusting(trust_domain: &str) -> Trust {
-        Trust { chain_verified: true, trust_domains: vec![trust_domain.to_owned()] }
+        Trust { chain_verified: true, trust_domains: vec![trust_domain.to_owned()], dns_names: vec![] }
     }
 
     /// What a policy of one route says to `GET path`.

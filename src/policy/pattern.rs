@@ -152,6 +152,17 @@ impl Pieces {
         })
     }
 
+    /// Whether something is taken by both.
+    pub fn shares_with(&self, other: &Self) -> bool {
+        let (ours, theirs) = (self.pieces.len(), other.pieces.len());
+        let reach = (ours <= theirs || other.open) && (theirs <= ours || self.open);
+        let agree = |(ours, theirs): (&Piece, &Piece)| match (ours, theirs) {
+            (Piece::Text(ours), Piece::Text(theirs)) => ours == theirs,
+            _ => true,
+        };
+        reach && self.pieces.iter().zip(&other.pieces).all(agree)
+    }
+
     /// Compares with the pieces of a name, binding names in their order; what it bound means nothing where it does not take
     /// them. A wildcard stands for something: only `**` takes an empty piece.
     pub fn take<'a, 'f>(
@@ -457,6 +468,26 @@ mod tests {
             assert_eq!(PathPattern::parse(text), Err(error), "{text}");
         }
         assert!(PathPattern::parse("/a.b/...").is_ok(), "dots inside a piece are text");
+    }
+
+    #[test]
+    fn patterns_share_what_both_take() {
+        let dns = |text: &str| DnsPattern::parse(text).unwrap().0;
+        for (one, other, expected) in [
+            ("a.example", "a.example", true),
+            ("a.example", "b.example", false),
+            ("*.example", "a.example", true),
+            ("*.example", "a.b.example", false),
+            ("**.example", "a.b.example", true),
+            ("**.example", "example", true),
+            ("**.b.example", "example", false),
+            ("**.b.example", "*.*.example", true),
+            ("a.*.example", "*.b.example", true),
+            ("**", "a", true),
+        ] {
+            assert_eq!(dns(one).shares_with(&dns(other)), expected, "{one} {other}");
+            assert_eq!(dns(other).shares_with(&dns(one)), expected, "{other} {one}");
+        }
     }
 
     #[test]

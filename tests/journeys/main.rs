@@ -8,6 +8,7 @@ mod identity;
 mod memory;
 mod policies;
 mod proof;
+mod relays;
 mod servers;
 mod tokens;
 mod world;

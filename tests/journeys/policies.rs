@@ -495,3 +495,58 @@ fn a_browser_gets_through_by_preflight_and_nonce() {
     let proof = proof.claim("nonce", first.nonce.expect("a nonce"));
     assert_eq!(world.verdict(&get("/accounts/1").dpop(&token, &proof.sign())), PASSES);
 }
+
+#[test]
+fn clients_come_through_nginx_and_nobody_else_tells_of_certificates() {
+    let mut world = policy("behind-nginx");
+    let nginx = issued(leaf().dns("ingress.edge.example"));
+    let [ours, thief] = ["n26", "thief"].map(|name| issued(valid(Leaf::client(name))));
+    let good = token(&ours, json!({"scope": "prices.read"}));
+    let through = |relay: &Certificate, shown: &Certificate| {
+        get("/prices").bearer(&good).certificate(relay).field("ssl-client-cert", super::relays::escaped(shown))
+    };
+    let table = [
+        ("through nginx", through(&nginx, &ours), PASSES),
+        ("a thief through nginx", through(&nginx, &thief), (401, "binding.other_certificate")),
+        (
+            "nginx tells of no certificate, and its own does not count",
+            get("/prices").bearer(&token(&nginx, json!({"scope": "prices.read"}))).certificate(&nginx),
+            (401, "binding.no_certificate"),
+        ),
+        ("who is no relay sends the header", through(&thief, &ours), (401, "binding.other_certificate")),
+        ("and over plaintext", through(&nginx, &ours).plaintext(), (400, "request.plaintext")),
+    ];
+    each(&mut world, table);
+}
+
+#[test]
+fn a_sidecar_knows_clients_through_the_gateway_and_workloads_by_themselves() {
+    let mut world = policy("behind-a-gateway");
+    let gateway = with_id(&["spiffe://cluster.local/ns/istio-ingress/sa/gateway"]);
+    let shipping = with_id(&["spiffe://cluster.local/ns/shipping/sa/app"]);
+    let client = issued(valid(Leaf::client("client")));
+    let good = || get("/orders/1").bearer(&token(&client, json!({"scope": "orders"})));
+    let xfcc = |shown: &Certificate| super::relays::xfcc(shown);
+    let through = |ask: Ask, shown: &Certificate| {
+        // As the sidecar's own APPEND_FORWARD leaves it.
+        let field = format!("{},By=spiffe://x/y;Hash={}", xfcc(shown), gateway.digest_hex());
+        ask.certificate(&gateway).field("x-forwarded-client-cert", field)
+    };
+    let table = [
+        ("a client through the gateway", through(good(), &client), PASSES),
+        ("its token inside the mesh", good().certificate(&shipping), (401, "binding.other_certificate")),
+        ("shipping without a token", get("/orders/1").certificate(&shipping), PASSES),
+        (
+            "a partner's certificate that names itself shipping, through the gateway",
+            through(get("/orders/1"), &shipping),
+            (401, "credential.missing"),
+        ),
+        ("the gateway by itself", get("/orders/1").certificate(&gateway), (401, "credential.missing")),
+        (
+            "shipping with a stolen token",
+            good().certificate(&shipping).field("x-forwarded-client-cert", xfcc(&client)),
+            (401, "binding.other_certificate"),
+        ),
+    ];
+    each(&mut world, table);
+}

@@ -6,6 +6,7 @@
 mod certificates;
 mod jose;
 mod json_text;
+mod relays;
 mod rsa;
 mod signatures;
 mod wycheproof;

@@ -109,6 +109,21 @@ fn certificates(seeds: &mut Seeds) {
         seeds.write("certificate", &made.der);
         seeds.write("certificate", &made.cert_pem);
         seeds.write("certificate", made.digest_hex());
+        let pem = made.cert_pem.replace("\r\n", "\n");
+        let escaped =
+            pem.replace('\n', "%0A").replace(' ', "%20").replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+        let element =
+            format!("By=urn:x;Hash={};Cert=\"{escaped}\";Subject=\"CN=a\\,b\";URI=urn:a=b;DNS=c", made.digest_hex());
+        let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+        for field in [
+            format!("Hash={0},{element}", made.digest_hex()),
+            element,
+            pem.replace('\n', " "),
+            format!(":{body}:"),
+            escaped,
+        ] {
+            seeds.write("relay", field);
+        }
     }
 }
 
