@@ -1,7 +1,7 @@
 //! What the host knows, read as octets and whole.
 
 use crate::callout::{Answer, MAX_BODY, NoAnswer, Response};
-use crate::facts::peer::{CertificateDigest, Peer};
+use crate::facts::peer::{CertificateDigest, Peer, Session};
 use crate::facts::{EnvoyRoute, Fields, NotPairs, Request};
 use crate::time::UnixTime;
 
@@ -44,6 +44,15 @@ fn peer(shared: &Shared) -> Peer {
     }
     let tls = fact("connection\0tls_version");
     if tls.is_some_and(|version| !version.is_empty()) { Peer::Anonymous } else { Peer::Plaintext }
+}
+
+/// The connection of the effective context.
+pub struct OfConnection;
+
+impl Session for OfConnection {
+    fn is_validated(&self) -> Option<bool> {
+        fact("connection\0peer_certificate_valid").map(|told| told == [1])
+    }
 }
 
 /// The address of the peer, for counting where there is no certificate.

@@ -16,8 +16,8 @@ use super::read;
 use super::shared::SharedData;
 use super::stream::{DENIAL, PERMIT, Progress, Stream, Waiter, advance};
 
-/// What the requests of one configuration share. Never borrowed across a host call, but for that which verifies a signature:
-/// it calls nobody back.
+/// What the requests of one configuration share. Never borrowed across a host call, but for those that verify a signature, remember
+/// a proof or tell of a session: they ask for a place to write to, and call nobody back.
 pub struct State {
     pub enforcer: Enforcer,
     pub waiting: Waiting<Waiter, Suspended>,
@@ -167,8 +167,10 @@ impl Root {
         if let Some(mut old) = self.gauges.take() {
             old.withdraw();
         }
+        let mut enforcer = Enforcer::new(compiled.settings, Rc::new(Crypto::choose()), Rc::new(SharedData));
+        enforcer.ask_of_sessions(Rc::new(read::OfConnection));
         let shared = Rc::new(RefCell::new(State {
-            enforcer: Enforcer::new(compiled.settings, Rc::new(Crypto::choose()), Rc::new(SharedData)),
+            enforcer,
             waiting: Waiting::new(compiled.waiting),
             counters: Counters::default(),
             log_permits: compiled.log_permits,
