@@ -14,6 +14,7 @@ mod module;
 mod observation;
 mod paths;
 mod promql;
+mod relays;
 mod shipped;
 #[path = "../vectors/signatures.rs"]
 mod signatures;
