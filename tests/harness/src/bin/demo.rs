@@ -1,10 +1,13 @@
-//! Shows the filter at work: `envoy/complete.yaml` in a real Envoy, tokens of a real authorization server, requests of a bank
-//! and of a thief. Exits with 1 if anything is not as it must be.
+//! Shows the filter at work: `envoy/complete.yaml` in a real Envoy, tokens of a real authorization server, requests of a bank,
+//! of a wallet and of a thief. Exits with 1 if anything is not as it must be.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
-use harness::{Authority, Certificate, Envoy, Leaf, OidcProvider, Request, Response, Upstream, wait_until};
+use harness::{
+    Algorithm, Authority, Certificate, Envoy, Leaf, OidcProvider, Proof, Request, Response, SigningKey, Upstream,
+    wait_until,
+};
 use serde_json::Value;
 
 const API: &str = "https://api.market.example";
@@ -107,6 +110,9 @@ impl Stage {
         heading();
         let mut wrong = self.show(&rows);
 
+        note("a wallet has no certificate: it proves with each request that it holds the key of its token (DPoP)");
+        wrong += self.show(&self.wallet());
+
         self.provider.revoke("bank", &self.bank, &opaque);
         note("the bank revokes its opaque token; the answer about it is remembered for 2 s");
         let revoked = row("the revoked token", bank, prices(&opaque), 401, "token.inactive");
@@ -120,6 +126,31 @@ impl Stage {
         self.until_status(&expired, Duration::from_secs(40));
         rows = vec![expired];
         wrong + self.show(&rows)
+    }
+
+    /// A caller without a certificate, and who has stolen from it.
+    fn wallet(&self) -> Vec<Row> {
+        let [own, other] = ["wallet", "thief"].map(|name| SigningKey::new(Algorithm::Es256, name));
+        let token = self.provider.dpop_token(&own, "prices.read", API);
+        let path = "/prices/DE0007100000";
+        let proof = |key: &SigningKey| Proof::new(key, "GET", &format!("{API}{path}")).with(&token).sign(key);
+        let shown = proof(&own);
+        let dpop = |path: &str, proof: &str| {
+            Request::get(path).field("authorization", format!("DPoP {token}")).field("dpop", proof)
+        };
+        let row = |sent, request, status, reason| Row { sent, by: None, request, status, reason };
+        vec![
+            row("the wallet, its own token and proof", dpop(path, &shown), 200, "granted"),
+            row(
+                "a thief, the wallet's token as bearer",
+                Request::get(path).bearer(&token),
+                401,
+                "binding.bearer_downgrade",
+            ),
+            row("a thief, its token, a proof by another key", dpop(path, &proof(&other)), 401, "binding.other_key"),
+            row("a thief, its token and proof, another path", dpop("/prices/XX", &shown), 401, "proof.uri"),
+            row("a thief, its token and proof, once more", dpop(path, &shown), 401, "proof.replayed"),
+        ]
     }
 
     /// Waits until a request gets what it must get in the end; the row itself is sent once more.
@@ -193,7 +224,7 @@ impl Stage {
 }
 
 fn error_of(answer: &Response) -> String {
-    let challenge = answer.value("www-authenticate").unwrap_or_default();
+    let challenge = answer.values("www-authenticate").concat();
     let error = challenge.split("error=\"").nth(1).and_then(|rest| rest.split('"').next());
     error.unwrap_or_default().to_owned()
 }
