@@ -51,7 +51,10 @@ pub struct OfConnection;
 
 impl Session for OfConnection {
     fn is_validated(&self) -> Option<bool> {
-        fact("connection\0peer_certificate_valid").map(|told| told == [1])
+        match fact("connection\0peer_certificate_valid")?.as_slice() {
+            [told] => Some(*told != 0),
+            _ => None,
+        }
     }
 }
 

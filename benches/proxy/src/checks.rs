@@ -3,6 +3,7 @@
 use harness::{Certificate, Envoy, Request, now};
 use serde_json::json;
 
+use crate::proofs;
 use crate::proxies::{Duty, Proxy};
 use crate::stage::{PATH, Stage};
 
@@ -41,6 +42,28 @@ pub fn check(proxy: Proxy, envoy: &Envoy, stage: &Stage) -> Result<(), String> {
         let status = send(by, path, token).map_err(|error| format!("{what} is not answered: {error}"))?;
         let is_right = if refuses { matches!(status, 401 | 403) } else { status == 200 };
         if !is_right {
+            return Err(format!("{what} is answered with {status}"));
+        }
+    }
+    if proxy == Proxy::HoldfastDpop { check_proofs(envoy, stage) } else { Ok(()) }
+}
+
+fn check_proofs(envoy: &Envoy, stage: &Stage) -> Result<(), String> {
+    let token = &stage.bound_to_key;
+    let ath = harness::base64url(&harness::sha256(token.as_bytes()));
+    let thief = harness::SigningKey::new(harness::Algorithm::Es256, "thief");
+    let good = stage.holder.proof(&ath, 0);
+    let rows = [
+        ("a good proof", good.clone(), 200),
+        ("the same proof again", good, 401),
+        ("a proof by another key", proofs::stolen(token, &thief), 401),
+        ("a proof for another token", stage.holder.proof("x", 0), 401),
+    ];
+    for (what, proof, expected) in rows {
+        let request = Request::get(PATH).field("authorization", format!("DPoP {token}")).field("dpop", proof);
+        let status = envoy.client(&stage.thief).try_send(&request).map(|answer| answer.status);
+        let status = status.map_err(|error| format!("{what} is not answered: {error}"))?;
+        if status != expected {
             return Err(format!("{what} is answered with {status}"));
         }
     }

@@ -6,8 +6,10 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use harness::Client;
+use harness::{Client, base64url, sha256};
 use rustls::ClientConnection;
+
+use crate::proofs::Holder;
 
 /// Connections to one proxy, and what is asked over them.
 pub struct Load {
@@ -34,6 +36,8 @@ pub enum Tokens {
     Shuffled { tokens: Arc<Vec<String>>, count: usize, next: usize },
     /// Never the same.
     Random { state: u64 },
+    /// One token, each time with a proof of its own.
+    Proven { token: String, ath: String, holder: Arc<Holder>, next: u64 },
 }
 
 /// One connection.
@@ -65,12 +69,21 @@ impl Tokens {
         Self::Random { state: 0x9e37_79b9_7f4a_7c15 }
     }
 
+    pub fn proven(token: &str, holder: &Arc<Holder>) -> Self {
+        let ath = base64url(&sha256(token.as_bytes()));
+        Self::Proven { token: token.to_owned(), ath, holder: Arc::clone(holder), next: 0 }
+    }
+
+    fn scheme(&self) -> &'static str {
+        if matches!(self, Self::Proven { .. }) { "DPoP" } else { "Bearer" }
+    }
+
     /// How many requests show each of them once.
     fn count(&self) -> usize {
         match self {
             Self::These { tokens, .. } => tokens.len(),
             Self::Shuffled { count, .. } => *count,
-            Self::Random { .. } => 0,
+            Self::Random { .. } | Self::Proven { .. } => 0,
         }
     }
 
@@ -83,6 +96,10 @@ impl Tokens {
             Self::Shuffled { tokens, count, next } => {
                 octets.extend_from_slice(tokens[*next].as_bytes());
                 *next = (*next + STEP) % *count;
+            }
+            Self::Proven { token, ath, holder, next } => {
+                *next += 1;
+                write!(octets, "{token}\r\ndpop: {}", holder.proof(ath, *next)).expect("a vector grows");
             }
             // As an opaque token: 256 bits (splitmix64, which nobody has to be unable to guess).
             Self::Random { state } => {
@@ -103,7 +120,8 @@ impl Requests {
         let before = format!(
             "GET {path} HTTP/1.1\r\nhost: api.bank.example\r\nuser-agent: bench/1.0 (linux)\r\naccept: application/json\r\n\
              accept-encoding: gzip, br\r\naccept-language: en-GB,en;q=0.8\r\ncache-control: no-cache\r\n\
-             x-correlation-id: 5f0c9a52-7d1e-4b8b-9c57-3d1f0e6a2b44\r\nauthorization: Bearer "
+             x-correlation-id: 5f0c9a52-7d1e-4b8b-9c57-3d1f0e6a2b44\r\nauthorization: {} ",
+            tokens.scheme()
         );
         Self { around: [before.into_bytes(), b"\r\n\r\n".to_vec()], tokens, octets: Vec::new() }
     }

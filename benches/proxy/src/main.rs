@@ -17,6 +17,7 @@ mod load;
 mod machine;
 mod measure;
 mod plot;
+mod proofs;
 mod proxies;
 mod quiet;
 mod report;

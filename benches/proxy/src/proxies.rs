@@ -4,7 +4,7 @@ use harness::{Algorithm, Cluster, Envoy, Options};
 use serde_json::{Value, json};
 
 use crate::authorizer::DIGEST;
-use crate::stage::{ALGORITHMS, AUDIENCE, ISSUER, SCOPE, Stage};
+use crate::stage::{ALGORITHMS, AUDIENCE, ISSUER, ORIGIN, SCOPE, Stage};
 
 /// An Envoy by its filters. One that several variants share is started once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub enum Proxy {
     HoldfastUntold,
     /// The same, which asks an authorization server about opaque tokens.
     HoldfastOpaque,
+    /// The same, where tokens may be bound to keys too, and proofs are remembered by the process.
+    HoldfastDpop,
     /// The same with so many routes, of which the one that is asked for comes last.
     HoldfastRoutes { routes: usize },
     /// Envoy's jwt_authn, which remembers so many tokens, or none. It knows nothing of bindings and routes.
@@ -55,6 +57,7 @@ impl Proxy {
             Self::Holdfast { .. }
             | Self::HoldfastUntold
             | Self::HoldfastOpaque
+            | Self::HoldfastDpop
             | Self::HoldfastRoutes { .. }
             | Self::Native { .. }
             | Self::ExtAuthz => Duty::Binding,
@@ -65,7 +68,11 @@ impl Proxy {
     pub fn is_own(self) -> bool {
         matches!(
             self,
-            Self::Holdfast { .. } | Self::HoldfastUntold | Self::HoldfastOpaque | Self::HoldfastRoutes { .. }
+            Self::Holdfast { .. }
+                | Self::HoldfastUntold
+                | Self::HoldfastOpaque
+                | Self::HoldfastDpop
+                | Self::HoldfastRoutes { .. }
         )
     }
 
@@ -93,6 +100,7 @@ impl Proxy {
                 plug_in(&mut options, &introspecting(stage));
                 options.environment = vec![("API_SECRET".into(), stage.secret.clone())];
             }
+            Self::HoldfastDpop => plug_in(&mut options, &proving(stage)),
             Self::HoldfastRoutes { routes } => plug_in(&mut options, &with_routes(stage, routes)),
             Self::JwtAuthn { tokens } => options.filters = vec![jwt_authn(stage, tokens, &[])],
             Self::JwtAuthnRbac => options.filters = vec![jwt_authn(stage, 100, &[SCOPES]), rbac()],
@@ -129,6 +137,15 @@ fn document(stage: &Stage, tokens: usize) -> Value {
 
 fn balance(name: &str, collection: &str) -> Value {
     json!({"name": name, "methods": ["GET"], "path": format!("/{collection}/{{account}}/balance"), "allow": [{"scopes": [SCOPE]}]})
+}
+
+/// With place for all proofs that one key makes here in the time that they count.
+fn proving(stage: &Stage) -> Value {
+    let mut document = document(stage, DEFAULT_TOKENS);
+    document["binding"] = json!("either");
+    document["dpop"] = json!({"origins": [ORIGIN], "replay": "process"});
+    document["limits"] = json!({"proofs": 4_194_304});
+    document
 }
 
 fn introspecting(stage: &Stage) -> Value {

@@ -6,6 +6,7 @@ use harness::{Algorithm, Authority, AuthorizationServer, Certificate, Leaf, Sign
 use serde_json::{Value, json};
 
 use crate::authorizer::Authorizer;
+use crate::proofs::Holder;
 use crate::variants::{Asked, COLD, Variant};
 
 pub struct Stage {
@@ -21,12 +22,17 @@ pub struct Stage {
     /// As many of each algorithm as make nobody remember them.
     pub unknown: Vec<(Algorithm, Arc<Vec<String>>)>,
     pub opaque: String,
+    /// A caller who needs no certificate, and a token that is bound to its key.
+    pub holder: Arc<Holder>,
+    pub bound_to_key: String,
     /// Of the filter at the authorization server.
     pub secret: String,
 }
 
 pub const ISSUER: &str = "https://login.bank.example";
 pub const AUDIENCE: &str = "https://api.bank.example";
+/// What DPoP clients call the API.
+pub const ORIGIN: &str = "https://api.bank.example";
 pub const SCOPE: &str = "accounts.read";
 /// What is asked for; every variant that knows routes permits it by GET and with that scope.
 pub const PATH: &str = "/accounts/4711/balance";
@@ -50,9 +56,26 @@ impl Stage {
         said["active"] = json!(true);
         said["token_type"] = json!("Bearer");
         server.know(&opaque, said);
+        let holder = Holder::new();
+        let mut of_holder = claims(&bank, 0);
+        of_holder["cnf"] = holder.confirmation();
+        let bound_to_key = keys[0].mint(json!({}), &of_holder);
         let bindings = tokens.iter().map(|token| (token.clone().into_bytes(), bank.digest_hex().into_bytes()));
         let authorizer = Authorizer::start(bindings.collect());
-        Self { ca, bank, thief, server, authorizer, keys, tokens, unknown, opaque, secret: random() }
+        Self {
+            ca,
+            bank,
+            thief,
+            server,
+            authorizer,
+            keys,
+            tokens,
+            unknown,
+            opaque,
+            holder: Arc::new(holder),
+            bound_to_key,
+            secret: random(),
+        }
     }
 
     pub fn jwks(&self) -> String {

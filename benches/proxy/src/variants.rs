@@ -31,6 +31,8 @@ pub enum Asked {
     /// A good one, by the thief.
     Stolen,
     Expired,
+    /// One that is bound to a key, each time with a fresh proof (ES256).
+    Proven,
     /// None of them twice, and none of them anybody's.
     Random,
 }
@@ -91,6 +93,13 @@ pub const VARIANTS: &[Variant] = &[
         Proxy::Holdfast { tokens: 120_000 },
         Asked::Known(100_000),
         &[Target::Times(1.5, "known")],
+    ),
+    variant(
+        "dpop",
+        "Holdfast, known JWT, fresh DPoP proof",
+        Proxy::HoldfastDpop,
+        Asked::Proven,
+        &[Target::AtMost(55.0)],
     ),
     variant("stolen", "Holdfast refuses a stolen token", HOLDFAST, Asked::Stolen, &[Target::Below("known")]),
     variant("expired", "Holdfast refuses an expired token", HOLDFAST, Asked::Expired, &[Target::Below("known")]),
@@ -159,7 +168,7 @@ const fn variant(
 impl Variant {
     pub fn status(self) -> u16 {
         match self.asked {
-            Asked::Known(_) | Asked::Cold(_) | Asked::Opaque => 200,
+            Asked::Known(_) | Asked::Cold(_) | Asked::Opaque | Asked::Proven => 200,
             Asked::Stolen | Asked::Expired | Asked::Random => 401,
         }
     }
@@ -177,6 +186,7 @@ impl Variant {
             Asked::Stolen => one(stage.tokens[0].clone()),
             Asked::Expired => one(stage.token_with(json!({"iat": harness::now() - 900, "exp": harness::now() - 600}))),
             Asked::Random => Tokens::random(),
+            Asked::Proven => Tokens::proven(&stage.bound_to_key, &stage.holder),
         }
     }
 }

@@ -9,7 +9,7 @@ use getrandom::rand_core::UnwrapErr;
 use p256::ecdsa::signature::{RandomizedSigner as _, SignatureEncoding as _, Signer as _};
 use rsa::traits::PublicKeyParts as _;
 use serde_json::{Value, json};
-use sha2::{Sha256, Sha384, Sha512};
+use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 pub fn base64url(octets: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(octets)
@@ -158,6 +158,10 @@ impl SigningKey {
         whole.as_object_mut().expect("a map").retain(|_, value| !value.is_null());
         sign_octets(self, whole.to_string().as_bytes(), claims.to_string().as_bytes())
     }
+}
+
+pub fn sha256(octets: &[u8]) -> [u8; 32] {
+    Sha256::digest(octets).into()
 }
 
 /// Signs these octets as header and payload, whatever they are.

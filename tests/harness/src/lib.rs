@@ -44,7 +44,7 @@ pub use envoy::{Cluster, Configuration, Envoy, Options, Protocol, Tls};
 pub use grpc_service::GrpcService;
 pub use http::{Fields, Response};
 pub use http2::{Call, Http2};
-pub use keys::{Algorithm, SigningKey, base64url, sign_octets};
+pub use keys::{Algorithm, SigningKey, base64url, sha256, sign_octets};
 pub use module::{module, set_up, top, vectors_module};
 pub use oidc_provider::OidcProvider;
 pub use proof::Proof;
