@@ -298,6 +298,7 @@ fn bad_fields_of_a_relay_get_400_and_their_good_twins_pass() {
         ("12.11 padding", alone(format!(":{trimmed}=:")), not_pem),
         ("12.11 too long", alone(format!(":{}:", "A".repeat(20_000))), (400, "certificate.too_large")),
         ("XFCC-13 twin", chained(format!("{value}, {value}")), PASSES),
+        ("12.4 in two fields", chained(value.clone()).field("Client-Cert-Chain", value.clone()), PASSES),
         ("XFCC-13 100 certificates", chained(vec![":AAAA:"; 100].join(", ")), (400, "relay.too_large")),
         ("XFCC-13 1 MiB", chained(format!(":{}:", "A".repeat(1 << 20))), (400, "relay.too_large")),
         ("XFCC-13 no chain", chained("x".to_owned()), malformed),
