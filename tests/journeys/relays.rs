@@ -597,6 +597,24 @@ fn a_renewal_is_seen_through_a_relay_and_its_session_is_not_asked() {
     assert_eq!(session.asked.get(), 0);
 }
 
+/// C20, C21, row 13.7: a resumed session is judged by what is known of its certificate, and never by being one.
+#[test]
+fn a_resumed_session_is_as_good_as_its_certificate() {
+    let ours = client("n26");
+    let routes = json!([
+        {"name": "named", "path": "/named", "allow": [{"certificate": {"san_dns": "n26"}, "token": "none"}]},
+        {"name": "all", "path": "/**", "allow": "authenticated"}
+    ]);
+    let mut world = behind(json!([]), json!({"/peer_certificate": {"chain": "verified"}, "/routes": routes}));
+    let session = Rc::new(Told::default());
+    session.answer.set(Some(false));
+    world.enforcer().ask_of_sessions(Rc::clone(&session) as Rc<dyn Session>);
+    assert_eq!(world.verdict(&good(&ours).certificate(&ours)), PASSES);
+    assert_eq!(world.verdict(&get("/named").certificate(&ours)), PASSES);
+    assert_eq!(world.verdict(&good(&ours)), (401, "binding.no_certificate"), "C21");
+    assert_eq!(session.asked.get(), 0);
+}
+
 /// C15: under `when_bound` a certificate beside an unbound token gives no rights that it has not proven.
 #[test]
 fn a_certificate_beside_an_unbound_token_gives_only_what_it_proves() {
