@@ -14,7 +14,8 @@ use holdfast::binding::replay::{self, OfWorker, ReplayMemory as _, Scope, Seen, 
 use holdfast::callout::{Answer, Response};
 use holdfast::config;
 use holdfast::credential::Presented;
-use holdfast::facts::peer::{CertificateDigest, Peer, PeerCertificate, Source};
+use holdfast::facts::peer::{CertificateDigest, Peer, PeerCertificate, RelayId, Source};
+use holdfast::facts::relay::{Format, Readings};
 use holdfast::facts::{Request, write_pairs};
 use holdfast::flow::{Enforcer, Permit, Step};
 use holdfast::jose::algorithm::Algorithm;
@@ -104,6 +105,26 @@ fn claims(bencher: Bencher<'_, '_>) {
 #[divan::bench(args = ["/accounts/4711/transactions?page=2", "/accounts/%34711/transactions"])]
 fn path(bencher: Bencher<'_, '_>, target: &str) {
     bencher.bench_local(|| Path::read(black_box(target.as_bytes())).unwrap());
+}
+
+/// A client's certificate in the field of a relay, which this worker has read before.
+#[divan::bench(args = ["xfcc", "rfc9440", "pem"])]
+fn relayed_certificate(bencher: Bencher<'_, '_>, form: &str) {
+    use base64::Engine as _;
+    let made = harness::Authority::new("relayed").issue(harness::Leaf::client("bank"));
+    let escaped = made.cert_pem.replace("\r\n", "\n").replace('\n', "%0A").replace(' ', "%20");
+    let escaped = escaped.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+    let (format, field) = match form {
+        "xfcc" => (Format::Xfcc, format!("By=urn:x;Hash={};Cert=\"{escaped}\"", made.digest_hex())),
+        "pem" => (Format::Pem, escaped),
+        _ => (Format::ClientCert, format!(":{}:", base64::engine::general_purpose::STANDARD.encode(&made.der))),
+    };
+    let request = Request::from_pairs(write_pairs(&[("x-certificate", &field)]), Peer::Anonymous).unwrap();
+    let mut readings = Readings::default();
+    bencher.bench_local(|| {
+        let found = format.find(black_box(&request), "x-certificate", CertificateDigest(DIGEST)).unwrap().unwrap();
+        readings.certificate(found, Source::Relay(RelayId(0))).unwrap()
+    });
 }
 
 /// Configurations of so many routes, as they are loaded.

@@ -81,7 +81,7 @@ impl Request {
     }
 
     /// Every value of the fields of this name, in their order.
-    pub fn values<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    pub fn values<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> + Clone {
         self.fields.values(name)
     }
 
@@ -101,7 +101,7 @@ impl Fields {
     }
 
     /// Names and values, each behind the one before; their sizes stand in front of all of them.
-    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
         let (sizes, mut rest) = self.buffer.split_at_checked(self.names_begin()).unwrap_or_default();
         let (sizes, _) = sizes.get(4..).unwrap_or_default().as_chunks::<8>();
         sizes.iter().map_while(move |[a, b, c, d, e, f, g, h]| {
@@ -117,7 +117,7 @@ impl Fields {
     }
 
     /// Every value of the fields of this name, compared without case.
-    pub fn values<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    pub fn values<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> + Clone {
         self.iter().filter(move |(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 

@@ -298,6 +298,7 @@ fn bad_fields_of_a_relay_get_400_and_their_good_twins_pass() {
         ("12.11 padding", alone(format!(":{trimmed}=:")), not_pem),
         ("12.11 too long", alone(format!(":{}:", "A".repeat(20_000))), (400, "certificate.too_large")),
         ("XFCC-13 twin", chained(format!("{value}, {value}")), PASSES),
+        ("12.4 in two fields", chained(value.clone()).field("Client-Cert-Chain", value.clone()), PASSES),
         ("XFCC-13 100 certificates", chained(vec![":AAAA:"; 100].join(", ")), (400, "relay.too_large")),
         ("XFCC-13 1 MiB", chained(format!(":{}:", "A".repeat(1 << 20))), (400, "relay.too_large")),
         ("XFCC-13 no chain", chained("x".to_owned()), malformed),
@@ -593,6 +594,24 @@ fn a_renewal_is_seen_through_a_relay_and_its_session_is_not_asked() {
     assert_eq!(world.verdict(&through(&old, &new)), (401, "binding.renewed_certificate"));
     assert_eq!(world.verdict(&through(&old, &other)), (401, "binding.other_certificate"));
     assert_eq!(world.verdict(&good(&old).certificate(&new)), (401, "binding.renewed_certificate"), "directly too");
+    assert_eq!(session.asked.get(), 0);
+}
+
+/// C20, C21, row 13.7: a resumed session is judged by what is known of its certificate, and never by being one.
+#[test]
+fn a_resumed_session_is_as_good_as_its_certificate() {
+    let ours = client("n26");
+    let routes = json!([
+        {"name": "named", "path": "/named", "allow": [{"certificate": {"san_dns": "n26"}, "token": "none"}]},
+        {"name": "all", "path": "/**", "allow": "authenticated"}
+    ]);
+    let mut world = behind(json!([]), json!({"/peer_certificate": {"chain": "verified"}, "/routes": routes}));
+    let session = Rc::new(Told::default());
+    session.answer.set(Some(false));
+    world.enforcer().ask_of_sessions(Rc::clone(&session) as Rc<dyn Session>);
+    assert_eq!(world.verdict(&good(&ours).certificate(&ours)), PASSES);
+    assert_eq!(world.verdict(&get("/named").certificate(&ours)), PASSES);
+    assert_eq!(world.verdict(&good(&ours)), (401, "binding.no_certificate"), "C21");
     assert_eq!(session.asked.get(), 0);
 }
 

@@ -79,7 +79,7 @@ impl Format {
         let field = only(request, name)?;
         match self {
             Self::Xfcc => field.map_or(Ok(None), |field| xfcc::find(field, relay)),
-            Self::ClientCert => client_cert::find(field, only(request, client_cert::CHAIN)?),
+            Self::ClientCert => client_cert::find(field, request.values(client_cert::CHAIN.as_bytes())),
             Self::Pem => Ok(field.map(|field| Told::Certificate { written: Written::Pem(field), digest: None })),
         }
     }

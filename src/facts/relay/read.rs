@@ -11,6 +11,8 @@ use super::Told;
 #[derive(Debug, Default)]
 pub struct Readings {
     known: HashMap<Rc<[u8]>, Reading>,
+    /// The same certificates by their digests.
+    leaves: HashMap<CertificateDigest, Rc<Leaf>>,
     /// In the order in which they were read.
     order: VecDeque<Rc<[u8]>>,
     bytes: usize,
@@ -46,18 +48,20 @@ impl Readings {
     fn remember(&mut self, octets: &[u8], reading: Reading) {
         while self.known.len() >= MAX_READINGS || self.bytes >= MAX_BYTES {
             let Some(oldest) = self.order.pop_front() else { break };
-            let gone = self.known.remove(&oldest).map_or(0, |reading| size(&oldest, &reading));
-            self.bytes = self.bytes.saturating_sub(gone);
+            let Some(gone) = self.known.remove(&oldest) else { continue };
+            self.leaves.remove(&gone.digest);
+            self.bytes = self.bytes.saturating_sub(size(&oldest, &gone));
         }
         self.bytes += size(octets, &reading);
         let octets: Rc<[u8]> = octets.into();
         self.order.push_back(Rc::clone(&octets));
+        self.leaves.insert(reading.digest, Rc::clone(&reading.leaf));
         self.known.insert(octets, reading);
     }
 
-    /// What stands in the certificate of this digest, if some relay has told it. Looks at each: for refusals alone.
+    /// What stands in the certificate of this digest, if some relay has told it.
     pub fn leaf(&self, digest: CertificateDigest) -> Option<Rc<Leaf>> {
-        self.known.values().find(|reading| reading.digest == digest).map(|reading| Rc::clone(&reading.leaf))
+        self.leaves.get(&digest).cloned()
     }
 
     /// How many it knows.
@@ -149,11 +153,13 @@ mod tests {
         let (mut readings, text) = (Readings::default(), blanks());
         let any = Reading { digest: CertificateDigest([0; 32]), leaf: Rc::default() };
         for number in 0..MAX_READINGS {
-            readings.remember(&number.to_le_bytes(), any.clone());
+            let digest =
+                CertificateDigest(core::array::from_fn(|at| number.to_le_bytes().get(at).map_or(1, |octet| *octet)));
+            readings.remember(&number.to_le_bytes(), Reading { digest, ..any.clone() });
         }
         let held = readings.bytes;
         readings.certificate(told(&text, None), SOURCE).unwrap();
-        assert_eq!(readings.count(), MAX_READINGS);
+        assert_eq!((readings.count(), readings.leaves.len()), (MAX_READINGS, MAX_READINGS));
         assert!(readings.bytes > held);
         assert!(readings.known.contains_key(text.as_bytes()));
         assert!(!readings.known.contains_key(0_usize.to_le_bytes().as_slice()));
