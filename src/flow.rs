@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::binding::dpop::{self, FittingProof, MadeFor, UnverifiedProof};
 use crate::binding::replay::{ReplayMemory, SharedSlots};
-use crate::binding::{self, By, ConfirmedSender, Requirement, replay};
+use crate::binding::{self, By, ConfirmedSender, Means, Requirement, replay};
 use crate::callout::{Answer, Callout, CalloutId, IssuerId, NoAnswer, Question};
 use crate::credential::{self, AccessToken, Presented, Proof, Scheme};
 use crate::denial::{Ambiguous, Code, Denial, Unavailable};
@@ -760,11 +760,11 @@ impl Enforcer {
         // Last of all: a proof of which anything else is refused may be shown again.
         let remembered = sender.map_or(Ok(true), |sender| self.remember(sender, now))?;
         let reason = match means {
-            Some(binding::Means::Bearer) => "granted.unbound",
+            Some(Means::Bearer) => "granted.unbound",
             _ if !remembered => "granted.unremembered",
             // Only where the operator takes certificates whose dates can't be read.
             _ if certificate.is_some_and(|certificate| certificate.leaf.is_none()) => "granted.unchecked_validity",
-            Some(_) | None => "granted",
+            Some(Means::Certificate | Means::Dpop | Means::Both | Means::ClientCertificate) | None => "granted",
         };
         let report = self.report("permit", reason, Some(matched), sender.map(ConfirmedSender::token));
         let report = Report { binding: Some(identity::binding_name(means)), further, ..report };

@@ -180,17 +180,32 @@ impl Secret {
     }
 
     fn place(&self, seen: &Seen) -> Place {
-        let until = u32::try_from(seen.until.seconds()).unwrap_or(u32::MAX);
-        Place { proof: seen.proof, key: self.hash(&seen.key.0), until }
+        let until = u32::try_from(seen.until.seconds()).unwrap_or(u32::MAX).to_be_bytes();
+        let mut place = Place::default();
+        let octets = seen.proof.into_iter().chain(self.hash(&seen.key.0)).chain(until);
+        place.0.iter_mut().zip(octets).for_each(|(to, from)| *to = from);
+        place
     }
 }
 
-/// One remembered proof.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
-    proof: [u8; 16],
-    key: [u8; 4],
-    until: u32,
+/// One remembered proof: 16 octets of itself, 4 of its key, and 4 of its last second, big-endian.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Place([u8; PLACE]);
+
+const PLACE: usize = 24;
+
+impl Place {
+    fn proof(&self) -> Option<&[u8; 16]> {
+        self.0.first_chunk()
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        self.0.get(16..20)
+    }
+
+    fn is_past(&self, now: UnixTime) -> bool {
+        self.0.last_chunk().is_none_or(|until| u64::from(u32::from_be_bytes(*until)) < now.seconds())
+    }
 }
 
 /// At most [`PLACES`] proofs.
@@ -200,11 +215,19 @@ struct Slot(Vec<Place>);
 impl Slot {
     /// Puts a proof in, once those that are past have left.
     fn enter(&mut self, place: Place, now: UnixTime) -> Result<(), Error> {
-        self.0.retain(|other| u64::from(other.until) >= now.seconds());
-        if self.0.iter().any(|other| other.proof == place.proof) {
+        let (mut is_known, mut of_key) = (false, 0);
+        self.0.retain(|other| {
+            if other.is_past(now) {
+                return false;
+            }
+            is_known |= other.proof() == place.proof();
+            of_key += usize::from(other.key() == place.key());
+            true
+        });
+        if is_known {
             return Err(Error::Replayed);
         }
-        if self.0.iter().filter(|other| other.key == place.key).count() >= OF_ONE_KEY {
+        if of_key >= OF_ONE_KEY {
             return Err(Error::FullOfKey);
         }
         if self.0.len() >= PLACES {
@@ -291,32 +314,19 @@ impl ReplayMemory for OfProcess {
 
 /// What a slot begins with: another version of this filter, and anything else, is told from it.
 const MARK: [u8; 4] = *b"hfp1";
-const PLACE: usize = 24;
 
 impl Slot {
     fn octets(&self) -> Vec<u8> {
         let mut octets = Vec::with_capacity(MARK.len() + self.0.len() * PLACE);
         octets.extend(MARK);
-        for Place { proof, key, until } in &self.0 {
-            octets.extend(proof);
-            octets.extend(key);
-            octets.extend(until.to_be_bytes());
-        }
+        self.0.iter().for_each(|place| octets.extend(place.0));
         octets
     }
 
     fn parse(octets: &[u8]) -> Option<Self> {
-        let (places, rest) = octets.strip_prefix(&MARK)?.as_chunks::<PLACE>();
+        let (places, rest) = octets.strip_prefix(&MARK)?.as_chunks();
         let is_whole = rest.is_empty() && places.len() <= PLACES;
-        is_whole.then(|| places.iter().map(Place::parse).collect::<Option<_>>().map(Self))?
-    }
-}
-
-impl Place {
-    fn parse(octets: &[u8; PLACE]) -> Option<Self> {
-        let (proof, rest) = octets.split_first_chunk()?;
-        let (key, until) = rest.split_first_chunk()?;
-        Some(Self { proof: *proof, key: *key, until: u32::from_be_bytes(*until.first_chunk()?) })
+        is_whole.then(|| Self(places.iter().copied().map(Place).collect()))
     }
 }
 
