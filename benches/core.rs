@@ -30,6 +30,7 @@ use holdfast::policy::step_up::StepUp;
 use holdfast::policy::{Policy, Trust};
 use holdfast::time::UnixTime;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 const NOW: u64 = 1_800_000_000;
 const HOST: &str = "api.bank.example";
@@ -268,8 +269,8 @@ fn proof(bencher: Bencher<'_, '_>) {
         nonces: None,
         replay: replay::Settings { scope: Scope::None, proofs: 0, admits_when_full: false },
     };
-    let token = b"Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU";
-    let made_for = MadeFor { method: b"GET", target: b"/protectedresource", token };
+    let token_digest = Sha256::digest("Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU").into();
+    let made_for = MadeFor { method: b"GET", target: b"/protectedresource", token_digest };
     bencher.bench_local(|| {
         let proof = UnverifiedProof::parse(black_box(PROOF).as_bytes(), &settings).unwrap();
         let proof = proof.fit(made_for, &settings, UnixTime::new(1_562_262_618)).unwrap();

@@ -314,7 +314,7 @@ impl Enforcer {
             Err(error) => return Step::Done(Err(self.refuse(error.into(), Some(&matched), Known::default(), now))),
         };
         // Its time may be over by now.
-        let proof = match self.proof(&request, presented, now) {
+        let proof = match self.proof(&request, presented, None, now) {
             Ok(proof) => proof,
             Err(error) => {
                 let known = Known::by(presented);
@@ -447,7 +447,12 @@ impl Enforcer {
                 let unread = |error: credential::Error| (error.into(), Known::of_scheme(presented.scheme()));
                 let shown = self.shown(route, presented, now).map_err(unread)?;
                 let proves_nothing = |error| (binding::Error::from(error).into(), Known::by(presented));
-                Some((presented, shown, self.proof(request, presented, now).map_err(proves_nothing)?))
+                let known = match &shown {
+                    Shown::Known(Ok(token)) => Some(token),
+                    Shown::Known(Err(_)) | Shown::Unknown(_) => None,
+                };
+                let proof = self.proof(request, presented, known, now).map_err(proves_nothing)?;
+                Some((presented, shown, proof))
             }
         };
         let known = presented.map_or_else(Known::default, Known::by);
@@ -479,6 +484,7 @@ impl Enforcer {
         &self,
         request: &'a Request,
         presented: Presented<'a>,
+        token: Option<&Vouched>,
         now: UnixTime,
     ) -> Result<Option<Box<FittingProof<'a>>>, dpop::Error> {
         let (Scheme::Dpop, Some(settings)) = (presented.scheme(), &self.dpop) else { return Ok(None) };
@@ -487,8 +493,8 @@ impl Enforcer {
             Proof::Several => return Err(dpop::Error::Several),
             Proof::One(field) => field,
         };
-        let token = presented.octets().unwrap_or_default();
-        let made_for = MadeFor { method: request.method(), target: request.path(), token };
+        let token_digest = token.map_or_else(|| presented.digest(), |token| token.digest(presented));
+        let made_for = MadeFor { method: request.method(), target: request.path(), token_digest };
         UnverifiedProof::parse(field, settings)?.fit(made_for, settings, now).map(|proof| Some(Box::new(proof)))
     }
 

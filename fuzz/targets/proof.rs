@@ -34,7 +34,7 @@ fuzz_target!(|octets: &[u8]| {
     }
     let Ok(proof) = UnverifiedProof::parse(octets, &settings) else { return };
     assert!(octets.len() <= 4096 && !octets.contains(&b','));
-    let made_for = MadeFor { method: b"GET", target: b"/accounts/1", token: b"a.b.c" };
+    let made_for = MadeFor { method: b"GET", target: b"/accounts/1", token_digest: [0; 32] };
     if let Ok(fitting) = proof.fit(made_for, &settings, UnixTime::new(1_800_000_000)) {
         let _ = fitting.key();
     }

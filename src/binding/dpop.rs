@@ -42,8 +42,8 @@ pub struct MadeFor<'a> {
     pub method: &'a [u8],
     /// As the client sent it: `:path`.
     pub target: &'a [u8],
-    /// As it was presented, behind the scheme.
-    pub token: &'a [u8],
+    /// SHA-256 of the token as it was presented, behind the scheme.
+    pub token_digest: [u8; 32],
 }
 
 /// A well-formed proof. Nothing that it says is to be believed yet.
@@ -168,7 +168,7 @@ impl<'a> UnverifiedProof<'a> {
         if !claims.htu.is(&settings.origins, made_for.target) {
             return Err(Error::Uri);
         }
-        let ath = base64url::encode(Sha256::digest(made_for.token));
+        let ath = base64url::encode(made_for.token_digest);
         if !bool::from(ath.as_bytes().ct_eq(claims.ath.as_bytes())) {
             return Err(Error::Ath);
         }
@@ -284,7 +284,7 @@ pub(super) mod tests {
     }
 
     fn asked() -> MadeFor<'static> {
-        MadeFor { method: b"GET", target: b"/protectedresource", token: TOKEN }
+        MadeFor { method: b"GET", target: b"/protectedresource", token_digest: Sha256::digest(TOKEN).into() }
     }
 
     /// The proof of RFC 9449, as if it had just been made.
@@ -338,7 +338,8 @@ pub(super) mod tests {
         assert_eq!(told(PROOF, asked(), &settings(), IAT), Ok(UnixTime::new(IAT + 70)));
         let other = Settings { origins: vec![Origin::parse("https://other.example.org").unwrap()], ..settings() };
         let (mut slash, mut post, mut token) = (asked(), asked(), asked());
-        (slash.target, post.method, token.token) = (b"/protectedresource/", b"POST", &TOKEN[..TOKEN.len() - 1]);
+        (slash.target, post.method) = (b"/protectedresource/", b"POST");
+        token.token_digest = Sha256::digest(&TOKEN[..TOKEN.len() - 1]).into();
         for (asked, settings, expected) in [
             (post, settings(), Error::Method),
             (slash, settings(), Error::Uri),
@@ -348,7 +349,7 @@ pub(super) mod tests {
             assert_eq!(told(PROOF, asked, &settings, IAT), Err(expected));
         }
         // At a resource server it lacks `ath`.
-        let asked = MadeFor { method: b"POST", target: b"/token", token: TOKEN };
+        let asked = MadeFor { method: b"POST", target: b"/token", ..asked() };
         assert_eq!(told(OF_TOKEN_ENDPOINT, asked, &settings(), IAT), Err(Error::Claim));
     }
 

@@ -1,5 +1,6 @@
 //! The claims that an issuer vouches for, read once into a [`VerifiedToken`] (RFC 9068 §2.2, RFC 7662 §2.2).
 
+use core::cell::OnceCell;
 use std::collections::BTreeSet;
 
 use crate::jose::json::{Pointer, Value};
@@ -35,6 +36,7 @@ impl VerifiedToken {
             authenticated: whole_date(&claims, "auth_time")?,
             not_before: date(&claims, "nbf")?,
             expires: date(&claims, "exp")?,
+            digest: OnceCell::new(),
             claims,
         };
         token.read_lifetime(issuer, now)?;
