@@ -11,6 +11,7 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use crate::binding::dpop::{self, FittingProof, MadeFor, UnverifiedProof};
+use crate::binding::prover::Provers;
 use crate::binding::replay::{ReplayMemory, SharedSlots};
 use crate::binding::{self, By, ConfirmedSender, Means, Requirement, replay};
 use crate::callout::{Answer, Callout, CalloutId, IssuerId, NoAnswer, Question};
@@ -45,6 +46,7 @@ pub struct Enforcer {
     unchecked_validity: bool,
     /// None where no route takes proofs.
     dpop: Option<dpop::Settings>,
+    provers: Rc<Provers>,
     /// None where no proof is remembered here.
     proofs: Option<Box<dyn ReplayMemory>>,
     tells_permits: bool,
@@ -215,6 +217,7 @@ impl Enforcer {
             unchecked_validity: settings.unchecked_validity,
             proofs: settings.dpop.as_ref().and_then(|dpop| dpop.replay.memory(shared)),
             dpop: settings.dpop,
+            provers: Rc::default(),
             tells_permits: settings.tells_permits,
             log: Log::default(),
             verifier,
@@ -495,7 +498,9 @@ impl Enforcer {
         };
         let token_digest = token.map_or_else(|| presented.digest(), |token| token.digest(presented));
         let made_for = MadeFor { method: request.method(), target: request.path(), token_digest };
-        UnverifiedProof::parse(field, settings)?.fit(made_for, settings, now).map(|proof| Some(Box::new(proof)))
+        UnverifiedProof::parse(field, settings, &self.provers)?
+            .fit(made_for, settings, now)
+            .map(|proof| Some(Box::new(proof)))
     }
 
     /// What is remembered of a credential, or the token that it is. Who finds it remembered need not look at each of its octets.
