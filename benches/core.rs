@@ -31,6 +31,7 @@ use holdfast::policy::step_up::StepUp;
 use holdfast::policy::{Policy, Trust};
 use holdfast::time::UnixTime;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 const NOW: u64 = 1_800_000_000;
 const HOST: &str = "api.bank.example";
@@ -280,9 +281,9 @@ fn learn(enforcer: &mut Enforcer, at: usize) {
 /// RFC 9449 figure 13.
 const PROOF: &str = "eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6IkVTMjU2IiwiandrIjp7Imt0eSI6IkVDIiwieCI6Imw4dEZyaHgtMzR0VjNoUklDUkRZOXpDa0RscEJoRjQyVVFVZldWQVdCRnMiLCJ5IjoiOVZFNGpmX09rX282NHpiVFRsY3VOSmFqSG10NnY5VERWclUwQ2R2R1JEQSIsImNydiI6IlAtMjU2In19.eyJqdGkiOiJlMWozVl9iS2ljOC1MQUVCIiwiaHRtIjoiR0VUIiwiaHR1IjoiaHR0cHM6Ly9yZXNvdXJjZS5leGFtcGxlLm9yZy9wcm90ZWN0ZWRyZXNvdXJjZSIsImlhdCI6MTU2MjI2MjYxOCwiYXRoIjoiZlVIeU8ycjJaM0RaNTNFc05yV0JiMHhXWG9hTnk1OUlpS0NBcWtzbVFFbyJ9.2oW9RP35yRqzhrtNP86L-Ey71EOptxRimPPToA1plemAgR6pxHF8y6-yqyVnmcw6Fy1dqd-jfxSYoMxhAJpLjA";
 
-/// All that is done with a proof but to verify its signature.
-#[divan::bench]
-fn proof(bencher: Bencher<'_, '_>) {
+/// All that is done with a proof but to verify its signature: where its key was seen before, and where it was not.
+#[divan::bench(args = [true, false])]
+fn proof(bencher: Bencher<'_, '_>, known: bool) {
     let settings = dpop::Settings {
         origins: vec![Origin::parse("https://resource.example.org").unwrap()],
         algorithms: vec![Algorithm::Es256],
@@ -290,13 +291,18 @@ fn proof(bencher: Bencher<'_, '_>) {
         nonces: None,
         replay: replay::Settings { scope: Scope::None, proofs: 0, admits_when_full: false },
     };
-    let token = b"Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU";
-    let made_for = MadeFor { method: b"GET", target: b"/protectedresource", token };
-    bencher.bench_local(|| {
-        let proof = UnverifiedProof::parse(black_box(PROOF).as_bytes(), &settings).unwrap();
-        let proof = proof.fit(made_for, &settings, UnixTime::new(1_562_262_618)).unwrap();
-        proof.key().unwrap().thumbprint
-    });
+    let token_digest = Sha256::digest("Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU").into();
+    let made_for = MadeFor { method: b"GET", target: b"/protectedresource", token_digest };
+    let provers = Rc::default();
+    let read = || {
+        let proof = UnverifiedProof::parse(black_box(PROOF).as_bytes(), &settings, &provers).unwrap();
+        proof.fit(made_for, &settings, UnixTime::new(1_562_262_618)).unwrap()
+    };
+    if known {
+        let proof = read();
+        proof.verify(&proof.prover().unwrap(), &InRust).unwrap();
+    }
+    bencher.bench_local(|| read().prover().unwrap().thumbprint);
 }
 
 /// One more proof, when so many are remembered.

@@ -126,10 +126,14 @@ impl<'a> Presented<'a> {
         }
     }
 
-    /// The first 64 bits of its SHA-256: names one token in logs and gives nothing of it away.
+    /// Its SHA-256.
+    pub fn digest(self) -> [u8; 32] {
+        Sha256::digest(self.octets).into()
+    }
+
+    /// The first 64 bits of it: names one token in logs and gives nothing of it away.
     pub fn digest_prefix(self) -> u64 {
-        let digest: [u8; 32] = Sha256::digest(self.octets).into();
-        digest.first_chunk().map_or(0, |prefix| u64::from_be_bytes(*prefix))
+        self.digest().first_chunk().map_or(0, |prefix| u64::from_be_bytes(*prefix))
     }
 }
 

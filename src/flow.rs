@@ -11,8 +11,9 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use crate::binding::dpop::{self, FittingProof, MadeFor, UnverifiedProof};
+use crate::binding::prover::Provers;
 use crate::binding::replay::{ReplayMemory, SharedSlots};
-use crate::binding::{self, By, ConfirmedSender, Requirement, replay};
+use crate::binding::{self, By, ConfirmedSender, Means, Requirement, replay};
 use crate::callout::{Answer, Callout, CalloutId, IssuerId, NoAnswer, Question};
 use crate::credential::{self, AccessToken, Presented, Proof, Scheme};
 use crate::denial::{Ambiguous, Code, Denial, Unavailable};
@@ -50,6 +51,7 @@ pub struct Enforcer {
     unchecked_validity: bool,
     /// None where no route takes proofs.
     dpop: Option<dpop::Settings>,
+    provers: Rc<Provers>,
     /// None where no proof is remembered here.
     proofs: Option<Box<dyn ReplayMemory>>,
     tells_permits: bool,
@@ -222,6 +224,7 @@ impl Enforcer {
             unchecked_validity: settings.unchecked_validity,
             proofs: settings.dpop.as_ref().and_then(|dpop| dpop.replay.memory(shared)),
             dpop: settings.dpop,
+            provers: Rc::default(),
             tells_permits: settings.tells_permits,
             log: Log::default(),
             verifier,
@@ -326,7 +329,7 @@ impl Enforcer {
             Err(error) => return Step::Done(Err(self.refuse(error.into(), Some(&matched), Known::default(), now))),
         };
         // Its time may be over by now.
-        let proof = match self.proof(&request, presented, now) {
+        let proof = match self.proof(&request, presented, None, now) {
             Ok(proof) => proof,
             Err(error) => {
                 let known = Known::by(presented);
@@ -464,7 +467,12 @@ impl Enforcer {
                 let unread = |error: credential::Error| (error.into(), Known::of_scheme(presented.scheme()));
                 let shown = self.shown(route, presented, now).map_err(unread)?;
                 let proves_nothing = |error| (binding::Error::from(error).into(), Known::by(presented));
-                Some((presented, shown, self.proof(request, presented, now).map_err(proves_nothing)?))
+                let known = match &shown {
+                    Shown::Known(Ok(token)) => Some(token),
+                    Shown::Known(Err(_)) | Shown::Unknown(_) => None,
+                };
+                let proof = self.proof(request, presented, known, now).map_err(proves_nothing)?;
+                Some((presented, shown, proof))
             }
         };
         let known = presented.map_or_else(Known::default, Known::by);
@@ -490,6 +498,7 @@ impl Enforcer {
         &self,
         request: &'a Request,
         presented: Presented<'a>,
+        token: Option<&Vouched>,
         now: UnixTime,
     ) -> Result<Option<Box<FittingProof<'a>>>, dpop::Error> {
         let (Scheme::Dpop, Some(settings)) = (presented.scheme(), &self.dpop) else { return Ok(None) };
@@ -498,9 +507,11 @@ impl Enforcer {
             Proof::Several => return Err(dpop::Error::Several),
             Proof::One(field) => field,
         };
-        let token = presented.octets().unwrap_or_default();
-        let made_for = MadeFor { method: request.method(), target: request.path(), token };
-        UnverifiedProof::parse(field, settings)?.fit(made_for, settings, now).map(|proof| Some(Box::new(proof)))
+        let token_digest = token.map_or_else(|| presented.digest(), |token| token.digest(presented));
+        let made_for = MadeFor { method: request.method(), target: request.path(), token_digest };
+        UnverifiedProof::parse(field, settings, &self.provers)?
+            .fit(made_for, settings, now)
+            .map(|proof| Some(Box::new(proof)))
     }
 
     /// What is remembered of a credential, or the token that it is. Who finds it remembered need not look at each of its octets.
@@ -846,11 +857,11 @@ impl Enforcer {
         // Last of all: a proof of which anything else is refused may be shown again.
         let remembered = sender.map_or(Ok(true), |sender| self.remember(sender, now))?;
         let reason = match means {
-            Some(binding::Means::Bearer) => "granted.unbound",
+            Some(Means::Bearer) => "granted.unbound",
             _ if !remembered => "granted.unremembered",
             // Only where the operator takes certificates whose dates can't be read.
             _ if certificate.is_some_and(|certificate| certificate.leaf.is_none()) => "granted.unchecked_validity",
-            Some(_) | None => "granted",
+            Some(Means::Certificate | Means::Dpop | Means::Both | Means::ClientCertificate) | None => "granted",
         };
         let report = self.report("permit", reason, Some(matched), sender.map(ConfirmedSender::token));
         let report = Report { binding: Some(identity::binding_name(means)), further, ..report };

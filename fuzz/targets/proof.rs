@@ -1,6 +1,7 @@
 //! The `DPoP` field and the URI in it: what reads as a proof is short and one, and the one spelling of a URI is spelt so.
 #![no_main]
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use holdfast::binding::dpop::{MadeFor, Settings, UnverifiedProof};
@@ -32,10 +33,10 @@ fuzz_target!(|octets: &[u8]| {
     {
         assert_eq!(spelt(&once).as_deref(), Some(once.as_str()));
     }
-    let Ok(proof) = UnverifiedProof::parse(octets, &settings) else { return };
+    let Ok(proof) = UnverifiedProof::parse(octets, &settings, &Rc::default()) else { return };
     assert!(octets.len() <= 4096 && !octets.contains(&b','));
-    let made_for = MadeFor { method: b"GET", target: b"/accounts/1", token: b"a.b.c" };
+    let made_for = MadeFor { method: b"GET", target: b"/accounts/1", token_digest: [0; 32] };
     if let Ok(fitting) = proof.fit(made_for, &settings, UnixTime::new(1_800_000_000)) {
-        let _ = fitting.key();
+        let _ = fitting.prover();
     }
 });

@@ -6,6 +6,7 @@
 //! token is known to be good.
 
 use core::time::Duration;
+use std::rc::Rc;
 
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -13,13 +14,14 @@ use subtle::ConstantTimeEq as _;
 use crate::jose::algorithm::Algorithm;
 use crate::jose::base64url;
 use crate::jose::json::{self, Limits, Object, Value};
-use crate::jose::jwk::{Jwk, PublicKey, Thumbprint};
-use crate::jose::jws::{Jws, media_type_is};
+use crate::jose::jwk::{Jwk, Thumbprint};
+use crate::jose::jws::{self, Jws, media_type_is};
 use crate::jose::verifier::Verifier;
 use crate::time::UnixTime;
 
 use super::htu::{Htu, Origin};
 use super::nonce::{self, Nonces};
+use super::prover::{Prover, Provers};
 use super::replay::{self, Seen};
 
 /// What a configuration asks of proofs.
@@ -42,15 +44,23 @@ pub struct MadeFor<'a> {
     pub method: &'a [u8],
     /// As the client sent it: `:path`.
     pub target: &'a [u8],
-    /// As it was presented, behind the scheme.
-    pub token: &'a [u8],
+    /// SHA-256 of the token as it was presented, behind the scheme.
+    pub token_digest: [u8; 32],
 }
 
 /// A well-formed proof. Nothing that it says is to be believed yet.
 pub struct UnverifiedProof<'a> {
-    jws: Jws<'a>,
-    algorithm: Algorithm,
+    jws: Jws<'a, Header<'a>>,
     claims: Claims,
+    provers: Rc<Provers>,
+}
+
+/// The header of a proof.
+enum Header<'a> {
+    /// Of somebody whose proofs were verified before.
+    Known(Rc<Prover>),
+    /// The key in it is not read yet.
+    New { text: &'a str, algorithm: Algorithm, jwk: Value },
 }
 
 /// RFC 9449 §4.2.
@@ -65,18 +75,12 @@ struct Claims {
 
 /// A proof made for this request, by whoever holds the key that it names, if the signature is right.
 pub struct FittingProof<'a> {
-    jws: Jws<'a>,
-    algorithm: Algorithm,
+    jws: Jws<'a, Header<'a>>,
     claims: Claims,
+    provers: Rc<Provers>,
     /// The last second at which it can be accepted, and a little for a clock that is set back.
     until: UnixTime,
     nonce_issued: Option<UnixTime>,
-}
-
-/// The key that a proof names.
-pub struct ProofKey {
-    key: PublicKey,
-    pub thumbprint: Thumbprint,
 }
 
 /// Its sender holds the key.
@@ -128,6 +132,12 @@ const CLOCK_SKEW: Duration = Duration::from_secs(10);
 /// Where a nonce tells the age, `iat` is only looked at for nonsense.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
+impl From<jws::Error> for Error {
+    fn from(_: jws::Error) -> Self {
+        Self::Malformed
+    }
+}
+
 impl From<nonce::Error> for Error {
     fn from(error: nonce::Error) -> Self {
         Self::Nonce(error)
@@ -136,7 +146,7 @@ impl From<nonce::Error> for Error {
 
 impl<'a> UnverifiedProof<'a> {
     /// Reads the one `DPoP` field of a request.
-    pub fn parse(field: &'a [u8], settings: &Settings) -> Result<Self, Error> {
+    pub fn parse(field: &'a [u8], settings: &Settings, provers: &Rc<Provers>) -> Result<Self, Error> {
         if field.len() > LONGEST_PROOF {
             return Err(Error::TooLong);
         }
@@ -144,8 +154,36 @@ impl<'a> UnverifiedProof<'a> {
             return Err(Error::Several);
         }
         let text = core::str::from_utf8(field).map_err(|_| Error::Malformed)?;
-        let jws = Jws::parse(text).map_err(|_| Error::Malformed)?;
-        let header = jws.header();
+        let jws = Jws::parse_with(text, |header| Header::read(header, settings, provers))?;
+        let claims = json::parse(jws.payload(), Limits::TOKEN).map_err(|_| Error::Malformed)?;
+        let claims = Claims::read(claims.as_object().ok_or(Error::Malformed)?)?;
+        Ok(Self { jws, claims, provers: Rc::clone(provers) })
+    }
+
+    /// Whether it was made for this request, with this token, at this time.
+    pub fn fit(self, made_for: MadeFor<'_>, settings: &Settings, now: UnixTime) -> Result<FittingProof<'a>, Error> {
+        let Self { jws, claims, provers } = self;
+        if claims.htm.as_bytes() != made_for.method {
+            return Err(Error::Method);
+        }
+        if !claims.htu.is(&settings.origins, made_for.target) {
+            return Err(Error::Uri);
+        }
+        let ath = base64url::encode(made_for.token_digest);
+        if !bool::from(ath.as_bytes().ct_eq(claims.ath.as_bytes())) {
+            return Err(Error::Ath);
+        }
+        let (until, nonce_issued) = claims.verify_time(settings, now)?;
+        Ok(FittingProof { jws, claims, provers, until, nonce_issued })
+    }
+}
+
+impl<'a> Header<'a> {
+    fn read(text: &'a str, settings: &Settings, provers: &Provers) -> Result<Self, Error> {
+        if let Some(prover) = provers.known(text) {
+            return Ok(Self::Known(prover));
+        }
+        let header = jws::Header::read(text)?;
         if !header.typ.as_deref().is_some_and(|typ| media_type_is(typ, "dpop+jwt")) {
             return Err(Error::Type);
         }
@@ -153,27 +191,7 @@ impl<'a> UnverifiedProof<'a> {
             return Err(Error::Malformed);
         }
         let algorithm = header.algorithm().filter(|algorithm| settings.algorithms.contains(algorithm));
-        let algorithm = algorithm.ok_or(Error::Algorithm)?;
-        let claims = json::parse(jws.payload(), Limits::TOKEN).map_err(|_| Error::Malformed)?;
-        let claims = Claims::read(claims.as_object().ok_or(Error::Malformed)?)?;
-        Ok(Self { jws, algorithm, claims })
-    }
-
-    /// Whether it was made for this request, with this token, at this time.
-    pub fn fit(self, made_for: MadeFor<'_>, settings: &Settings, now: UnixTime) -> Result<FittingProof<'a>, Error> {
-        let Self { jws, algorithm, claims } = self;
-        if claims.htm.as_bytes() != made_for.method {
-            return Err(Error::Method);
-        }
-        if !claims.htu.is(&settings.origins, made_for.target) {
-            return Err(Error::Uri);
-        }
-        let ath = base64url::encode(Sha256::digest(made_for.token));
-        if !bool::from(ath.as_bytes().ct_eq(claims.ath.as_bytes())) {
-            return Err(Error::Ath);
-        }
-        let (until, nonce_issued) = claims.verify_time(settings, now)?;
-        Ok(FittingProof { jws, algorithm, claims, until, nonce_issued })
+        Ok(Self::New { text, algorithm: algorithm.ok_or(Error::Algorithm)?, jwk: header.jwk.ok_or(Error::Key)? })
     }
 }
 
@@ -229,17 +247,27 @@ fn verify_age(iat: UnixTime, past: Duration, future: Duration, now: UnixTime) ->
 }
 
 impl FittingProof<'_> {
-    /// The key that it says it is signed with.
-    pub fn key(&self) -> Result<ProofKey, Error> {
-        let jwk = self.jws.header().jwk.as_ref().and_then(|jwk| Jwk::parse(jwk).ok());
-        let key = jwk.filter(|jwk| jwk.fits(self.algorithm)).ok_or(Error::Key)?.key;
-        Ok(ProofKey { thumbprint: key.thumbprint(), key })
+    /// Whoever it says has signed it.
+    pub fn prover(&self) -> Result<Rc<Prover>, Error> {
+        match self.jws.header() {
+            Header::Known(prover) => Ok(Rc::clone(prover)),
+            Header::New { algorithm, jwk, .. } => {
+                let jwk = Jwk::parse(jwk).ok().filter(|jwk| jwk.fits(*algorithm)).ok_or(Error::Key)?;
+                let (algorithm, thumbprint) = (*algorithm, jwk.key.thumbprint());
+                Ok(Rc::new(Prover { algorithm, key: jwk.key, thumbprint }))
+            }
+        }
     }
 
-    pub fn verify(&self, key: &ProofKey, verifier: &dyn Verifier) -> Result<VerifiedProof, Error> {
-        let ProofKey { key, thumbprint } = key;
-        self.jws.verify(verifier, key, self.algorithm).map_err(|_| Error::Signature)?;
-        Ok(VerifiedProof { seen: self.claims.seen(*thumbprint, self.until), nonce_issued: self.nonce_issued })
+    pub fn verify(&self, prover: &Rc<Prover>, verifier: &dyn Verifier) -> Result<VerifiedProof, Error> {
+        if !self.jws.is_signed_by(verifier, &prover.key, prover.algorithm) {
+            return Err(Error::Signature);
+        }
+        if let Header::New { text, .. } = self.jws.header() {
+            self.provers.remember(text, prover);
+        }
+        let seen = self.claims.seen(prover.thumbprint, self.until);
+        Ok(VerifiedProof { seen, nonce_issued: self.nonce_issued })
     }
 }
 
@@ -284,19 +312,19 @@ pub(super) mod tests {
     }
 
     fn asked() -> MadeFor<'static> {
-        MadeFor { method: b"GET", target: b"/protectedresource", token: TOKEN }
+        MadeFor { method: b"GET", target: b"/protectedresource", token_digest: Sha256::digest(TOKEN).into() }
     }
 
     /// The proof of RFC 9449, as if it had just been made.
     pub fn of_rfc_9449() -> (FittingProof<'static>, Thumbprint) {
-        let proof = UnverifiedProof::parse(PROOF.as_bytes(), &settings()).unwrap();
+        let proof = UnverifiedProof::parse(PROOF.as_bytes(), &settings(), &Rc::default()).unwrap();
         let key = Thumbprint(base64url::decode_32(JKT).unwrap());
         (proof.fit(asked(), &settings(), UnixTime::new(IAT)).unwrap(), key)
     }
 
     /// The same with a signature by nobody.
     pub fn forged_of_rfc_9449(changed: &str) -> FittingProof<'_> {
-        let proof = UnverifiedProof::parse(changed.as_bytes(), &settings()).unwrap();
+        let proof = UnverifiedProof::parse(changed.as_bytes(), &settings(), &Rc::default()).unwrap();
         proof.fit(asked(), &settings(), UnixTime::new(IAT)).unwrap()
     }
 
@@ -306,8 +334,12 @@ pub(super) mod tests {
     }
 
     fn told(field: &str, made_for: MadeFor<'_>, settings: &Settings, now: u64) -> Result<UnixTime, Error> {
-        let proof = UnverifiedProof::parse(field.as_bytes(), settings)?.fit(made_for, settings, UnixTime::new(now))?;
-        proof.verify(&proof.key()?, &InRust).map(|verified| verified.seen().until)
+        let proof = UnverifiedProof::parse(field.as_bytes(), settings, &Rc::default())?.fit(
+            made_for,
+            settings,
+            UnixTime::new(now),
+        )?;
+        proof.verify(&proof.prover()?, &InRust).map(|verified| verified.seen().until)
     }
 
     /// A proof with this header and these claims, signed by nobody: `signature` is asked for last.
@@ -334,11 +366,12 @@ pub(super) mod tests {
     #[test]
     fn the_proof_of_rfc_9449_proves_its_key_and_each_change_undoes_it() {
         let (proof, key) = of_rfc_9449();
-        assert_eq!(proof.key().map(|key| key.thumbprint), Ok(key));
+        assert_eq!(proof.prover().map(|prover| prover.thumbprint), Ok(key));
         assert_eq!(told(PROOF, asked(), &settings(), IAT), Ok(UnixTime::new(IAT + 70)));
         let other = Settings { origins: vec![Origin::parse("https://other.example.org").unwrap()], ..settings() };
         let (mut slash, mut post, mut token) = (asked(), asked(), asked());
-        (slash.target, post.method, token.token) = (b"/protectedresource/", b"POST", &TOKEN[..TOKEN.len() - 1]);
+        (slash.target, post.method) = (b"/protectedresource/", b"POST");
+        token.token_digest = Sha256::digest(&TOKEN[..TOKEN.len() - 1]).into();
         for (asked, settings, expected) in [
             (post, settings(), Error::Method),
             (slash, settings(), Error::Uri),
@@ -348,7 +381,7 @@ pub(super) mod tests {
             assert_eq!(told(PROOF, asked, &settings, IAT), Err(expected));
         }
         // At a resource server it lacks `ath`.
-        let asked = MadeFor { method: b"POST", target: b"/token", token: TOKEN };
+        let asked = MadeFor { method: b"POST", target: b"/token", ..asked() };
         assert_eq!(told(OF_TOKEN_ENDPOINT, asked, &settings(), IAT), Err(Error::Claim));
     }
 
@@ -366,6 +399,35 @@ pub(super) mod tests {
         ] {
             assert_eq!(told(PROOF, asked(), &settings, now), expected, "{now}");
         }
+    }
+
+    #[test]
+    fn whoever_proved_it_once_is_known_again_and_no_less_is_asked_of_the_next_proof() {
+        let provers = Rc::default();
+        let parsed = |field: &'static str| UnverifiedProof::parse(field.as_bytes(), &settings(), &provers);
+        let fitting = |field| parsed(field)?.fit(asked(), &settings(), UnixTime::new(IAT));
+        let first = fitting(PROOF).unwrap();
+        assert!(matches!(first.jws.header(), Header::New { .. }));
+        let header = PROOF.split('.').next().unwrap();
+        assert_eq!(first.verify(&first.prover().unwrap(), &InRust).map(|_| ()), Ok(()));
+        assert_eq!(provers.known(header), Some(first.prover().unwrap()));
+        let second = fitting(PROOF).unwrap();
+        assert!(matches!(second.jws.header(), Header::Known(_)));
+        let verify =
+            |proof: &FittingProof<'_>| proof.verify(&proof.prover().unwrap(), &InRust).map(|proof| *proof.seen());
+        assert_eq!(verify(&second), verify(&first));
+        let forged: &str = forged().leak();
+        assert_eq!(verify(&fitting(forged).unwrap()), Err(Error::Signature));
+        assert_eq!(fitting(OF_TOKEN_ENDPOINT).err(), Some(Error::Claim), "of the same header");
+    }
+
+    #[test]
+    fn whoever_signs_for_another_is_not_known() {
+        let (provers, forged) = (Rc::default(), forged());
+        let proof = UnverifiedProof::parse(forged.as_bytes(), &settings(), &provers).unwrap();
+        let proof = proof.fit(asked(), &settings(), UnixTime::new(IAT)).unwrap();
+        assert!(proof.verify(&proof.prover().unwrap(), &InRust).is_err());
+        assert_eq!(provers.known(forged.split('.').next().unwrap()), None);
     }
 
     #[test]
@@ -451,9 +513,9 @@ pub(super) mod tests {
         assert_eq!(why(&with_header(r#"{"typ":"dpop+jwt","alg":"ES256"}"#)), Error::Key);
         let reordered = r#"{"y":"9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA","crv":"P-256","x":"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs","kty":"EC"}"#;
         let field = header(reordered);
-        let proof = UnverifiedProof::parse(field.as_bytes(), &settings()).unwrap();
+        let proof = UnverifiedProof::parse(field.as_bytes(), &settings(), &Rc::default()).unwrap();
         let proof = proof.fit(asked(), &settings(), UnixTime::new(IAT)).unwrap();
-        assert_eq!(base64url::encode(proof.key().unwrap().thumbprint.0), JKT);
+        assert_eq!(base64url::encode(proof.prover().unwrap().thumbprint.0), JKT);
     }
 
     #[test]
@@ -549,7 +611,7 @@ pub(super) mod tests {
             assert_eq!(told(&with(nonce, iat), asked(), &settings, now), Err(expected), "{nonce} {iat} {now}");
         }
         let field = with(&good, IAT);
-        let fitting = UnverifiedProof::parse(field.as_bytes(), &settings).unwrap();
+        let fitting = UnverifiedProof::parse(field.as_bytes(), &settings, &Rc::default()).unwrap();
         let proof = fitting.fit(asked(), &settings, UnixTime::new(IAT + 100)).unwrap();
         assert_eq!(proof.until, UnixTime::new(IAT + 310), "its nonce, and the clock of another replica");
         let seen = proof.claims.seen(of_rfc_9449().1, proof.until);
@@ -564,9 +626,9 @@ pub(super) mod tests {
             let claims = format!(r#"{{"jti":"{jti}","htm":"GET","htu":"{htu}","iat":{IAT},"ath":"{ATH}"}}"#);
             let field = unsigned(&format!(r#"{{"typ":"dpop+jwt","alg":"ES256","jwk":{jwk}}}"#), &claims);
             let asked = MadeFor { target: target.as_bytes(), ..asked() };
-            let proof = UnverifiedProof::parse(field.as_bytes(), &settings).unwrap();
+            let proof = UnverifiedProof::parse(field.as_bytes(), &settings, &Rc::default()).unwrap();
             let proof = proof.fit(asked, &settings, UnixTime::new(IAT)).unwrap();
-            proof.claims.seen(proof.key().unwrap().thumbprint, proof.until).proof
+            proof.claims.seen(proof.prover().unwrap().thumbprint, proof.until).proof
         };
         let other = r#"{"kty":"EC","x":"1yfLHCpXqFjxCeHHHMVDTcLscpb07KUxudBmOMn8C7Q","y":"8_coZwxS7LfA4vOLS9WuneIXhbGGWvsDSb0tH6IxLm8","crv":"P-256"}"#;
         let one = seen("1", "https://a.example/x", "/x", JWK);

@@ -12,6 +12,7 @@ use crate::token::{Confirmation, Vouched};
 pub mod dpop;
 pub mod htu;
 pub mod nonce;
+pub mod prover;
 pub mod replay;
 
 use dpop::{FittingProof, VerifiedProof};
@@ -149,9 +150,9 @@ pub fn confirm(
 
 /// Another's key fails before its signature costs anything.
 fn possess(bound: &Thumbprint, proof: &FittingProof<'_>, verifier: &dyn Verifier) -> Result<VerifiedProof, Error> {
-    let key = proof.key()?;
-    match bool::from(bound.0.ct_eq(&key.thumbprint.0)) {
-        true => Ok(proof.verify(&key, verifier)?),
+    let prover = proof.prover()?;
+    match bool::from(bound.0.ct_eq(&prover.thumbprint.0)) {
+        true => Ok(proof.verify(&prover, verifier)?),
         false => Err(Error::OtherKey),
     }
 }

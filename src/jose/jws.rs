@@ -7,9 +7,10 @@ use super::jwk::{LONGEST_KID, PublicKey};
 use super::verifier::Verifier;
 use std::fmt;
 
-/// A signed object as it was presented. What it says is not to be believed before [`Jws::verify`].
-pub struct Jws<'a> {
-    header: Header,
+/// A signed object as it was presented. What it says is not to be believed before [`Jws::verify`]. Its header may be read in another
+/// way than by [`Header::read`].
+pub struct Jws<'a, H = Header> {
+    header: H,
     payload: Vec<u8>,
     signature: Vec<u8>,
     /// Header and payload as they were written, with the dot between them.
@@ -71,27 +72,23 @@ pub enum Error {
 
 const LONGEST_HEADER: usize = 2048;
 
-impl<'a> Jws<'a> {
-    /// Reads the three parts; strict about everything that could be spelled in two ways.
-    pub fn parse(text: &'a str) -> Result<Self, Error> {
+impl<'a, H> Jws<'a, H> {
+    /// Reads the three parts; the first of them, as it was written, by `header`.
+    pub fn parse_with<E: From<Error>>(text: &'a str, header: impl FnOnce(&'a str) -> Result<H, E>) -> Result<Self, E> {
         let (signing_input, signature) = text.rsplit_once('.').ok_or(Error::NotThreeParts)?;
-        let (header, payload) = signing_input.split_once('.').ok_or(Error::NotThreeParts)?;
+        let (first, payload) = signing_input.split_once('.').ok_or(Error::NotThreeParts)?;
         if payload.contains('.') {
-            return Err(Error::NotThreeParts);
-        }
-        // Four characters carry three octets.
-        if header.len() > LONGEST_HEADER.div_ceil(3) * 4 {
-            return Err(Error::HeaderTooLong);
+            return Err(Error::NotThreeParts.into());
         }
         Ok(Self {
-            header: Header::parse(&octets(header, Part::Header)?)?,
+            header: header(first)?,
             payload: octets(payload, Part::Payload)?,
             signature: octets(signature, Part::Signature)?,
             signing_input,
         })
     }
 
-    pub fn header(&self) -> &Header {
+    pub fn header(&self) -> &H {
         &self.header
     }
 
@@ -100,19 +97,37 @@ impl<'a> Jws<'a> {
         &self.payload
     }
 
+    /// Whether `key` signed header and payload by `algorithm`, whatever the header names.
+    pub fn is_signed_by(&self, verifier: &dyn Verifier, key: &PublicKey, algorithm: Algorithm) -> bool {
+        verifier.verify(key, algorithm, self.signing_input.as_bytes(), &self.signature)
+    }
+}
+
+impl<'a> Jws<'a> {
+    /// Reads the three parts; strict about everything that could be spelled in two ways.
+    pub fn parse(text: &'a str) -> Result<Self, Error> {
+        Self::parse_with(text, Header::read)
+    }
+
     /// Whether `key` signed header and payload by `algorithm`, which must be the one that the header names.
     pub fn verify(&self, verifier: &dyn Verifier, key: &PublicKey, algorithm: Algorithm) -> Result<(), Error> {
         if self.header.algorithm() != Some(algorithm) {
             return Err(Error::OtherAlgorithm);
         }
-        if !verifier.verify(key, algorithm, self.signing_input.as_bytes(), &self.signature) {
-            return Err(Error::Signature);
-        }
-        Ok(())
+        if self.is_signed_by(verifier, key, algorithm) { Ok(()) } else { Err(Error::Signature) }
     }
 }
 
 impl Header {
+    /// Reads the first part as it was written.
+    pub fn read(text: &str) -> Result<Self, Error> {
+        // Four characters carry three octets.
+        if text.len() > LONGEST_HEADER.div_ceil(3) * 4 {
+            return Err(Error::HeaderTooLong);
+        }
+        Self::parse(&octets(text, Part::Header)?)
+    }
+
     fn parse(bytes: &[u8]) -> Result<Self, Error> {
         if bytes.len() > LONGEST_HEADER {
             return Err(Error::HeaderTooLong);

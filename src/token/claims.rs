@@ -1,5 +1,6 @@
 //! The claims that an issuer vouches for, read once into a [`VerifiedToken`] (RFC 9068 §2.2, RFC 7662 §2.2).
 
+use core::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
@@ -39,6 +40,7 @@ impl VerifiedToken {
             has_actor: claim(&claims, "act").is_some(),
             not_before: date(&claims, "nbf")?,
             expires: date(&claims, "exp")?,
+            digest: OnceCell::new(),
             claims,
         };
         token.read_lifetime(issuer, now)?;

@@ -1,11 +1,13 @@
 //! A presented token into one whose issuer vouches for it: by signature (`jwt`) or by introspection.
 
+use core::cell::OnceCell;
 use core::fmt;
 use core::time::Duration;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use crate::callout::{IssuerId, Service};
+use crate::credential::Presented;
 use crate::jose::algorithm::Algorithm;
 use crate::jose::json::{Pointer, Value};
 use crate::jose::jwk::Jwk;
@@ -126,6 +128,8 @@ pub struct VerifiedToken {
     has_actor: bool,
     not_before: Option<UnixTime>,
     expires: Option<UnixTime>,
+    /// SHA-256 of the token as it is presented, once a proof was made for it.
+    digest: OnceCell<[u8; 32]>,
 }
 
 /// The name of a client or a user, of at most 256 octets as it is told.
@@ -191,6 +195,11 @@ impl VerifiedToken {
     /// When the user logged in.
     pub fn authenticated(&self) -> Option<UnixTime> {
         self.authenticated
+    }
+
+    /// SHA-256 of the token, which is presented so; worked out once.
+    pub fn digest(&self, presented: Presented<'_>) -> [u8; 32] {
+        *self.digest.get_or_init(|| presented.digest())
     }
 
     pub fn confirmation(&self) -> &Confirmation {
@@ -285,6 +294,7 @@ mod tests {
                 has_actor: false,
                 not_before: None,
                 expires: None,
+                digest: OnceCell::new(),
             }
         }
 

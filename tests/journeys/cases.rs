@@ -30,7 +30,7 @@ fn who_sends_no_credential_gets_a_challenge_without_an_error() {
 }
 
 #[test]
-fn a_dpop_credential_is_another_scheme_until_proofs_can_be_verified() {
+fn a_dpop_credential_is_another_scheme_where_the_configuration_says_nothing_of_proofs() {
     let (mut world, ours) = (one_route(json!({})), certificate());
     let asked = get("/").field("authorization", format!("DPoP {}", token(&ours, json!({})))).certificate(&ours);
     let outcome = world.send(&asked);

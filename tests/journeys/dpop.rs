@@ -5,7 +5,7 @@ use std::rc::Rc;
 use holdfast::effect::Return;
 use serde_json::{Value, json};
 
-use super::proof::{Holder, ORIGIN};
+use super::proof::{Holder, ORIGIN, Proof};
 use super::world::{
     Ask, Key, NONCE_KEY, NOW, OLD_NONCE_KEY, PASSES, SharedData, World, bank, certificate, get, request, token,
 };
@@ -666,4 +666,33 @@ fn the_request_of_rfc_9449_passes_and_each_change_of_it_is_refused() {
     assert_eq!(twice.world.verdict(&good), PASSES);
     let again = twice.told(&good);
     assert_eq!(again, (401, "proof.replayed", proof("DPoP proof replayed")));
+}
+
+#[test]
+fn every_combination_of_faults_is_refused_and_their_absence_is_not() {
+    type Fault = fn(Proof<'_>) -> Proof<'_>;
+    let faults: [Fault; 9] = [
+        |proof| proof.claim("htm", "POST"),
+        |proof| proof.claim("htu", "https://api.bank.example/b"),
+        |proof| proof.claim("htu", "http://api.bank.example/a"),
+        |proof| proof.claim("iat", NOW - 61),
+        |proof| proof.claim("iat", NOW + 11),
+        |proof| proof.claim("ath", "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo"),
+        |proof| proof.claim("jti", Value::Null),
+        |proof| proof.header("typ", "jwt"),
+        |proof| proof.header("jwk", Holder::named("bob").jwk()),
+    ];
+    let ann = Holder::named("ann");
+    let token = bound(&ann);
+    let mut world = world("dpop");
+    for combination in 0_u32..1 << faults.len() {
+        let of = |(at, _): &(usize, &Fault)| combination & (1 << at) != 0;
+        let jti = combination.to_string();
+        let proof =
+            faults.iter().enumerate().filter(of).fold(ann.proof("/a", &token, &jti), |proof, (_, fault)| fault(proof));
+        let outcome = world.send(&get("/a").dpop(&token, &proof.sign()));
+        assert_eq!(outcome.status == 0, combination == 0, "{combination:b} {}", outcome.reason);
+    }
+    // All of them took no place in the memory.
+    assert_eq!(world.verdict(&get("/a").dpop(&token, &ann.proof("/a", &token, "1").sign())), PASSES);
 }

@@ -20,15 +20,19 @@
 //!   that it has changed, and reads it.
 //! - one that was seen and is not found, or that does not read as one, was tampered with. It is never taken for an empty one.
 
-use core::cell::{Cell, RefCell};
-use core::hash::{BuildHasher as _, Hasher as _};
-use std::hash::RandomState;
+use core::cell::RefCell;
 use std::rc::Rc;
-
-use sha2::{Digest as _, Sha256};
 
 use crate::jose::jwk::Thumbprint;
 use crate::time::UnixTime;
+
+mod process;
+mod slot;
+
+pub use process::{OfProcess, SharedSlots, Unreachable, Unshared, Written};
+pub use slot::PLACES;
+
+use slot::{Secret, Slot, slots_for};
 
 /// What is remembered, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,39 +86,10 @@ pub trait ReplayMemory {
     /// Remembers a proof, unless it was remembered before.
     fn remember(&self, seen: &Seen, now: UnixTime) -> Result<(), Error>;
 }
-
-/// A few values by name that several workers see, each with a number that changes with every write.
-pub trait SharedSlots {
-    /// The value and its number, which is not zero; none where it was never written.
-    fn read(&self, name: &str) -> Result<Option<(Vec<u8>, u32)>, Unreachable>;
-
-    /// Writes a value if its number is still this one, or if there is none.
-    fn write(&self, name: &str, value: &[u8], number: u32) -> Result<Written, Unreachable>;
-}
-
-/// What became of a write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Written {
-    Done,
-    /// Somebody else wrote first.
-    Changed,
-}
-
-/// The host did not do it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unreachable;
-
-/// For a host that shares nothing: where a configuration wants proofs remembered by all workers, each is refused.
-pub struct Unshared;
-
-impl SharedSlots for Unshared {
-    fn read(&self, _: &str) -> Result<Option<(Vec<u8>, u32)>, Unreachable> {
-        Err(Unreachable)
-    }
-
-    fn write(&self, _: &str, _: &[u8], _: u32) -> Result<Written, Unreachable> {
-        Err(Unreachable)
-    }
+/// In the memory of one worker.
+pub struct OfWorker {
+    secret: Secret,
+    slots: RefCell<Vec<Slot>>,
 }
 
 impl Settings {
@@ -125,93 +100,6 @@ impl Settings {
             Scope::Worker => Some(Box::new(OfWorker::new(self.proofs))),
             Scope::None => None,
         }
-    }
-}
-
-/// In the memory of one worker.
-pub struct OfWorker {
-    secret: Secret,
-    slots: RefCell<Vec<Slot>>,
-}
-
-/// In what the workers of a process share.
-pub struct OfProcess {
-    shared: Rc<dyn SharedSlots>,
-    /// Once it was read: how slots are chosen, the same for all workers.
-    secret: Cell<Option<Secret>>,
-    /// Whether this worker has seen each slot.
-    found: RefCell<Vec<bool>>,
-}
-
-/// So many proofs have a place in a slot.
-pub const PLACES: usize = 256;
-/// So many of them may be of one key.
-const OF_ONE_KEY: usize = PLACES / 16;
-/// A slot is tried this often before it is given up.
-const TRIES: usize = 8;
-/// No value has this number: the host counts up from one.
-const NO_NUMBER: u32 = u32::MAX;
-
-/// How many slots hold so many proofs.
-fn slots_for(proofs: usize) -> usize {
-    proofs.div_ceil(PLACES).max(1)
-}
-
-/// How slots are chosen and keys told apart; nobody who makes proofs knows it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Secret([u8; 16]);
-
-impl Secret {
-    fn random() -> Self {
-        let half = || RandomState::new().build_hasher().finish().to_le_bytes();
-        let ([a, b, c, d, e, f, g, h], [i, j, k, l, m, n, o, p]) = (half(), half());
-        Self([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p])
-    }
-
-    fn hash(&self, octets: &[u8]) -> [u8; 4] {
-        let digest: [u8; 32] = Sha256::new().chain_update(self.0).chain_update(octets).finalize().into();
-        digest.first_chunk().copied().unwrap_or_default()
-    }
-
-    /// The slot of a proof, out of so many.
-    fn slot(&self, seen: &Seen, slots: usize) -> usize {
-        // As good as even: there are far fewer slots than values.
-        usize::try_from(u32::from_le_bytes(self.hash(&seen.proof))).unwrap_or(0) % slots.max(1)
-    }
-
-    fn place(&self, seen: &Seen) -> Place {
-        let until = u32::try_from(seen.until.seconds()).unwrap_or(u32::MAX);
-        Place { proof: seen.proof, key: self.hash(&seen.key.0), until }
-    }
-}
-
-/// One remembered proof.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
-    proof: [u8; 16],
-    key: [u8; 4],
-    until: u32,
-}
-
-/// At most [`PLACES`] proofs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Slot(Vec<Place>);
-
-impl Slot {
-    /// Puts a proof in, once those that are past have left.
-    fn enter(&mut self, place: Place, now: UnixTime) -> Result<(), Error> {
-        self.0.retain(|other| u64::from(other.until) >= now.seconds());
-        if self.0.iter().any(|other| other.proof == place.proof) {
-            return Err(Error::Replayed);
-        }
-        if self.0.iter().filter(|other| other.key == place.key).count() >= OF_ONE_KEY {
-            return Err(Error::FullOfKey);
-        }
-        if self.0.len() >= PLACES {
-            return Err(Error::Full);
-        }
-        self.0.push(place);
-        Ok(())
     }
 }
 
@@ -230,100 +118,15 @@ impl ReplayMemory for OfWorker {
     }
 }
 
-impl OfProcess {
-    /// For so many proofs, or a few more.
-    pub fn new(shared: Rc<dyn SharedSlots>, proofs: usize) -> Self {
-        Self { shared, secret: Cell::new(None), found: RefCell::new(vec![false; slots_for(proofs)]) }
-    }
-
-    /// The secret that all workers have, made by the first of them.
-    fn secret(&self) -> Result<Secret, Error> {
-        if let Some(secret) = self.secret.get() {
-            return Ok(secret);
-        }
-        const NAME: &str = "holdfast.proofs.secret";
-        if self.shared.read(NAME).map_err(lost)?.is_none() {
-            self.shared.write(NAME, &Secret::random().0, NO_NUMBER).map_err(lost)?;
-        }
-        // Ours, or that of somebody who was faster.
-        let (octets, _) = self.shared.read(NAME).map_err(lost)?.ok_or(Error::Lost)?;
-        let secret = Secret(octets.try_into().map_err(|_| Error::Lost)?);
-        self.secret.set(Some(secret));
-        Ok(secret)
-    }
-
-    /// The slot as all workers see it, and its number.
-    fn read(&self, name: &str, at: usize) -> Result<(Slot, u32), Error> {
-        let value = self.shared.read(name).map_err(lost)?;
-        let mut found = self.found.borrow_mut();
-        let found = found.get_mut(at).ok_or(Error::Lost)?;
-        match value {
-            Some((octets, number)) => {
-                *found = true;
-                Ok((Slot::parse(&octets).ok_or(Error::Lost)?, number))
-            }
-            None if *found => Err(Error::Lost),
-            None => Ok((Slot::default(), NO_NUMBER)),
-        }
-    }
-}
-
-fn lost(_: Unreachable) -> Error {
-    Error::Lost
-}
-
-impl ReplayMemory for OfProcess {
-    fn remember(&self, seen: &Seen, now: UnixTime) -> Result<(), Error> {
-        let secret = self.secret()?;
-        let slots = self.found.borrow().len();
-        let at = secret.slot(seen, slots);
-        let name = format!("holdfast.proofs.{slots}.{at}");
-        for _ in 0..TRIES {
-            let (mut slot, number) = self.read(&name, at)?;
-            slot.enter(secret.place(seen), now)?;
-            if self.shared.write(&name, &slot.octets(), number).map_err(lost)? == Written::Done {
-                return Ok(());
-            }
-        }
-        Err(Error::Contended)
-    }
-}
-
-/// What a slot begins with: another version of this filter, and anything else, is told from it.
-const MARK: [u8; 4] = *b"hfp1";
-const PLACE: usize = 24;
-
-impl Slot {
-    fn octets(&self) -> Vec<u8> {
-        let mut octets = Vec::with_capacity(MARK.len() + self.0.len() * PLACE);
-        octets.extend(MARK);
-        for Place { proof, key, until } in &self.0 {
-            octets.extend(proof);
-            octets.extend(key);
-            octets.extend(until.to_be_bytes());
-        }
-        octets
-    }
-
-    fn parse(octets: &[u8]) -> Option<Self> {
-        let (places, rest) = octets.strip_prefix(&MARK)?.as_chunks::<PLACE>();
-        let is_whole = rest.is_empty() && places.len() <= PLACES;
-        is_whole.then(|| places.iter().map(Place::parse).collect::<Option<_>>().map(Self))?
-    }
-}
-
-impl Place {
-    fn parse(octets: &[u8; PLACE]) -> Option<Self> {
-        let (proof, rest) = octets.split_first_chunk()?;
-        let (key, until) = rest.split_first_chunk()?;
-        Some(Self { proof: *proof, key: *key, until: u32::from_be_bytes(*until.first_chunk()?) })
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
     use std::collections::HashMap;
 
+    use sha2::{Digest as _, Sha256};
+
+    use super::process::TRIES;
+    use super::slot::{MARK, PLACE};
     use super::*;
 
     const NOW: u64 = 1_800_000_000;
