@@ -3,6 +3,7 @@
 //! A metrics system makes labels of the pieces between dots (`stats_tags`), so a word in a name holds none. Which route,
 //! issuer or reason is meant stays certain: `config::compile` refuses two that would be written alike.
 
+use crate::binding::replay::Scope;
 use crate::callout::Question;
 
 /// Where no route took the request. No route is called so: their names are in lower case.
@@ -37,6 +38,10 @@ pub fn callout_milliseconds(issuer: &str, question: Question) -> String {
 pub fn issuer_gauge(issuer: &str, what: &str) -> String {
     format!("{}.{what}", of_issuer(issuer))
 }
+
+/// The gauges of which the one is 1 that says how far a proof is remembered.
+pub const REPLAY_SCOPES: [(&str, Scope); 3] =
+    [("dpop_replay_process", Scope::Process), ("dpop_replay_worker", Scope::Worker), ("dpop_replay_none", Scope::None)];
 
 /// A gauge about all that a worker holds.
 pub fn gauge(what: &str) -> String {

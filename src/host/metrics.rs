@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use crate::binding::replay::Scope;
 use crate::callout::{IssuerId, Question};
 use crate::effect::metric;
 use crate::flow::Report;
@@ -93,6 +94,14 @@ pub fn count_callout(
 pub fn show_warnings(count: usize) {
     if let Some(id) = define_gauge(&metric::gauge("configuration_warnings")) {
         let _ = abi::record_metric(id, wide(count));
+    }
+}
+
+/// Shows who remembers proofs together under the newest configuration that takes any.
+pub fn show_replay_scope(scope: Option<Scope>) {
+    let Some(scope) = scope else { return };
+    for (name, one) in metric::REPLAY_SCOPES {
+        record(define_gauge(&metric::gauge(name)), u64::from(one == scope));
     }
 }
 

@@ -59,8 +59,8 @@ fn the_complete_one_does_all_that_it_says() {
         envoy.authority().issue(Leaf::client("p").uri("spiffe://market.example/ns/monitoring/sa/prometheus"));
     assert_eq!(envoy.client(&prometheus).send(&Request::get("/metrics")).status, 200);
     assert_eq!(client.send(&Request::get("/metrics")).status, 403);
-    let challenge = envoy.anonymous().send(&Request::get("/prices/x")).value("www-authenticate");
-    assert_eq!(challenge.as_deref(), Some(r#"Bearer realm="market""#));
+    let challenges = envoy.anonymous().send(&Request::get("/prices/x")).values("www-authenticate");
+    assert_eq!(challenges, [r#"Bearer realm="market""#, r#"DPoP realm="market", algs="ES256 EdDSA PS256""#]);
 
     let metrics = envoy.admin("/stats/prometheus");
     assert!(metrics.contains(r#"holdfast_requests{route="prices",decision="permit",reason="granted"}"#), "{metrics}");

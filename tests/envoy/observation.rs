@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::time::Duration;
 
-use harness::{Algorithm, Fault, Options, Request, SigningKey, Tls, top, wait_until};
+use harness::{Algorithm, Fault, Options, Proof, Request, SigningKey, Tls, top, wait_until};
 use holdfast::callout::Question;
 use holdfast::denial::REASONS;
 use holdfast::effect::metric;
@@ -323,6 +323,9 @@ fn closed() -> BTreeSet<String> {
         "waiting_requests",
         "callouts_under_way",
         "configuration_warnings",
+        "dpop_replay_process",
+        "dpop_replay_worker",
+        "dpop_replay_none",
     ];
     names.extend(of_all.map(metric::gauge));
     names
@@ -335,9 +338,13 @@ fn troubled() -> Vec<Sample> {
     document["issuers"][0]["introspection"]["timeout"] = json!("10s");
     document["peer_certificate"] = json!({"chain": "verified"});
     document["issuers"][0]["clients"] = json!([{"client": "known", "certificate": {"san_dns": "bank"}}]);
-    let stage = observed(&document, |options| options).warm();
+    document["binding"] = json!("either");
+    document["dpop"] = json!({"origins": ["https://api.bank.example"]});
+    let stage = observed(&document, |options| options.tls(Tls::Resuming)).warm();
     stage.as_bank(&api(&stage.token()));
-    stage.as_thief(&api(&stage.token()));
+    let thief = stage.envoy.client(&stage.thief).resuming();
+    (0..2).for_each(|_| drop(thief.send(&api(&stage.token()))));
+    proofs_of_others(&stage);
     stage.as_thief(&api(&stage.token_with(json!({"client_id": "known", "cnf": null}))));
     stage.as_bank(&Request::get("/unbound").bearer(&stage.token_with(json!({"cnf": null}))));
     stage.as_bank(&api("inactive"));
@@ -357,6 +364,18 @@ fn troubled() -> Vec<Sample> {
     let plaintext = observed(&document, |options| options.tls(Tls::Plaintext));
     plaintext.anonymously(&api(&plaintext.token()));
     [samples(&stage), samples(&plaintext)].concat()
+}
+
+fn proofs_of_others(stage: &Stage) {
+    let [own, other] = ["wallet", "thief"].map(|name| SigningKey::new(Algorithm::Es256, name));
+    let token = stage.token_with(json!({"cnf": {"jkt": own.thumbprint()}}));
+    let proof = |key| Proof::new(key, "GET", "https://api.bank.example/api/x").with(&token).sign(key);
+    let dpop =
+        |proof: &str| Request::get("/api/x").field("authorization", format!("DPoP {token}")).field("dpop", proof);
+    let good = proof(&own);
+    for request in [dpop(&good), dpop(&good), dpop(&proof(&other)), api(&token)] {
+        stage.anonymously(&request);
+    }
 }
 
 /// What cannot be had from the Envoy of these tests: it tells the dates of every certificate.
