@@ -66,7 +66,7 @@ impl Terminator {
         for (name, certificate) in [("server", &server), ("relay", own)] {
             directory.write(&format!("{name}.crt"), &certificate.cert_pem);
             directory.write(&format!("{name}.key"), &certificate.key_pem);
-            directory.write(&format!("{name}.pem"), &[&*certificate.cert_pem, &certificate.key_pem].concat());
+            directory.write(&format!("{name}.pem"), [&*certificate.cert_pem, &certificate.key_pem].concat());
         }
         // Neither takes port 0, so one is chosen before; somebody else may take it in between.
         for _ in 0..5 {
