@@ -18,9 +18,15 @@ pub struct Key {
     octets: [u8; 32],
     /// The negative of its point, as verifying needs it.
     negative: EdwardsPoint,
+    /// Where it is one of few keys that many signatures are made with.
+    multiples: Option<Multiples>,
+}
+
+/// 30 KiB, made in some milliseconds once the key has been used that often.
+#[derive(Clone, Default)]
+struct Multiples {
     uses: Cell<u32>,
-    /// 30 KiB, made in some milliseconds once the key has shown that it comes again: that of a DPoP proof need not.
-    multiples: OnceCell<Rc<EdwardsBasepointTable>>,
+    table: OnceCell<Rc<EdwardsBasepointTable>>,
 }
 
 /// Why octets are no key.
@@ -49,7 +55,12 @@ impl Key {
         if point.compress() != encoded {
             return Err(Error::NotOnCurve);
         }
-        Ok(Self { octets, negative: -point, uses: Cell::new(0), multiples: OnceCell::new() })
+        Ok(Self { octets, negative: -point, multiples: None })
+    }
+
+    /// The same key, which verifies faster once it has verified much, and is larger then.
+    pub fn of_many_signatures(self) -> Self {
+        Self { multiples: Some(Multiples::default()), ..self }
     }
 
     pub fn as_bytes(&self) -> &[u8; 32] {
@@ -67,12 +78,18 @@ impl Key {
     }
 
     fn expected(&self, h: &Scalar, s: &Scalar) -> EdwardsPoint {
-        self.uses.set(self.uses.get().saturating_add(1));
-        if self.uses.get() <= WORTH {
-            return EdwardsPoint::vartime_double_scalar_mul_basepoint(h, &self.negative, s);
+        match self.multiples.as_ref().and_then(|multiples| multiples.of(&self.negative)) {
+            Some(table) => table.mul_base(h) + EdwardsPoint::mul_base(s),
+            None => EdwardsPoint::vartime_double_scalar_mul_basepoint(h, &self.negative, s),
         }
-        let multiples = self.multiples.get_or_init(|| Rc::new(EdwardsBasepointTable::create(&self.negative)));
-        multiples.mul_base(h) + EdwardsPoint::mul_base(s)
+    }
+}
+
+impl Multiples {
+    fn of(&self, point: &EdwardsPoint) -> Option<&EdwardsBasepointTable> {
+        let uses = self.uses.get().saturating_add(1);
+        self.uses.set(uses);
+        (uses > WORTH).then(|| &**self.table.get_or_init(|| Rc::new(EdwardsBasepointTable::create(point))))
     }
 }
 
@@ -110,7 +127,8 @@ mod tests {
 
     /// Once with the multiples of the key and once without.
     fn both(key: &Key) -> [Key; 2] {
-        [0, WORTH].map(|uses| Key { uses: Cell::new(uses), ..key.clone() })
+        let used = Multiples { uses: Cell::new(WORTH), ..Multiples::default() };
+        [key.clone(), Key { multiples: Some(used), ..key.clone() }]
     }
 
     #[test]

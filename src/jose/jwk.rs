@@ -154,6 +154,15 @@ impl PublicKey {
         Self { kind, spki: spki.into(), spki_sha256 }
     }
 
+    /// The same key, prepared for many signatures: an issuer's is, that of a DPoP proof is not.
+    fn of_many_signatures(self) -> Self {
+        let kind = match self.kind {
+            Kind::Ed25519(key) => Kind::Ed25519(key.of_many_signatures()),
+            other @ (Kind::Rsa(_) | Kind::P256(_) | Kind::P384(_)) => other,
+        };
+        Self { kind, ..self }
+    }
+
     /// Whether `algorithm` is one for keys of this type and curve.
     pub fn fits(&self, algorithm: Algorithm) -> bool {
         use Algorithm::*;
@@ -400,7 +409,7 @@ impl JwkSet {
         let mut skipped = Vec::new();
         for (index, value) in keys.iter().enumerate() {
             match Jwk::parse(value) {
-                Ok(key) => usable.keys.push(Rc::new(key)),
+                Ok(key) => usable.keys.push(Rc::new(Jwk { key: key.key.of_many_signatures(), ..key })),
                 Err(reason) => skipped.push(Skipped { index, kid: kid_of(value), reason }),
             }
         }
