@@ -4,6 +4,7 @@ mod answers;
 mod bad_inputs;
 mod certificates;
 mod configuration;
+mod conformance;
 mod dpop;
 mod examples;
 mod faults;

@@ -2,7 +2,6 @@
 
 mod cases;
 mod clock;
-mod conformance;
 mod dpop;
 mod identity;
 mod memory;
