@@ -306,6 +306,16 @@ fn a_nonce_is_handed_on_by_success_and_known_by_every_replica_for_five_minutes()
     let [next] = worn.values("dpop-nonce").try_into().expect("one nonce, and not that of the service");
     assert_eq!((worn.status, worn.values("cache-control")), (200, vec!["no-store".to_owned()]));
     assert_ne!(next, nonce);
+    let opaque = {
+        let mut said = stage.active();
+        said["cnf"] = json!({"jkt": own.thumbprint()});
+        said["token_type"] = json!("DPoP");
+        (said["iat"], said["exp"]) = (json!(clock.now()), json!(clock.now() + 300));
+        stage.server.know("opaque", said);
+        proof(&own, "opaque").claim("nonce", json!(nonce)).claim("iat", json!(clock.now())).sign(&own)
+    };
+    let waited = stage.anonymously(&dpop("/api/x", "opaque", &opaque));
+    assert_eq!((waited.status, waited.values("dpop-nonce").len()), (200, 1), "after a callout too");
     assert_eq!(at(&stage, Some(&next)).status, 200);
 
     clock.set(305);
