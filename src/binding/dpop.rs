@@ -27,6 +27,8 @@ use super::replay::{self, Seen};
 /// What a configuration asks of proofs.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// What tells this API from others: the same for all who serve it.
+    pub name: String,
     /// What clients call us.
     pub origins: Vec<Origin>,
     /// Announced as `algs`.
@@ -303,6 +305,7 @@ pub(super) mod tests {
 
     fn settings() -> Settings {
         Settings {
+            name: "resource".to_owned(),
             origins: vec![Origin::parse("https://resource.example.org").unwrap()],
             algorithms: vec![Algorithm::Es256, Algorithm::EdDsa],
             max_age: Duration::from_secs(60),

@@ -42,7 +42,7 @@ pub struct Jwk {
 }
 
 /// SHA-256 over the required members of a JWK (RFC 7638 §3), the name of a key that its owner can't choose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Thumbprint(pub [u8; 32]);
 
 /// The usable keys of a JWK Set, in its order.

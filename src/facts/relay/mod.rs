@@ -48,7 +48,7 @@ pub enum Error {
     Doubled,
     /// It is not written in the relay's form, or can be read in two ways.
     Malformed,
-    /// Over 64 KiB, or more elements than 32.
+    /// Over 16 KiB, or more elements than 32.
     TooLarge,
     /// Two fields, both the relay's, tell of different certificates.
     Disagree,
@@ -56,7 +56,7 @@ pub enum Error {
     Certificate(peer::Error),
 }
 
-const MAX_FIELD: usize = 64 * 1024;
+const MAX_FIELD: usize = 16 * 1024;
 
 /// The longest certificate that is read, however it is written.
 const MAX_WRITTEN: usize = 16 * 1024;
@@ -81,6 +81,16 @@ impl Format {
             Self::Xfcc => field.map_or(Ok(None), |field| xfcc::find(field, relay)),
             Self::ClientCert => client_cert::find(field, request.values(client_cert::CHAIN.as_bytes())),
             Self::Pem => Ok(field.map(|field| Told::Certificate { written: Written::Pem(field), digest: None })),
+        }
+    }
+}
+
+impl Format {
+    /// Whether the field of this name holds nothing but what was believed of it, so that whoever is behind may read all of it.
+    pub fn is_all_believed(self, request: &Request, name: &str, relay: CertificateDigest) -> bool {
+        match (self, only(request, name)) {
+            (Self::Xfcc, Ok(Some(field))) => xfcc::begins_with_it(field, relay),
+            (Self::Xfcc | Self::ClientCert | Self::Pem, told) => told.is_ok(),
         }
     }
 }

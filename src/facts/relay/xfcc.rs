@@ -34,15 +34,26 @@ const MAX_ELEMENTS: usize = 32;
 /// The last element counts, or, if the relay itself is the certificate of that, which this proxy has then appended, the one
 /// before it. Never the first because it is the first: that may be the client's own writing.
 pub fn find(field: &[u8], relay: CertificateDigest) -> Result<Option<Told<'_>>, Error> {
+    let (counts, _) = counting(field, relay)?;
+    counts.map(Element::told).transpose()
+}
+
+/// Whether nothing stands before the element that counts: what does, nobody has vouched for.
+pub fn begins_with_it(field: &[u8], relay: CertificateDigest) -> bool {
+    counting(field, relay).is_ok_and(|(_, before)| before == 0)
+}
+
+/// The element that counts, and how many stand before it.
+fn counting(field: &[u8], relay: CertificateDigest) -> Result<(Option<Element<'_>>, usize), Error> {
     let mut last = None;
     let mut rest = field;
-    for _ in 0..MAX_ELEMENTS {
+    for before in 0..MAX_ELEMENTS {
         let is_doubtful = last.is_some_and(|last: Element<'_>| last.is_doubtful || last.is_open);
         let (element, more) = Element::read(rest, is_doubtful)?;
-        let before = last.replace(element);
+        let one_before = last.replace(element);
         let Some(more) = more else {
             let is_own = last.is_some_and(|last| last.hash == Some(relay));
-            return if is_own { before } else { last }.map(Element::told).transpose();
+            return Ok(if is_own { (one_before, before.saturating_sub(1)) } else { (last, before) });
         };
         rest = more;
     }
@@ -70,6 +81,10 @@ impl<'a> Element<'a> {
             return if self.is_open { Ok(()) } else { Err(Error::Malformed) };
         };
         let is = |key: &[u8]| piece.key.eq_ignore_ascii_case(key);
+        // Envoy writes them before any name, so this one may stand in a name.
+        if self.is_open && (is(b"hash") || is(b"cert")) {
+            return Err(Error::Malformed);
+        }
         let was_there = if is(b"hash") {
             self.hash.replace(digest(value).ok_or(Error::Malformed)?).is_some()
         } else if is(b"cert") {
