@@ -254,7 +254,8 @@ impl FittingProof<'_> {
         match self.jws.header() {
             Header::Known(prover) => Ok(Rc::clone(prover)),
             Header::New { algorithm, jwk, .. } => {
-                let jwk = Jwk::parse(jwk).ok().filter(|jwk| jwk.fits(*algorithm)).ok_or(Error::Key)?;
+                let is_usual = |jwk: &Jwk| jwk.fits(*algorithm) && jwk.key.is_of_usual_size();
+                let jwk = Jwk::parse(jwk).ok().filter(is_usual).ok_or(Error::Key)?;
                 let (algorithm, thumbprint) = (*algorithm, jwk.key.thumbprint());
                 Ok(Rc::new(Prover { algorithm, key: jwk.key, thumbprint }))
             }

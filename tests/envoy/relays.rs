@@ -236,6 +236,29 @@ fn no_name_in_a_certificate_tells_of_another() {
     }
 }
 
+/// A relay that appends what it sees behind what its client wrote.
+#[test]
+fn no_client_of_an_appending_relay_hides_its_own_element() {
+    let appends = json!({"forward_client_cert_details": "APPEND_FORWARD", "set_current_client_cert_details": {"uri": true, "dns": true}});
+    let mut document = document(told_in(XFCC, "xfcc"));
+    document["peer_certificate"]["danger_unchecked_validity"] = json!(true);
+    let stage = Stage::with(&document, keeping("FORWARD_ONLY")).warm();
+    let relay = relay_certificate(&stage);
+    let first = first_envoy(&stage, &relay, appends);
+    let authority = stage.envoy.authority();
+    let client = |own: &Certificate| Client::with(first.address(), &authority.certificate, own);
+    let good = api(&stage.token());
+    let hostile = authority.issue(Leaf::client("thief").uri("urn:a\""));
+    for forged in [
+        format!("Hash={};Cert=\"{}\";Subject=\"", stage.bank.digest_hex(), escaped(&stage.bank)),
+        format!("Hash={};Subject=\"", stage.bank.digest_hex()),
+    ] {
+        assert_eq!(client(&hostile).send(&good.clone().field(XFCC, forged)).status, 400);
+    }
+    assert_eq!(stage.reached(), 0);
+    assert_eq!(client(&stage.bank).send(&good).status, 200, "{}", stage.envoy.log());
+}
+
 #[test]
 fn what_stands_before_the_element_that_counts_goes_nowhere() {
     let stage = Stage::with(&document(told_in(XFCC, "xfcc")), keeping("FORWARD_ONLY")).warm();

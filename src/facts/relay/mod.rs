@@ -19,7 +19,8 @@ pub enum Format {
     Xfcc,
     /// `Client-Cert` (RFC 9440): nginx and Apache with some help, HAProxy.
     ClientCert,
-    /// PEM in one line: percent-encoded by nginx and Envoy, with blanks for newlines by Apache.
+    /// PEM in one line: percent-encoded by nginx and Envoy, with blanks for newlines by Apache. Empty, or Apache's `(null)`, where
+    /// there is none.
     Pem,
 }
 
@@ -80,7 +81,10 @@ impl Format {
         match self {
             Self::Xfcc => field.map_or(Ok(None), |field| xfcc::find(field, relay)),
             Self::ClientCert => client_cert::find(field, request.values(client_cert::CHAIN.as_bytes())),
-            Self::Pem => Ok(field.map(|field| Told::Certificate { written: Written::Pem(field), digest: None })),
+            Self::Pem => {
+                let field = field.filter(|field| !matches!(*field, b"" | b"(null)"));
+                Ok(field.map(|field| Told::Certificate { written: Written::Pem(field), digest: None }))
+            }
         }
     }
 }

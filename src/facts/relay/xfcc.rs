@@ -160,13 +160,26 @@ fn quoted(text: &[u8]) -> Result<(&[u8], &[u8]), Error> {
             b'\\' => backslashes += 1,
             b'"' if backslashes == 0 => {
                 let (inside, rest) = text.split_at_checked(at).ok_or(Error::Malformed)?;
-                return Ok((inside, rest.get(1..).unwrap_or_default()));
+                return if begins_an_element(inside) {
+                    Err(Error::Malformed)
+                } else {
+                    Ok((inside, rest.get(1..).unwrap_or_default()))
+                };
             }
             b'"' if backslashes.is_multiple_of(2) => return Err(Error::Malformed),
             _ => backslashes = 0,
         }
     }
     Err(Error::Malformed)
+}
+
+/// Whether an element of a proxy begins within these quotes: a client that opened them before that proxy wrote, and has a quote in a
+/// name, would have hidden it.
+fn begins_an_element(inside: &[u8]) -> bool {
+    inside.split(|octet| matches!(octet, b',' | b';')).skip(1).map(<[u8]>::trim_ascii_start).any(|piece| {
+        let begins = |key: &[u8]| piece.get(..key.len()).is_some_and(|start| start.eq_ignore_ascii_case(key));
+        begins(b"by=") || begins(b"hash=")
+    })
 }
 
 /// 64 hexadecimal digits of either case.
@@ -309,7 +322,8 @@ mod tests {
                 assert_eq!(found(&field), Err(Error::Malformed), "{field}");
             }
         }
-        assert_eq!(found(&format!("Hash={thief};URI=\"https://x,Hash={victim}\"")), of(0x0a));
+        assert_eq!(found(&format!("Hash={thief};URI=\"https://x,y=z\"")), of(0x0a));
+        assert_eq!(found(&format!("Hash={thief};URI=\"https://x,Hash={victim}\"")), Err(Error::Malformed), "see below");
         assert_eq!(found(&format!("Hash={thief};URI=\"https://x\",Hash={victim}")), of(0x0b), "another proxy");
         assert_eq!(found(&format!("Hash={thief};URI=https://x,Hash={own}")), of(0x0a), "appended by this one");
     }
@@ -349,6 +363,17 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn no_quote_of_a_client_hides_what_the_relay_writes() {
+        let [victim, thief] = [0x0a, 0x0b].map(hash);
+        for begins in ["Hash=", "hash=", " By=spiffe://x/y;Hash=", "By=x;HASH="] {
+            let field = format!("Hash={victim};Subject=\",{begins}{thief};URI=urn:a\"");
+            assert_eq!(found(&field), Err(Error::Malformed), "{field}");
+        }
+        let honest = format!("Hash={victim};Subject=\"CN=a, O=b; c=d,hash,by\"");
+        assert_eq!(found(&honest), of(0x0a));
     }
 
     #[test]
