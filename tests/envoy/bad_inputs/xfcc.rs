@@ -107,6 +107,7 @@ fn relays_and_others_where_envoy_hands_the_field_on() {
     certificates_in_pem(&stage);
     byte_sequences_and_chains(&stage);
     one_proxy_that_tells_twice(&stage);
+    what_one_relay_told_is_read_anew_in_the_form_of_another(&stage);
     for relay in [ENVOY, HAPROXY, NGINX] {
         no_client_becomes_another_by_taking_the_field_away(&stage, &relay);
     }
@@ -515,6 +516,19 @@ fn one_proxy_that_tells_twice(stage: &Stage) {
         good("XFCC-12", "one of the two", api(&token).field("client-cert", &of_bank)),
     ];
     run_behind(stage, stage.envoy.client(&relay), cases.into_iter().map(told).collect());
+}
+
+/// XFCC-09: a text that one relay may write is none that another may, though it has just been read.
+fn what_one_relay_told_is_read_anew_in_the_form_of_another(stage: &Stage) {
+    let [haproxy, nginx] = [HAPROXY, NGINX].map(|relay| stage.envoy.client(&relay.issued(stage)));
+    let client = stage.envoy.authority().issue(Leaf::client("client"));
+    let (token, inside) = (stage.key.mint(json!({}), &claims(&client)), STANDARD.encode(&client.der));
+    let as_pem = api(&token).field(NGINX.header, &inside);
+    assert_eq!(nginx.send(&as_pem).status, 400, "XFCC-09: base64 alone is no PEM");
+    let as_sequence = api(&token).field(HAPROXY.header, format!(":{inside}:"));
+    assert_eq!(haproxy.send(&as_sequence).status, 200, "XFCC-12: its twin");
+    assert_eq!(nginx.send(&as_pem).status, 400, "XFCC-09: nor is it when HAProxy has told the same");
+    assert_eq!(stage.reached(), 1, "XFCC-09");
 }
 
 /// Envoy takes away what `Connection` names before the filter sees it, so that a relay which hands that on tells nobody; where the
