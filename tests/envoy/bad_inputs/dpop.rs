@@ -439,7 +439,7 @@ fn uris_of_the_proof(stage: &Stage) -> Vec<Case> {
         let uri = format!("{URI}{tail}");
         cases.push(good("DPOP-17", &uri, htu(&uri)));
         let asked = Request { target: format!("/api/x{}", tail.split('#').next().expect("a part")), ..wallet.good() };
-        cases.push(good("DPOP-17", &asked.target.clone(), asked));
+        cases.push(good("DPOP-17", asked.target.clone(), asked));
     }
     cases.push(bad_proof(
         "DPOP-17",
