@@ -69,12 +69,12 @@ fn bit_of(name: &[u8]) -> u64 {
 }
 
 impl Owned {
-    /// Whether a `Connection` field names one of them, or the credential.
+    /// Whether a `Connection` field names one of them, or the credential: a token, or the proof beside it.
     pub fn is_named_in(&self, names: &[u8]) -> bool {
         names
             .split(|octet| *octet == b',')
             .map(<[u8]>::trim_ascii)
-            .any(|name| self.holds(name) || name.eq_ignore_ascii_case(b"authorization"))
+            .any(|name| self.holds(name) || name.eq_ignore_ascii_case(b"authorization") || is_proof(name))
     }
 }
 

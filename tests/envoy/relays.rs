@@ -141,7 +141,7 @@ fn a_certificate_that_ended_is_refused_whatever_the_relay_thinks_of_it() {
 }
 
 /// An Envoy that ends TLS before the one with the filter, and tells it of its client so.
-fn first_envoy(stage: &Stage, relay: &Certificate, told: Value) -> Envoy {
+pub fn first_envoy(stage: &Stage, relay: &Certificate, told: Value) -> Envoy {
     let mut options = Options::new(&Value::Null, stage.envoy.address());
     options.plugins.clear();
     options.clusters = vec![Cluster {

@@ -308,7 +308,7 @@ fn what_names_our_fields_in_connection_goes_nowhere() {
     ]}));
     let ours = certificate();
     let asked = |names: &str| get("/x").bearer(&token(&ours, json!({}))).certificate(&ours).field("connection", names);
-    for names in ["Upgrade, X-Subject", "x_subject", "upgrade ,authorization", "close,Client-Cert"] {
+    for names in ["Upgrade, X-Subject", "x_subject", "upgrade ,authorization", "Upgrade, DPoP", "close,Client-Cert"] {
         assert_eq!(world.verdict(&asked(names)), (400, "request.owned_header"), "{names}");
         assert_eq!(world.verdict(&get("/healthz").field("connection", names)).0, 400, "{names}");
     }

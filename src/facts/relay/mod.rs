@@ -116,6 +116,10 @@ impl Written<'_> {
         }
     }
 
+    fn is_pem(&self) -> bool {
+        matches!(self, Self::Pem(_))
+    }
+
     fn der(&self) -> Result<Vec<u8>, peer::Error> {
         match self {
             _ if self.octets().len() > MAX_WRITTEN => Err(peer::Error::TooLarge),

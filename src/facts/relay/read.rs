@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
 use super::super::peer::{CertificateDigest, Error, Leaf, PeerCertificate, Source};
-use super::Told;
+use super::{Told, Written};
 
 /// What a worker has read. Whoever shows a relay many certificates takes no place of those that come without one: these are
 /// remembered apart. Full, it forgets those that it has known longest.
@@ -21,6 +21,8 @@ pub struct Readings {
 /// A certificate, whoever told it.
 #[derive(Clone, Debug)]
 struct Reading {
+    /// The form in which these octets are it; in another they are none.
+    is_pem: bool,
     digest: CertificateDigest,
     leaf: Rc<Leaf>,
 }
@@ -36,10 +38,10 @@ impl Readings {
             Told::Certificate { written, digest } => (written, digest),
         };
         let octets = written.octets();
-        if let Some(known) = self.known.get(octets) {
+        if let Some(known) = self.known.get(octets).filter(|known| known.is_pem == written.is_pem()) {
             return known.told_by(source, digest);
         }
-        let reading = Reading::of(&written.der()?)?;
+        let reading = Reading::of(&written)?;
         let certificate = reading.told_by(source, digest)?;
         self.remember(octets, reading);
         Ok(certificate)
@@ -71,8 +73,10 @@ impl Readings {
 }
 
 impl Reading {
-    fn of(der: &[u8]) -> Result<Self, Error> {
-        Ok(Self { digest: CertificateDigest::of(der), leaf: Rc::new(Leaf::from_der(der)?) })
+    fn of(written: &Written<'_>) -> Result<Self, Error> {
+        let der = written.der()?;
+        let leaf = Rc::new(Leaf::from_der(&der)?);
+        Ok(Self { is_pem: written.is_pem(), digest: CertificateDigest::of(&der), leaf })
     }
 
     fn told_by(&self, source: Source, digest: Option<CertificateDigest>) -> Result<PeerCertificate, Error> {
@@ -91,7 +95,6 @@ fn size(octets: &[u8], reading: &Reading) -> usize {
 mod tests {
     use super::super::super::peer::RelayId;
     use super::super::super::peer::tests::PEM;
-    use super::super::Written;
     use super::*;
 
     const SOURCE: Source = Source::Relay(RelayId(3));
@@ -134,6 +137,16 @@ mod tests {
     }
 
     #[test]
+    fn what_was_read_in_one_form_is_not_known_in_another() {
+        let base64 = PEM.lines().filter(|line| !line.starts_with('-')).collect::<String>();
+        let written = |written| Told::Certificate { written, digest: None };
+        let mut readings = Readings::default();
+        assert!(readings.certificate(written(Written::Base64(base64.as_bytes())), SOURCE).is_ok());
+        let as_pem = readings.certificate(written(Written::Pem(base64.as_bytes())), SOURCE);
+        assert_eq!((as_pem, readings.count()), (Err(Error::NotPem), 1));
+    }
+
+    #[test]
     fn what_can_not_be_read_is_not_remembered() {
         let mut readings = Readings::default();
         let long = format!("-----BEGIN CERTIFICATE----- {}", "A".repeat(20_000));
@@ -151,7 +164,7 @@ mod tests {
     #[test]
     fn full_it_forgets_what_it_has_known_longest_and_nothing_else() {
         let (mut readings, text) = (Readings::default(), blanks());
-        let any = Reading { digest: CertificateDigest([0; 32]), leaf: Rc::default() };
+        let any = Reading { is_pem: true, digest: CertificateDigest([0; 32]), leaf: Rc::default() };
         for number in 0..MAX_READINGS {
             let digest =
                 CertificateDigest(core::array::from_fn(|at| number.to_le_bytes().get(at).map_or(1, |octet| *octet)));

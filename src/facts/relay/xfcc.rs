@@ -80,6 +80,10 @@ impl<'a> Element<'a> {
         let Some(value) = piece.value else {
             return if self.is_open { Ok(()) } else { Err(Error::Malformed) };
         };
+        // A blank before `Hash` would hide it from a reader who does not trim.
+        if !self.is_open && !is_key(piece.key) {
+            return Err(Error::Malformed);
+        }
         let is = |key: &[u8]| piece.key.eq_ignore_ascii_case(key);
         // Envoy writes them before any name, so this one may stand in a name.
         if self.is_open && (is(b"hash") || is(b"cert")) {
@@ -144,6 +148,10 @@ impl<'a> Piece<'a> {
             Some(_) => Err(Error::Malformed),
         }
     }
+}
+
+fn is_key(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(u8::is_ascii_alphanumeric)
 }
 
 fn split(text: &[u8], ends: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
@@ -280,6 +288,12 @@ mod tests {
             format!(",Hash={hash}"),
             format!(";Hash={hash}"),
             format!("Hash={hash}, Hash={hash}"),
+            format!(" Hash={hash};Cert=%"),
+            format!("Cert=%; Hash={hash}"),
+            format!("Hash ={hash};Cert=%"),
+            format!("Hash={hash}, Cert=%"),
+            format!("Hash={hash};=x"),
+            format!("Hash={hash};Sub ject=\"x\""),
             format!("Hash={hash};Hash={hash}"),
             format!("Hash={hash};hash={other}"),
             format!("Hash={hash};Cert=%;Cert=%"),

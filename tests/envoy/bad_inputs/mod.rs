@@ -1,15 +1,17 @@
-//! Bad input of six families with the verdict that each must get: its status and its reason, nothing of it at the service, and
+//! Bad input of eight families with the verdict that each must get: its status and its reason, nothing of it at the service, and
 //! its good twin passing beside it. The identifiers are those of the project's list of bad inputs.
 
 mod cnf;
+mod dpop;
 mod hdr;
 mod http;
 mod intro;
 mod jwt;
 mod rows;
 mod wasm;
+mod xfcc;
 
-use harness::{Request, Response};
+use harness::{Client, Request, Response};
 use serde_json::{Map, Value};
 
 use super::stage::{Stage, api};
@@ -28,6 +30,8 @@ enum Sender {
     Bank,
     Thief,
     Nobody,
+    /// A proxy before this one.
+    Relay,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +86,11 @@ impl Case {
 
 /// Sends every case, one after the other, with a good request of the bank behind each family.
 fn run(stage: &Stage, cases: Vec<Case>) {
+    run_behind(stage, stage.envoy.anonymous(), cases);
+}
+
+/// The same, where some come through a relay.
+fn run_behind(stage: &Stage, relay: Client, cases: Vec<Case>) {
     let mut all: Vec<Case> = Vec::new();
     for case in cases {
         match all.last() {
@@ -92,7 +101,7 @@ fn run(stage: &Stage, cases: Vec<Case>) {
     }
     let last = all.last().expect("a case").id;
     all.push(good(last, "the next good request", api(&stage.token())));
-    let clients = [stage.envoy.client(&stage.bank), stage.envoy.client(&stage.thief), stage.envoy.anonymous()];
+    let clients = [stage.envoy.client(&stage.bank), stage.envoy.client(&stage.thief), stage.envoy.anonymous(), relay];
     let before = stage.envoy.settled_access_log().len();
     stage.upstream.take();
     let mut seen: Vec<(u16, usize)> = Vec::new();

@@ -3,7 +3,7 @@
 use harness::top;
 
 /// Rows that no test can hold yet, and why.
-const LATER: [(&str, &str); 4] = [
+const LATER: [(&str, &str); 2] = [
     (
         "CNF-18",
         "No token is both verified and introspected before `revocation: introspection`, which is refused till then.",
@@ -12,12 +12,10 @@ const LATER: [(&str, &str); 4] = [
         "CNF-19",
         "No token is both verified and introspected before `revocation: introspection`, which is refused till then.",
     ),
-    ("WASM-11", "Nothing is shared by workers before there is a memory of proofs (DPoP)."),
-    ("WASM-13", "Nothing random is issued before there are nonces (DPoP)."),
 ];
 
 /// By family, the tests that hold each row: a file and a function of this suite, or of the core where Envoy can't do wrong so.
-const ROWS: [(&str, &str); 117] = [
+const ROWS: [(&str, &str); 151] = [
     ("JWT-01", "bad_inputs/jwt.rs headers_and_algorithms"),
     ("JWT-03", "bad_inputs/jwt.rs headers_and_algorithms"),
     ("JWT-05", "bad_inputs/jwt.rs headers_and_algorithms"),
@@ -75,6 +73,38 @@ const ROWS: [(&str, &str); 117] = [
     ("CNF-27", "bad_inputs/cnf.rs hostile_certificates_name_nobody"),
     // No Envoy tells a digest in another form than its own.
     ("CNF-28", "src/facts/peer.rs only_the_hosts_own_form_is_a_digest"),
+    ("XFCC-01", "bad_inputs/xfcc.rs nobody_tells_a_certificate_but_a_relay"),
+    ("XFCC-03", "bad_inputs/xfcc.rs nobody_tells_a_certificate_but_a_relay"),
+    ("XFCC-04", "bad_inputs/xfcc.rs elements_of_the_field"),
+    ("XFCC-06", "bad_inputs/xfcc.rs elements_of_the_field"),
+    ("XFCC-08", "bad_inputs/xfcc.rs elements_of_the_field"),
+    ("XFCC-09", "bad_inputs/xfcc.rs certificates_in_the_field"),
+    ("XFCC-10", "bad_inputs/xfcc.rs elements_of_the_field"),
+    ("XFCC-12", "bad_inputs/xfcc.rs byte_sequences_and_chains"),
+    ("XFCC-13", "bad_inputs/xfcc.rs byte_sequences_and_chains"),
+    ("XFCC-15", "bad_inputs/xfcc.rs no_client_becomes_another_by_taking_the_field_away"),
+    ("DPOP-03", "bad_inputs/dpop.rs shapes_of_the_proof"),
+    ("DPOP-04", "bad_inputs/dpop.rs shapes_of_the_proof"),
+    ("DPOP-07", "bad_inputs/dpop.rs keys_in_the_proof"),
+    ("DPOP-08", "bad_inputs/dpop.rs keys_in_the_proof"),
+    ("DPOP-11", "bad_inputs/dpop.rs signatures_of_the_proof"),
+    ("DPOP-14", "bad_inputs/dpop.rs methods_of_the_proof"),
+    ("DPOP-15", "bad_inputs/dpop.rs methods_of_the_proof"),
+    ("DPOP-16", "bad_inputs/dpop.rs uris_of_the_proof"),
+    ("DPOP-17", "bad_inputs/dpop.rs uris_of_the_proof"),
+    ("DPOP-18", "bad_inputs/dpop.rs uris_of_the_proof"),
+    ("DPOP-19", "bad_inputs/dpop.rs uris_of_the_proof"),
+    ("DPOP-21", "bad_inputs/dpop.rs uris_of_the_proof"),
+    ("DPOP-22", "bad_inputs/dpop.rs uris_that_routes_rewrite"),
+    ("DPOP-23", "bad_inputs/dpop.rs times_of_the_proof"),
+    ("DPOP-24", "bad_inputs/dpop.rs proofs_and_nonces_last_to_the_second"),
+    ("DPOP-29", "bad_inputs/dpop.rs proofs_that_were_shown_before"),
+    ("DPOP-30", "bad_inputs/dpop.rs proofs_that_were_shown_before"),
+    ("DPOP-31", "bad_inputs/dpop.rs a_memory_that_is_full_refuses_and_does_not_grow"),
+    ("DPOP-32", "bad_inputs/dpop.rs nonces_that_were_not_issued_here"),
+    ("DPOP-33", "bad_inputs/dpop.rs nonces_that_were_not_issued_here"),
+    ("DPOP-35", "bad_inputs/dpop.rs schemes_and_bindings_that_do_not_fit"),
+    ("DPOP-38", "bad_inputs/dpop.rs upgrades_are_proven_as_get"),
     ("INTRO-01", "bad_inputs/intro.rs answers_about_a_token"),
     ("INTRO-02", "bad_inputs/intro.rs answers_about_a_token"),
     ("INTRO-03", "bad_inputs/intro.rs answers_about_a_token"),
@@ -137,14 +167,16 @@ const ROWS: [(&str, &str); 117] = [
     ("WASM-07", "bad_inputs/wasm.rs nesting_and_length_cost_little"),
     ("WASM-08", "bad_inputs/wasm.rs configurations_that_are_refused_leave_the_good_one_serving"),
     ("WASM-09", "bad_inputs/wasm.rs a_configuration_that_changes_under_load_accepts_nothing_wrong"),
+    ("WASM-11", "bad_inputs/wasm.rs workers_that_race_for_a_slot_lose_no_proof"),
     ("WASM-12", "transport.rs both_workers_say_the_same_and_each_asks_for_itself"),
+    ("WASM-13", "bad_inputs/wasm.rs without_a_source_of_chance_nothing_passes"),
     ("WASM-17", "bad_inputs/wasm.rs the_sdk_is_asked_for_nothing_that_can_panic"),
     ("WASM-19", "bad_inputs/wasm.rs a_path_that_a_route_rewrites_was_decided_on_as_it_came"),
     ("WASM-20", "bad_inputs/wasm.rs a_module_that_is_not_there_or_not_the_pinned_one_lets_nothing_pass"),
     ("WASM-21", "observation.rs no_caller_makes_a_name"),
 ];
 
-const FAMILIES: [&str; 6] = ["JWT-", "CNF-", "INTRO-", "HTTP-", "HDR-", "WASM-"];
+const FAMILIES: [&str; 8] = ["JWT-", "CNF-", "XFCC-", "DPOP-", "INTRO-", "HTTP-", "HDR-", "WASM-"];
 
 #[test]
 fn every_row_is_held_by_a_test_that_is_there() {

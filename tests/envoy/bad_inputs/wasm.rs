@@ -3,7 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use harness::{Authority, AuthorizationServer, Envoy, Fault, Leaf, Options, Request, Upstream, module, top};
+use harness::{
+    Algorithm, Authority, AuthorizationServer, Envoy, Fault, Leaf, Options, Proof, Request, SigningKey, Upstream,
+    exports, imports, module, top,
+};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -294,4 +297,77 @@ fn a_path_that_a_route_rewrites_was_decided_on_as_it_came() {
     by_route["routes"][3] = json!({"name": "api", "envoy_route": "api", "allow": "authenticated"});
     let said = stage.envoy.configure(&by_route).expect_err("WASM-19");
     assert!(said.contains("configuration refused: "), "WASM-19: {said}");
+}
+
+/// A document under which tokens are bound to keys, with room for one slot of proofs.
+fn for_proofs() -> Value {
+    let mut document = document();
+    document["binding"] = json!("dpop");
+    document["dpop"] = json!({"origins": ["https://api.bank.example"]});
+    document["limits"] = json!({"proofs": 256});
+    document
+}
+
+fn proven(stage: &Stage, key: &SigningKey) -> Request {
+    let token = stage.token_with(json!({"cnf": {"jkt": key.thumbprint()}}));
+    let proof = Proof::new(key, "GET", "https://api.bank.example/api/x").with(&token).sign(key);
+    Request::get("/api/x").field("authorization", format!("DPoP {token}")).field("dpop", proof)
+}
+
+/// All write to one slot at once: each proof passes once and is never forgotten, and everybody is answered.
+#[test]
+fn workers_that_race_for_a_slot_lose_no_proof() {
+    const RACERS: usize = 8;
+    let stage = Stage::with(&for_proofs(), |options| Options { concurrency: 4, ..options }).warm();
+    let keys: Vec<SigningKey> = (0..20).map(|_| SigningKey::new(Algorithm::Es256, "wallet")).collect();
+    let requests: Vec<Request> = keys.iter().flat_map(|key| (0..10).map(|_| proven(&stage, key))).collect();
+    let send_all = |first: usize| -> Vec<u16> {
+        let mut connection = stage.envoy.anonymous().open().expect("a connection");
+        let mut statuses = vec![0; requests.len()];
+        for at in 0..requests.len() {
+            // Pairs of racers send the same at the same time, in another order than the other pairs.
+            let at = (at + first / 2 * 50) % requests.len();
+            statuses[at] = connection.send(&requests[at]).expect("an answer").status;
+        }
+        statuses
+    };
+    let raced: Vec<Vec<u16>> = std::thread::scope(|scope| {
+        let racers: Vec<_> = (0..RACERS).map(|first| scope.spawn(move || send_all(first))).collect();
+        racers.into_iter().map(|racer| racer.join().expect("statuses")).collect()
+    });
+    let passed = |at: usize| raced.iter().filter(|statuses| statuses[at] == 200).count();
+    let more: Vec<usize> = (0..requests.len()).filter(|at| passed(*at) > 1).collect();
+    assert!(more.is_empty(), "WASM-11: passed more than once: {more:?}");
+    assert!(raced.iter().flatten().all(|status| matches!(status, 200 | 401 | 503)), "WASM-11: {raced:?}");
+    let again = send_all(0);
+    for (at, status) in again.into_iter().enumerate() {
+        let expected = if passed(at) == 1 { 401 } else { 200 };
+        assert_eq!(status, expected, "WASM-11: {at}, which had passed {} times", passed(at));
+    }
+    assert_eq!(stage.reached(), requests.len(), "WASM-11");
+    assert!(!stage.envoy.log().contains("panicked"));
+}
+
+/// WASM-13: no nonce holds anything random, and one that repeats is of no use to anybody; but tables are hashed, and slots of proofs
+/// chosen, by what the host says is random.
+#[test]
+fn without_a_source_of_chance_nothing_passes() {
+    let octets = std::fs::read(module()).expect("the module");
+    let all = [imports(&octets), exports(&octets)].concat();
+    assert!(all.iter().any(|name| name == "random_get"), "WASM-13: the module asks for it");
+    let (key, upstream) = (SigningKey::new(Algorithm::Es256, "k1"), Upstream::start());
+    let server = AuthorizationServer::start(&[&key]);
+    for (taken, expected, reached) in [("random_get", 503, 0), ("nothing", 200, 2)] {
+        let allowed = all.iter().filter(|name| *name != taken).cloned().collect();
+        let options = Options { capabilities: Some(allowed), ..Options::new(&document(), upstream.address()) };
+        let options = options.cluster("login", server.address()).variable("API_SECRET", secret());
+        let envoy = Envoy::start(Authority::new("test CA"), options);
+        let own = envoy.authority().issue(Leaf::client("bank"));
+        let token = key.mint(json!({}), &claims(&own));
+        for path in ["/healthz", "/api/x"] {
+            let status = envoy.client(&own).send(&Request::get(path).bearer(&token)).status;
+            assert_eq!(status, expected, "WASM-13: {path} without {taken}: {}", envoy.log());
+        }
+        assert_eq!(upstream.take().len(), reached, "WASM-13: without {taken}");
+    }
 }
