@@ -222,7 +222,7 @@ impl Enforcer {
             without_route: effect::Settings::default(),
             owned: settings.owned,
             unchecked_validity: settings.unchecked_validity,
-            proofs: settings.dpop.as_ref().and_then(|dpop| dpop.replay.memory(shared)),
+            proofs: settings.dpop.as_ref().and_then(|dpop| dpop.replay.memory(&dpop.name, shared)),
             dpop: settings.dpop,
             provers: Rc::default(),
             tells_permits: settings.tells_permits,
@@ -548,10 +548,11 @@ impl Enforcer {
     /// On a route that allows no change of fields, what would have to be removed is refused instead.
     fn has_forged(&self, request: &Request, route: &Route, reads_token: bool, relays: &[RelayId]) -> bool {
         let hides = !reads_token && !route.forwards_unverified_token;
-        let presented = Presented::find(request, self.dpop.is_some());
-        let proves_nothing = reads_token && !presented.is_ok_and(|presented| presented.scheme() == Scheme::Dpop);
+        let is_dpop = |presented: Presented<'_>| presented.scheme() == Scheme::Dpop;
+        let proves = self.dpop.is_some() && Presented::find(request, true).is_ok_and(is_dpop);
+        let proves_nothing = reads_token && !proves;
         request.fields().any(|(name, value)| {
-            (self.owned.holds(name) && !self.is_told_by(relays, name))
+            (self.owned.holds(name) && !self.is_told_by(relays, request, name))
                 || (hides && identity::is_token(name, value))
                 || (proves_nothing && identity::is_proof(name))
         })
@@ -616,9 +617,10 @@ impl Enforcer {
         }
     }
 
-    /// Whether one of these relays writes a field of this name.
-    fn is_told_by(&self, relays: &[RelayId], name: &[u8]) -> bool {
-        relays.iter().filter_map(|id| self.policy.relay(*id)).any(|relay| relay.writes(name))
+    /// Whether a field of this name holds nothing but what one of these relays has told.
+    fn is_told_by(&self, relays: &[RelayId], request: &Request, name: &[u8]) -> bool {
+        let mut relays = relays.iter().filter_map(|id| self.policy.relay(*id));
+        relays.any(|relay| relay.writes(name) && relay.is_all_believed(request))
     }
 }
 
@@ -914,7 +916,7 @@ impl Enforcer {
         }
         let relay = certificate.and_then(|certificate| match certificate.source {
             Source::Connection => None,
-            Source::Relay(id) => self.policy.relay(id),
+            Source::Relay(id) => self.policy.relay(id).filter(|relay| relay.is_all_believed(request)),
         });
         identity::removals(request, route, &self.owned, effects, verified, relay)
     }

@@ -27,6 +27,8 @@ use super::replay::{self, Seen};
 /// What a configuration asks of proofs.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// What tells this API from others: the same for all who serve it.
+    pub name: String,
     /// What clients call us.
     pub origins: Vec<Origin>,
     /// Announced as `algs`.
@@ -252,7 +254,8 @@ impl FittingProof<'_> {
         match self.jws.header() {
             Header::Known(prover) => Ok(Rc::clone(prover)),
             Header::New { algorithm, jwk, .. } => {
-                let jwk = Jwk::parse(jwk).ok().filter(|jwk| jwk.fits(*algorithm)).ok_or(Error::Key)?;
+                let is_usual = |jwk: &Jwk| jwk.fits(*algorithm) && jwk.key.is_of_usual_size();
+                let jwk = Jwk::parse(jwk).ok().filter(is_usual).ok_or(Error::Key)?;
                 let (algorithm, thumbprint) = (*algorithm, jwk.key.thumbprint());
                 Ok(Rc::new(Prover { algorithm, key: jwk.key, thumbprint }))
             }
@@ -303,6 +306,7 @@ pub(super) mod tests {
 
     fn settings() -> Settings {
         Settings {
+            name: "resource".to_owned(),
             origins: vec![Origin::parse("https://resource.example.org").unwrap()],
             algorithms: vec![Algorithm::Es256, Algorithm::EdDsa],
             max_age: Duration::from_secs(60),

@@ -24,8 +24,10 @@ pub struct Provers(RefCell<Known>);
 #[derive(Default)]
 struct Known {
     by_header: HashMap<Rc<str>, Rc<Prover>>,
+    /// Each key has one header: whoever writes many takes no place of others.
+    headers: HashMap<Thumbprint, Rc<str>>,
     /// The oldest first.
-    order: VecDeque<Rc<str>>,
+    order: VecDeque<Thumbprint>,
 }
 
 const MOST: usize = 4096;
@@ -42,14 +44,23 @@ impl Provers {
         if header.len() > LONGEST_HEADER || known.by_header.contains_key(header) {
             return;
         }
-        if known.by_header.len() >= MOST
-            && let Some(oldest) = known.order.pop_front()
-        {
-            known.by_header.remove(&oldest);
-        }
         let header: Rc<str> = header.into();
-        known.order.push_back(Rc::clone(&header));
+        match known.headers.insert(prover.thumbprint, Rc::clone(&header)) {
+            Some(other) => drop(known.by_header.remove(&other)),
+            None => known.order.push_back(prover.thumbprint),
+        }
         known.by_header.insert(header, Rc::clone(prover));
+        known.forget_oldest();
+    }
+}
+
+impl Known {
+    fn forget_oldest(&mut self) {
+        if self.order.len() > MOST
+            && let Some(header) = self.order.pop_front().and_then(|oldest| self.headers.remove(&oldest))
+        {
+            self.by_header.remove(&header);
+        }
     }
 }
 
@@ -59,15 +70,15 @@ mod tests {
     use crate::jose::json::{Limits, parse};
     use crate::jose::jwk::Jwk;
 
-    fn prover() -> Rc<Prover> {
+    fn prover() -> Prover {
         let jwk = br#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
         let key = Jwk::parse(&parse(jwk, Limits::TOKEN).unwrap()).unwrap().key;
-        Rc::new(Prover { algorithm: Algorithm::EdDsa, thumbprint: key.thumbprint(), key })
+        Prover { algorithm: Algorithm::EdDsa, thumbprint: key.thumbprint(), key }
     }
 
     #[test]
     fn a_prover_is_known_again_by_the_whole_header() {
-        let (provers, prover) = (Provers::default(), prover());
+        let (provers, prover) = (Provers::default(), Rc::new(prover()));
         assert_eq!(provers.known("abc"), None);
         provers.remember("abc", &prover);
         assert_eq!(provers.known("abc"), Some(prover));
@@ -78,19 +89,30 @@ mod tests {
 
     #[test]
     fn only_so_many_are_known_and_the_oldest_goes_first() {
-        let (provers, prover) = (Provers::default(), prover());
+        let provers = Provers::default();
         for number in 0..=MOST {
+            let octets = core::array::from_fn(|at| number.to_le_bytes().get(at).copied().unwrap_or(0));
+            let prover = Rc::new(Prover { thumbprint: Thumbprint(octets), ..prover() });
             provers.remember(&number.to_string(), &prover);
             provers.remember(&number.to_string(), &prover);
         }
         assert_eq!((provers.known("0"), provers.known("1").is_some()), (None, true));
         let known = provers.0.borrow();
-        assert_eq!((known.by_header.len(), known.order.len()), (MOST, MOST));
+        assert_eq!((known.by_header.len(), known.headers.len(), known.order.len()), (MOST, MOST, MOST));
+    }
+
+    #[test]
+    fn a_key_with_many_headers_has_one_place() {
+        let (provers, prover) = (Provers::default(), Rc::new(prover()));
+        (0..10).for_each(|number| provers.remember(&number.to_string(), &prover));
+        assert_eq!((provers.known("8"), provers.known("9").is_some()), (None, true));
+        let known = provers.0.borrow();
+        assert_eq!((known.by_header.len(), known.headers.len(), known.order.len()), (1, 1, 1));
     }
 
     #[test]
     fn a_header_longer_than_any_key_needs_is_not_kept() {
-        let (provers, prover) = (Provers::default(), prover());
+        let (provers, prover) = (Provers::default(), Rc::new(prover()));
         for (length, kept) in [(LONGEST_HEADER, true), (LONGEST_HEADER + 1, false)] {
             let header = "a".repeat(length);
             provers.remember(&header, &prover);

@@ -118,7 +118,15 @@ fn trust_in(relay: &written::Relay) -> Trust {
 impl Loading<'_> {
     fn relays(&mut self) -> Vec<Relay> {
         let document = self.document;
-        document.peer_certificate.relays.iter().map(|written| self.relay(written)).collect()
+        let relays = &document.peer_certificate.relays;
+        for (at, written) in relays.iter().enumerate() {
+            let before = relays.iter().take(at).find(|other| other.header == written.header);
+            if before.is_some_and(|other| other.format != written.format) {
+                let what = "another relay writes this header in another form; a peer that is both could write neither";
+                self.wrong(&format!("{}.format", written.at), what);
+            }
+        }
+        relays.iter().map(|written| self.relay(written)).collect()
     }
 
     fn relay(&mut self, written: &written::Relay) -> Relay {
@@ -162,8 +170,10 @@ fn compile_dpop(written: &written::Dpop, proofs: usize) -> dpop::Settings {
     let mut names: Vec<&str> = written.origins.iter().map(Origin::as_str).collect();
     // Replicas may list them in another order.
     names.sort_unstable();
+    let name = names.join("\n");
     dpop::Settings {
-        nonces: Nonces::new(written.nonce_keys.clone(), &names.join("\n")),
+        nonces: Nonces::new(written.nonce_keys.clone(), &name),
+        name,
         origins: written.origins.clone(),
         algorithms: written.algorithms.clone(),
         max_age: written.max_age,

@@ -734,6 +734,22 @@ fn a_relay_is_named_and_says_what_it_verified() {
 }
 
 #[test]
+fn two_relays_write_one_header_in_one_form() {
+    let relay = |header: &str, format: &str| json!({"certificate": {"sha256": "0".repeat(64)}, "header": header, "format": format});
+    let of = |relays: [Value; 2]| {
+        let mut document = json!({"routes": [{"name": "a", "methods": ["GET"], "allow": "public"}]});
+        document["peer_certificate"] = json!({"relays": relays});
+        mistakes(&document)
+    };
+    let none: Vec<String> = Vec::new();
+    assert_eq!(of([relay("x-a", "pem"), relay("x-a", "pem")]), none);
+    assert_eq!(of([relay("x-a", "pem"), relay("x-b", "rfc9440")]), none);
+    let told = "peer_certificate.relays[1].format: another relay writes this header in another form; a peer that is both could write \
+                neither";
+    assert_eq!(of([relay("x-a", "pem"), relay("x-a", "rfc9440")]), [told]);
+}
+
+#[test]
 fn a_relay_known_by_name_needs_a_chain_that_this_proxy_verified() {
     let relay = json!({"certificate": {"san_dns": "edge.example"}, "chain": "verified"});
     let unverified = document(|document| document["peer_certificate"] = json!({"relays": [relay.clone()]}));

@@ -39,7 +39,7 @@ pub fn issuer_gauge(issuer: &str, what: &str) -> String {
     format!("{}.{what}", of_issuer(issuer))
 }
 
-/// The gauges of which the one is 1 that says how far a proof is remembered.
+/// The gauges that say how far a proof is remembered.
 pub const REPLAY_SCOPES: [(&str, Scope); 3] =
     [("dpop_replay_process", Scope::Process), ("dpop_replay_worker", Scope::Worker), ("dpop_replay_none", Scope::None)];
 

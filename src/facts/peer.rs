@@ -116,6 +116,16 @@ impl Peer {
     }
 }
 
+impl Peer {
+    /// Of the certificate that it shows on the connection.
+    pub fn digest(&self) -> Option<CertificateDigest> {
+        match self {
+            Self::Plaintext | Self::Anonymous => None,
+            Self::Certificate { digest, .. } | Self::Known(PeerCertificate { digest, .. }) => Some(*digest),
+        }
+    }
+}
+
 impl CertificateDigest {
     /// Reads the host's form: 64 lower-case hexadecimal digits.
     pub fn from_hex(text: &[u8]) -> Option<Self> {
@@ -132,6 +142,16 @@ impl CertificateDigest {
 
     pub fn of(der: &[u8]) -> Self {
         Self(Sha256::digest(der).into())
+    }
+
+    /// As the host writes it.
+    fn digits(&self) -> Digits {
+        let digit = |half: u8| if half < 10 { b'0' + half } else { b'a' + half - 10 };
+        let mut digits = [0; 64];
+        for (pair, octet) in digits.chunks_exact_mut(2).zip(self.0) {
+            pair.copy_from_slice(&[digit(octet >> 4), digit(octet & 15)]);
+        }
+        Digits(digits)
     }
 }
 
@@ -302,7 +322,7 @@ impl Leaves {
 
     /// What stands in the certificate of this digest, if it was read before.
     pub fn leaf(&self, digest: CertificateDigest) -> Option<Rc<Leaf>> {
-        self.known(digest.to_string().as_bytes())?.leaf
+        self.known.get(&digest.digits())?.leaf.clone()
     }
 
     /// How many it knows.
@@ -321,13 +341,11 @@ impl Leaves {
 
     /// The certificate behind a digest, read from `pem` if this worker has not read it before.
     pub fn certificate(&mut self, digest: CertificateDigest, pem: Option<&[u8]>) -> Result<PeerCertificate, Error> {
-        let told = match pem {
-            // The proxy tells no leaf, so none was ever read.
-            None if self.known.is_empty() => String::new(),
-            _ => digest.to_string(),
-        };
-        if let Some(known) = self.known(told.as_bytes()) {
-            return Ok(known);
+        // Where the proxy tells no leaf, none was ever read.
+        if (pem.is_some() || !self.known.is_empty())
+            && let Some(known) = self.known.get(&digest.digits())
+        {
+            return Ok(known.clone());
         }
         let Some(pem) = pem else { return Ok(PeerCertificate { digest, leaf: None, source: Source::Connection }) };
         let leaf = Rc::new(Leaf::from_pem(pem, digest)?);
@@ -338,10 +356,8 @@ impl Leaves {
         }
         self.bytes += leaf.size();
         let certificate = PeerCertificate { digest, leaf: Some(leaf), source: Source::Connection };
-        if let Some(digits) = told.as_bytes().first_chunk() {
-            self.order.push_back(Digits(*digits));
-            self.known.insert(Digits(*digits), certificate.clone());
-        }
+        self.order.push_back(digest.digits());
+        self.known.insert(digest.digits(), certificate.clone());
         Ok(certificate)
     }
 }

@@ -97,14 +97,6 @@ pub fn show_warnings(count: usize) {
     }
 }
 
-/// Shows who remembers proofs together under the newest configuration that takes any.
-pub fn show_replay_scope(scope: Option<Scope>) {
-    let Some(scope) = scope else { return };
-    for (name, one) in metric::REPLAY_SCOPES {
-        record(define_gauge(&metric::gauge(name)), u64::from(one == scope));
-    }
-}
-
 /// What this worker adds to a gauge that all workers share: each tells by how much its own part has changed, so the gauge
 /// shows the sum.
 struct Part {
@@ -135,6 +127,8 @@ pub struct Gauges {
     certificates: Part,
     waiting: Part,
     callouts: Part,
+    /// One where this worker remembers proofs so.
+    replay: [(Scope, Part); 3],
     issuers: Vec<OfIssuer>,
 }
 
@@ -161,6 +155,7 @@ impl Gauges {
             certificates: part("known_certificates"),
             waiting: part("waiting_requests"),
             callouts: part("callouts_under_way"),
+            replay: metric::REPLAY_SCOPES.map(|(name, scope)| (scope, part(name))),
             issuers: issuers.map(OfIssuer::new).collect(),
         }
     }
@@ -178,6 +173,8 @@ impl Gauges {
         self.certificates.tell(wide(certificates));
         self.waiting.tell(wide(waiting));
         self.callouts.tell(wide(callouts));
+        let scope = shared.borrow().enforcer.replay_scope();
+        self.replay.iter_mut().for_each(|(of, part)| part.tell(u64::from(scope == Some(*of))));
         for (issuer, standing) in self.issuers.iter_mut().zip(standings) {
             let Some(standing) = standing else { continue };
             issuer.stale.tell(u64::from(standing.failing && standing.held.is_some()));
@@ -206,7 +203,8 @@ impl Gauges {
     pub fn withdraw(&mut self) {
         let parts =
             [&mut self.tokens, &mut self.token_bytes, &mut self.certificates, &mut self.waiting, &mut self.callouts];
-        parts.into_iter().for_each(|part| part.tell(0));
+        let replay = self.replay.iter_mut().map(|(_, part)| part);
+        parts.into_iter().chain(replay).for_each(|part| part.tell(0));
         for issuer in &mut self.issuers {
             issuer.stale.tell(0);
             issuer.absent.tell(0);

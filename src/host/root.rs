@@ -178,7 +178,6 @@ impl Root {
         }));
         follow_log_level(&shared);
         wake(&shared);
-        metrics::show_replay_scope(shared.borrow().enforcer.replay_scope());
         let issuers: Vec<Rc<str>> = shared.borrow().enforcer.issuers().map(|issuer| Rc::clone(&issuer.name)).collect();
         self.gauges = Some(Gauges::new(issuers.into_iter()));
         self.shared = Some(shared);

@@ -42,7 +42,7 @@ pub struct Jwk {
 }
 
 /// SHA-256 over the required members of a JWK (RFC 7638 §3), the name of a key that its owner can't choose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Thumbprint(pub [u8; 32]);
 
 /// The usable keys of a JWK Set, in its order.
@@ -152,6 +152,15 @@ impl PublicKey {
     fn new(kind: Kind, spki: Vec<u8>) -> Self {
         let spki_sha256 = KeyDigest(Sha256::digest(&spki).into());
         Self { kind, spki: spki.into(), spki_sha256 }
+    }
+
+    /// Whether verifying with it costs what it usually does: anybody can send a key of their own, and one of RSA may be a hundred times
+    /// as costly as others.
+    pub fn is_of_usual_size(&self) -> bool {
+        match &self.kind {
+            Kind::Rsa(key) => key.is_within(4096, 65537),
+            Kind::P256(_) | Kind::P384(_) | Kind::Ed25519(_) => true,
+        }
     }
 
     /// The same key, prepared for many signatures: an issuer's is, that of a DPoP proof is not.
@@ -562,6 +571,25 @@ mod tests {
         let adorned = jwk(&with(P256, r#""kid":"1","use":"sig","alg":"ES256","x5t":"AA","note":[1]"#)).unwrap();
         assert_eq!(adorned.key.thumbprint(), plain.key.thumbprint());
         assert_eq!(adorned.key, plain.key);
+    }
+
+    #[test]
+    fn an_rsa_key_that_costs_more_than_others_is_told() {
+        let of = |octets: usize, e: &[u8]| {
+            rsa_public(&[&[0xc0][..], &vec![0x5b; octets - 1]].concat(), e).is_of_usual_size()
+        };
+        for (octets, e, usual) in [
+            (256, &[1, 0, 1][..], true),
+            (512, &[1, 0, 1], true),
+            (512, &[3], true),
+            (513, &[1, 0, 1], false),
+            (1024, &[3], false),
+            (256, &[1, 0, 3], false),
+            (256, &[1, 0xff, 0xff, 0xff, 0xff], false),
+        ] {
+            assert_eq!(of(octets, e), usual, "{octets} {e:?}");
+        }
+        assert!(p256_key().is_of_usual_size());
     }
 
     // In DER

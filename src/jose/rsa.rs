@@ -50,6 +50,11 @@ impl Key {
         Some(Self { modulus: Modulus::new(modulus)?, size, exponent })
     }
 
+    /// Whether its modulus has at most so many bits, and its exponent is at most that.
+    pub fn is_within(&self, bits: usize, exponent: u64) -> bool {
+        self.size <= bits && self.exponent <= exponent
+    }
+
     /// RSASSA-PKCS1-v1_5.
     pub fn verify_pkcs1<H: Hash>(&self, message: &[u8], signature: &[u8]) -> bool {
         let mut encoded = [0; MOST_OCTETS];

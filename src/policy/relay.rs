@@ -1,5 +1,6 @@
 //! Which peers are relays, whose word for their clients' certificates counts, and for what (checklist 6.6, 13.1).
 
+use crate::facts::Request;
 use crate::facts::peer::{PeerCertificate, RelayId};
 use crate::facts::relay::{Format, client_cert};
 
@@ -32,6 +33,11 @@ pub enum PeerKind {
 }
 
 impl Relay {
+    /// Whether its field holds nothing but what is believed of it.
+    pub fn is_all_believed(&self, request: &Request) -> bool {
+        request.peer.digest().is_some_and(|own| self.format.is_all_believed(request, &self.header, own))
+    }
+
     /// Whether a field of this name, in this spelling, is one in which it tells certificates.
     pub fn writes(&self, name: &[u8]) -> bool {
         name.eq_ignore_ascii_case(self.header.as_bytes())

@@ -129,7 +129,7 @@ pub struct VerifiedToken {
     not_before: Option<UnixTime>,
     expires: Option<UnixTime>,
     /// SHA-256 of the token as it is presented, once a proof was made for it.
-    digest: OnceCell<[u8; 32]>,
+    digest: OnceCell<Box<[u8; 32]>>,
 }
 
 /// The name of a client or a user, of at most 256 octets as it is told.
@@ -199,7 +199,7 @@ impl VerifiedToken {
 
     /// SHA-256 of the token, which is presented so; worked out once.
     pub fn digest(&self, presented: Presented<'_>) -> [u8; 32] {
-        *self.digest.get_or_init(|| presented.digest())
+        **self.digest.get_or_init(|| Box::new(presented.digest()))
     }
 
     pub fn confirmation(&self) -> &Confirmation {

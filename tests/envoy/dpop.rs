@@ -341,11 +341,7 @@ fn at_once(stage: &Stage, request: &Request, connections: usize) -> usize {
             connection.send(request).expect("an answer").status
         };
         let sent: Vec<_> = clients.iter().map(|client| scope.spawn(move || send(client))).collect();
-        sent.into_iter()
-            .filter(|_| true)
-            .map(|sent| sent.join().expect("a status"))
-            .filter(|status| *status == 200)
-            .count()
+        sent.into_iter().map(|sent| sent.join().expect("a status")).filter(|status| *status == 200).count()
     })
 }
 

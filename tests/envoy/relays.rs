@@ -205,6 +205,72 @@ fn one_envoy_tells_another_of_its_clients() {
     }
 }
 
+/// Envoy writes URIs and DNS names as they stand in a certificate, and who has one signed may choose them.
+#[test]
+fn no_name_in_a_certificate_tells_of_another() {
+    let details = json!({"cert": true, "chain": true, "subject": true, "uri": true, "dns": true});
+    let tells = json!({"forward_client_cert_details": "SANITIZE_SET", "set_current_client_cert_details": details});
+    for mode in ["FORWARD_ONLY", "APPEND_FORWARD"] {
+        let stage = Stage::with(&document(told_in(XFCC, "xfcc")), keeping(mode)).warm();
+        let relay = relay_certificate(&stage);
+        let first = first_envoy(&stage, &relay, tells.clone());
+        let authority = stage.envoy.authority();
+        let token = stage.token();
+        let bank = stage.bank.digest_hex();
+        let send = |own: &Certificate, token: &str| {
+            Client::with(first.address(), &authority.certificate, own).send(&api(token)).status
+        };
+        for uri in [
+            format!("https://x,Hash={bank}"),
+            format!("https://x;Hash={bank}"),
+            format!("https://x,By=y;Hash={bank};Subject=z"),
+            format!("https://x\",Hash={bank}"),
+        ] {
+            let hostile = authority.issue(Leaf::client("thief").uri(&uri));
+            assert!(matches!(send(&hostile, &token), 400 | 401), "{mode} {uri}");
+        }
+        let named = authority.issue(Leaf::client("named").organization("a, b; \"c\" = d").uri("spiffe://x.example/y"));
+        let own = stage.key.mint(json!({}), &claims(&named));
+        assert_eq!((send(&named, &own), send(&named, &token)), (200, 401), "{mode}: {:?}", stage.envoy.access_log());
+        assert_eq!(stage.reached(), 1, "{mode}");
+    }
+}
+
+/// A relay that appends what it sees behind what its client wrote.
+#[test]
+fn no_client_of_an_appending_relay_hides_its_own_element() {
+    let appends = json!({"forward_client_cert_details": "APPEND_FORWARD", "set_current_client_cert_details": {"uri": true, "dns": true}});
+    let mut document = document(told_in(XFCC, "xfcc"));
+    document["peer_certificate"]["danger_unchecked_validity"] = json!(true);
+    let stage = Stage::with(&document, keeping("FORWARD_ONLY")).warm();
+    let relay = relay_certificate(&stage);
+    let first = first_envoy(&stage, &relay, appends);
+    let authority = stage.envoy.authority();
+    let client = |own: &Certificate| Client::with(first.address(), &authority.certificate, own);
+    let good = api(&stage.token());
+    let hostile = authority.issue(Leaf::client("thief").uri("urn:a\""));
+    for forged in [
+        format!("Hash={};Cert=\"{}\";Subject=\"", stage.bank.digest_hex(), escaped(&stage.bank)),
+        format!("Hash={};Subject=\"", stage.bank.digest_hex()),
+    ] {
+        assert_eq!(client(&hostile).send(&good.clone().field(XFCC, forged)).status, 400);
+    }
+    assert_eq!(stage.reached(), 0);
+    assert_eq!(client(&stage.bank).send(&good).status, 200, "{}", stage.envoy.log());
+}
+
+#[test]
+fn what_stands_before_the_element_that_counts_goes_nowhere() {
+    let stage = Stage::with(&document(told_in(XFCC, "xfcc")), keeping("FORWARD_ONLY")).warm();
+    let relay = relay_certificate(&stage);
+    let send = |field: &str| stage.envoy.client(&relay).send(&api(&stage.token()).field(XFCC, field)).status;
+    let own = xfcc(&stage.bank);
+    let forged = format!("Hash={};Subject=\"CN=admin\",{own}", stage.thief.digest_hex());
+    assert_eq!((send(&own), send(&forged)), (200, 200), "{}", stage.envoy.log());
+    let received = stage.upstream.take();
+    assert_eq!([received[0].values(XFCC), received[1].values(XFCC)], [vec![own], vec![]]);
+}
+
 #[test]
 fn where_envoy_takes_the_field_away_nobody_is_told_of() {
     let stage = Stage::with(&document(told_in(XFCC, "xfcc")), keeping("SANITIZE")).warm();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use harness::{
     Authority, Certificate, Client, Cluster, Connection, Envoy, Http2, Leaf, Options, Protocol, Request, Response,
-    Session, Tls, TlsVersion, now, wait_until,
+    Session, Tls, TlsVersion, base64url, now, wait_until,
 };
 use serde_json::{Value, json};
 
@@ -317,13 +317,40 @@ fn cors(options: Options) -> Options {
     let policy = json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy",
         "allow_origin_string_match": [{"exact": "https://app.example"}], "allow_methods": "GET",
-        "allow_headers": "authorization"
+        "allow_headers": "authorization,dpop", "expose_headers": "WWW-Authenticate,DPoP-Nonce"
     });
     let routes = json!([{
         "match": {"prefix": "/"}, "route": {"cluster": "upstream"},
         "typed_per_filter_config": {"envoy.filters.http.cors": policy}
     }]);
     Options { filters: vec![filter], routes: Some(routes), ..options }
+}
+
+/// A script sees of an answer what the cors filter says, and that says it of requests that it has seen.
+#[test]
+fn a_refusal_is_shown_to_scripts_where_the_cors_filter_stands_before_this_one() {
+    let mut document = document();
+    document["binding"] = json!("dpop");
+    document["dpop"] =
+        json!({"origins": ["https://api.bank.example"], "nonce": "required", "nonce_keys": [{"env": "NONCE_KEY"}]});
+    let key = base64url(&[7; 32]);
+    let before = |options: Options| {
+        let Options { filters, .. } = &options;
+        let (first_filters, filters) = (filters.clone(), Vec::new());
+        Options { first_filters, filters, ..options }
+    };
+    let set = |change: &dyn Fn(Options) -> Options| {
+        Stage::with(&document, |options| change(cors(options.variable("NONCE_KEY", &key)))).warm()
+    };
+    let asked = || Request::get("/api/x").field("origin", "https://app.example").field("authorization", "DPoP x");
+    let fields = ["access-control-allow-origin", "access-control-expose-headers"];
+    let shown = |stage: &Stage| {
+        let answer = stage.anonymously(&asked());
+        assert_eq!(answer.status, 401);
+        fields.map(|name| answer.value(name))
+    };
+    let told = ["https://app.example", "WWW-Authenticate,DPoP-Nonce"].map(|value| Some(value.to_owned()));
+    assert_eq!((shown(&set(&before)), shown(&set(&|options| options))), (told, [None, None]));
 }
 
 #[test]

@@ -532,6 +532,11 @@ fn a_sidecar_knows_clients_through_the_gateway_and_workloads_by_themselves() {
         let field = format!("{},By=spiffe://x/y;Hash={}", xfcc(shown), gateway.digest_hex());
         ask.certificate(&gateway).field("x-forwarded-client-cert", field)
     };
+    let ann = Holder::named("ann");
+    let by_key = || {
+        let token = token(&client, json!({"scope": "orders", "cnf": {"jkt": ann.jkt()}}));
+        get("/orders/1").dpop(&token, &ann.proof("/orders/1", &token, "1").sign()).certificate(&gateway)
+    };
     let table = [
         ("a client through the gateway", through(good(), &client), PASSES),
         ("its token inside the mesh", good().certificate(&shipping), (401, "binding.other_certificate")),
@@ -542,6 +547,8 @@ fn a_sidecar_knows_clients_through_the_gateway_and_workloads_by_themselves() {
             (401, "credential.missing"),
         ),
         ("the gateway by itself", get("/orders/1").certificate(&gateway), (401, "credential.missing")),
+        ("a client with a proof through the gateway", by_key(), PASSES),
+        ("the same, which the gateway did not see twice", by_key(), PASSES),
         (
             "shipping with a stolen token",
             good().certificate(&shipping).field("x-forwarded-client-cert", xfcc(&client)),

@@ -8,15 +8,16 @@
 //! past leave when another enters their slot.
 //!
 //! **Who may fill it.** One key holds at most 1/16 of every slot, and so of the whole. Beyond that this key alone is refused; a slot
-//! without a place refuses everybody who would enter it. Nothing that could still be replayed is ever dropped for something newer.
+//! without a place refuses everybody who would enter it. Nothing that could still be replayed is ever dropped for something newer; only
+//! a clock that jumps ahead and is set back again makes what was dropped in between pass once more.
 //!
 //! **By whom it is shared.** [`OfWorker`] keeps the slots in its own memory: a proof passes once on each worker. [`OfProcess`] keeps
 //! them in [`SharedSlots`], which all workers of a process see: one read and one compare-and-swap for each proof. The host can neither
 //! delete a slot nor create one only if it is absent, so:
 //!
-//! - a slot is called `holdfast.proofs.<slots>.<number>`. A configuration that is loaded again finds what the old one remembered; one with
-//!   another `limits.proofs` has slots of its own.
-//! - one that is not found is created, by a compare-and-swap against a number that no value ever has: whoever comes second is told
+//! - a slot is called `holdfast.proofs.<version>.<origins>.<slots>.<number>`. A configuration that is loaded again finds what the old one
+//!   remembered; one of other origins, or with another `limits.proofs`, has slots of its own.
+//! - one that is not found is created, by a compare-and-swap against a number that hardly any value has: whoever comes second is told
 //!   that it has changed, and reads it.
 //! - one that was seen and is not found, or that does not read as one, was tampered with. It is never taken for an empty one.
 
@@ -93,10 +94,10 @@ pub struct OfWorker {
 }
 
 impl Settings {
-    /// The memory of this scope; none where nothing is remembered.
-    pub fn memory(&self, shared: Rc<dyn SharedSlots>) -> Option<Box<dyn ReplayMemory>> {
+    /// The memory of this scope, for the API of this name; none where nothing is remembered.
+    pub fn memory(&self, api: &str, shared: Rc<dyn SharedSlots>) -> Option<Box<dyn ReplayMemory>> {
         match self.scope {
-            Scope::Process => Some(Box::new(OfProcess::new(shared, self.proofs))),
+            Scope::Process => Some(Box::new(OfProcess::new(shared, api, self.proofs))),
             Scope::Worker => Some(Box::new(OfWorker::new(self.proofs))),
             Scope::None => None,
         }
@@ -194,8 +195,10 @@ mod tests {
         Rc::default()
     }
 
+    const API: &str = "https://api.example";
+
     fn of_process(shared: &Rc<Shared>, proofs: usize) -> OfProcess {
-        OfProcess::new(Rc::clone(shared) as Rc<dyn SharedSlots>, proofs)
+        OfProcess::new(Rc::clone(shared) as Rc<dyn SharedSlots>, API, proofs)
     }
 
     /// Both memories, for what holds of both.
@@ -367,7 +370,7 @@ mod tests {
     #[test]
     fn a_secret_of_another_form_and_a_host_that_does_not_answer_refuse() {
         let shared = shared();
-        shared.put("holdfast.proofs.secret", b"short");
+        shared.put(&format!("{}.secret", of_process(&shared, 1).names()), b"short");
         assert_eq!(of_process(&shared, 256).remember(&seen(1, 1, NOW + 60), now()), Err(Error::Lost));
         shared.unreachable.set(true);
         assert_eq!(of_process(&shared, 256).remember(&seen(1, 1, NOW + 60), now()), Err(Error::Lost));

@@ -3,9 +3,11 @@
 use core::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::time::UnixTime;
 
-use super::slot::{Secret, Slot, slots_for};
+use super::slot::{Secret, Slot, VERSION, slots_for};
 use super::{Error, ReplayMemory, Seen};
 
 /// A few values by name that several workers see, each with a number that changes with every write.
@@ -45,6 +47,8 @@ impl SharedSlots for Unshared {
 /// In what the workers of a process share.
 pub struct OfProcess {
     shared: Rc<dyn SharedSlots>,
+    /// What the names of its slots begin with.
+    names: String,
     /// Once it was read: how slots are chosen, the same for all workers.
     secret: Cell<Option<Secret>>,
     /// Whether this worker has seen each slot.
@@ -53,13 +57,22 @@ pub struct OfProcess {
 
 /// A slot is tried this often before it is given up.
 pub(super) const TRIES: usize = 8;
-/// No value has this number: the host counts up from one.
+/// No value is likely to have this number: the host counts up from one.
 const NO_NUMBER: u32 = u32::MAX;
 
 impl OfProcess {
-    /// For so many proofs, or a few more.
-    pub fn new(shared: Rc<dyn SharedSlots>, proofs: usize) -> Self {
-        Self { shared, secret: Cell::new(None), found: RefCell::new(vec![false; slots_for(proofs)]) }
+    /// For so many proofs, or a few more, of the API of this name: those of others have slots of their own.
+    pub fn new(shared: Rc<dyn SharedSlots>, api: &str, proofs: usize) -> Self {
+        let slots = slots_for(proofs);
+        let digest: [u8; 32] = Sha256::digest(api).into();
+        let api = digest.first_chunk().map_or(0, |prefix| u64::from_be_bytes(*prefix));
+        let names = format!("holdfast.proofs.{VERSION}.{api:016x}.{slots}");
+        Self { shared, names, secret: Cell::new(None), found: RefCell::new(vec![false; slots]) }
+    }
+
+    #[cfg(test)]
+    pub(super) fn names(&self) -> &str {
+        &self.names
     }
 
     /// The secret that all workers have, made by the first of them.
@@ -67,12 +80,12 @@ impl OfProcess {
         if let Some(secret) = self.secret.get() {
             return Ok(secret);
         }
-        const NAME: &str = "holdfast.proofs.secret";
-        if self.shared.read(NAME).map_err(lost)?.is_none() {
-            self.shared.write(NAME, &Secret::random().0, NO_NUMBER).map_err(lost)?;
+        let name = format!("{}.secret", self.names);
+        if self.shared.read(&name).map_err(lost)?.is_none() {
+            self.shared.write(&name, &Secret::random().0, NO_NUMBER).map_err(lost)?;
         }
         // Ours, or that of somebody who was faster.
-        let (octets, _) = self.shared.read(NAME).map_err(lost)?.ok_or(Error::Lost)?;
+        let (octets, _) = self.shared.read(&name).map_err(lost)?.ok_or(Error::Lost)?;
         let secret = Secret(octets.try_into().map_err(|_| Error::Lost)?);
         self.secret.set(Some(secret));
         Ok(secret)
@@ -103,7 +116,7 @@ impl ReplayMemory for OfProcess {
         let secret = self.secret()?;
         let slots = self.found.borrow().len();
         let at = secret.slot(seen, slots);
-        let name = format!("holdfast.proofs.{slots}.{at}");
+        let name = format!("{}.{at}", self.names);
         for _ in 0..TRIES {
             let (mut slot, number) = self.read(&name, at)?;
             slot.enter(secret.place(seen), now)?;

@@ -101,6 +101,8 @@ impl Slot {
 
 /// What a slot begins with: another version of this filter, and anything else, is told from it.
 pub const MARK: [u8; 4] = *b"hfp1";
+/// The same, where slots are told apart by their names.
+pub const VERSION: u8 = 1;
 
 impl Slot {
     pub fn octets(&self) -> Vec<u8> {

@@ -19,7 +19,8 @@ pub enum Format {
     Xfcc,
     /// `Client-Cert` (RFC 9440): nginx and Apache with some help, HAProxy.
     ClientCert,
-    /// PEM in one line: percent-encoded by nginx and Envoy, with blanks for newlines by Apache.
+    /// PEM in one line: percent-encoded by nginx and Envoy, with blanks for newlines by Apache. Empty, or Apache's `(null)`, where
+    /// there is none.
     Pem,
 }
 
@@ -48,7 +49,7 @@ pub enum Error {
     Doubled,
     /// It is not written in the relay's form, or can be read in two ways.
     Malformed,
-    /// Over 64 KiB, or more elements than 32.
+    /// Over 16 KiB, or more elements than 32.
     TooLarge,
     /// Two fields, both the relay's, tell of different certificates.
     Disagree,
@@ -56,7 +57,7 @@ pub enum Error {
     Certificate(peer::Error),
 }
 
-const MAX_FIELD: usize = 64 * 1024;
+const MAX_FIELD: usize = 16 * 1024;
 
 /// The longest certificate that is read, however it is written.
 const MAX_WRITTEN: usize = 16 * 1024;
@@ -80,7 +81,20 @@ impl Format {
         match self {
             Self::Xfcc => field.map_or(Ok(None), |field| xfcc::find(field, relay)),
             Self::ClientCert => client_cert::find(field, request.values(client_cert::CHAIN.as_bytes())),
-            Self::Pem => Ok(field.map(|field| Told::Certificate { written: Written::Pem(field), digest: None })),
+            Self::Pem => {
+                let field = field.filter(|field| !matches!(*field, b"" | b"(null)"));
+                Ok(field.map(|field| Told::Certificate { written: Written::Pem(field), digest: None }))
+            }
+        }
+    }
+}
+
+impl Format {
+    /// Whether the field of this name holds nothing but what was believed of it, so that whoever is behind may read all of it.
+    pub fn is_all_believed(self, request: &Request, name: &str, relay: CertificateDigest) -> bool {
+        match (self, only(request, name)) {
+            (Self::Xfcc, Ok(Some(field))) => xfcc::begins_with_it(field, relay),
+            (Self::Xfcc | Self::ClientCert | Self::Pem, told) => told.is_ok(),
         }
     }
 }

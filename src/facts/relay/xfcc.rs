@@ -34,15 +34,26 @@ const MAX_ELEMENTS: usize = 32;
 /// The last element counts, or, if the relay itself is the certificate of that, which this proxy has then appended, the one
 /// before it. Never the first because it is the first: that may be the client's own writing.
 pub fn find(field: &[u8], relay: CertificateDigest) -> Result<Option<Told<'_>>, Error> {
+    let (counts, _) = counting(field, relay)?;
+    counts.map(Element::told).transpose()
+}
+
+/// Whether nothing stands before the element that counts: what does, nobody has vouched for.
+pub fn begins_with_it(field: &[u8], relay: CertificateDigest) -> bool {
+    counting(field, relay).is_ok_and(|(_, before)| before == 0)
+}
+
+/// The element that counts, and how many stand before it.
+fn counting(field: &[u8], relay: CertificateDigest) -> Result<(Option<Element<'_>>, usize), Error> {
     let mut last = None;
     let mut rest = field;
-    for _ in 0..MAX_ELEMENTS {
+    for before in 0..MAX_ELEMENTS {
         let is_doubtful = last.is_some_and(|last: Element<'_>| last.is_doubtful || last.is_open);
         let (element, more) = Element::read(rest, is_doubtful)?;
-        let before = last.replace(element);
+        let one_before = last.replace(element);
         let Some(more) = more else {
             let is_own = last.is_some_and(|last| last.hash == Some(relay));
-            return if is_own { before } else { last }.map(Element::told).transpose();
+            return Ok(if is_own { (one_before, before.saturating_sub(1)) } else { (last, before) });
         };
         rest = more;
     }
@@ -74,6 +85,10 @@ impl<'a> Element<'a> {
             return Err(Error::Malformed);
         }
         let is = |key: &[u8]| piece.key.eq_ignore_ascii_case(key);
+        // Envoy writes them before any name, so this one may stand in a name.
+        if self.is_open && (is(b"hash") || is(b"cert")) {
+            return Err(Error::Malformed);
+        }
         let was_there = if is(b"hash") {
             self.hash.replace(digest(value).ok_or(Error::Malformed)?).is_some()
         } else if is(b"cert") {
@@ -153,13 +168,26 @@ fn quoted(text: &[u8]) -> Result<(&[u8], &[u8]), Error> {
             b'\\' => backslashes += 1,
             b'"' if backslashes == 0 => {
                 let (inside, rest) = text.split_at_checked(at).ok_or(Error::Malformed)?;
-                return Ok((inside, rest.get(1..).unwrap_or_default()));
+                return if begins_an_element(inside) {
+                    Err(Error::Malformed)
+                } else {
+                    Ok((inside, rest.get(1..).unwrap_or_default()))
+                };
             }
             b'"' if backslashes.is_multiple_of(2) => return Err(Error::Malformed),
             _ => backslashes = 0,
         }
     }
     Err(Error::Malformed)
+}
+
+/// Whether an element of a proxy begins within these quotes: a client that opened them before that proxy wrote, and has a quote in a
+/// name, would have hidden it.
+fn begins_an_element(inside: &[u8]) -> bool {
+    inside.split(|octet| matches!(octet, b',' | b';')).skip(1).map(<[u8]>::trim_ascii_start).any(|piece| {
+        let begins = |key: &[u8]| piece.get(..key.len()).is_some_and(|start| start.eq_ignore_ascii_case(key));
+        begins(b"by=") || begins(b"hash=")
+    })
 }
 
 /// 64 hexadecimal digits of either case.
@@ -308,7 +336,8 @@ mod tests {
                 assert_eq!(found(&field), Err(Error::Malformed), "{field}");
             }
         }
-        assert_eq!(found(&format!("Hash={thief};URI=\"https://x,Hash={victim}\"")), of(0x0a));
+        assert_eq!(found(&format!("Hash={thief};URI=\"https://x,y=z\"")), of(0x0a));
+        assert_eq!(found(&format!("Hash={thief};URI=\"https://x,Hash={victim}\"")), Err(Error::Malformed), "see below");
         assert_eq!(found(&format!("Hash={thief};URI=\"https://x\",Hash={victim}")), of(0x0b), "another proxy");
         assert_eq!(found(&format!("Hash={thief};URI=https://x,Hash={own}")), of(0x0a), "appended by this one");
     }
@@ -348,6 +377,17 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn no_quote_of_a_client_hides_what_the_relay_writes() {
+        let [victim, thief] = [0x0a, 0x0b].map(hash);
+        for begins in ["Hash=", "hash=", " By=spiffe://x/y;Hash=", "By=x;HASH="] {
+            let field = format!("Hash={victim};Subject=\",{begins}{thief};URI=urn:a\"");
+            assert_eq!(found(&field), Err(Error::Malformed), "{field}");
+        }
+        let honest = format!("Hash={victim};Subject=\"CN=a, O=b; c=d,hash,by\"");
+        assert_eq!(found(&honest), of(0x0a));
     }
 
     #[test]

@@ -75,7 +75,8 @@ pub struct Options {
     pub environment: Vec<(String, String)>,
     /// Plug-ins, all in one VM; the first that does not let a request pass decides.
     pub plugins: Vec<Configuration>,
-    /// HTTP filters behind the plug-ins.
+    /// HTTP filters before the plug-ins, and behind them.
+    pub first_filters: Vec<Value>,
     pub filters: Vec<Value>,
     /// Where Envoy takes the module from, if not from the file that is shipped.
     pub code: Option<Value>,
@@ -144,6 +145,7 @@ impl Options {
             clusters: vec![Cluster::plain("upstream", upstream)],
             environment: Vec::new(),
             plugins: vec![Configuration { name: "holdfast".into(), document: document.to_string() }],
+            first_filters: Vec::new(),
             filters: Vec::new(),
             code: None,
             routes: None,
@@ -562,7 +564,8 @@ fn transport_socket(is_quic: bool, stream: &str, mut context: Value) -> Value {
 fn listeners(directory: &Directory, options: &Options, version: u32) -> Value {
     let variables: serde_json::Map<String, Value> =
         options.environment.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
-    let mut filters: Vec<Value> = options.plugins.iter().map(|plugin| wasm(plugin, &variables, options)).collect();
+    let mut filters = options.first_filters.clone();
+    filters.extend(options.plugins.iter().map(|plugin| wasm(plugin, &variables, options)));
     filters.extend(options.filters.iter().cloned());
     filters.push(json!({"name": "router", "typed_config": {
         "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}));
