@@ -388,8 +388,8 @@ fn certificates_in_pem(stage: &Stage) {
         cases.push(told(bad("XFCC-09", format!("PEM {name}"), with(&text), 400, reason)));
     }
     let cert = escaped(&stage.bank);
-    cases.push(told(bad("XFCC-09", "PEM, empty", with(""), 400, "certificate.not_pem")));
-    cases.push(told(bad("XFCC-09", "as Apache without one", with("(null)"), 400, "certificate.not_pem")));
+    cases.push(told(bad("XFCC-09", "PEM, empty", with(""), 401, "binding.no_certificate")));
+    cases.push(told(bad("XFCC-09", "as Apache without one", with("(null)"), 401, "binding.no_certificate")));
     cases.push(told(bad("XFCC-09", "in quotes", with(&format!("\"{cert}\"")), 400, "certificate.not_pem")));
     cases.push(told(bad("XFCC-09", "twice", with(&cert).field(NGINX_FIELD, &cert), 400, "relay.doubled")));
     let other_case = with(&escaped(&stage.thief)).field("X-Client-Cert", &cert);
