@@ -1060,6 +1060,10 @@ fn upgrades_are_proven_as_get(stage: &Stage) {
     let shown = upgrade(wallet.good());
     assert_eq!(opened(&shown), b"HTTP/1.1 101", "DPOP-38");
     assert_eq!(opened(&shown), b"HTTP/1.1 401", "DPOP-38: shown before");
+    // Envoy would hand both on, and a proxy behind take the proof away.
+    let mut named = upgrade(wallet.good());
+    named.fields.iter_mut().filter(|(name, _)| name == "connection").for_each(|(_, value)| value.extend(b", dpop"));
+    assert_eq!(opened(&named), b"HTTP/1.1 400", "DPOP-38: a proof that Connection names");
     assert_eq!(stage.reached(), 1);
     let over_http_2 = |request: Request| {
         let request = Request { method: "CONNECT".to_owned(), ..request }.field(":protocol", "websocket");
