@@ -64,7 +64,7 @@ lint-wasm:
 	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --lib --document-private-items --locked --target wasm32-wasip1
 
 test: ## set up, build, check and run every test
-	@$(MAKE) --no-print-directory set-up; tests/set-up envoys; $(call took,set-up)
+	@$(MAKE) --no-print-directory set-up; tests/set-up envoys nginx haproxy; $(call took,set-up)
 	@$(MAKE) --no-print-directory wasm; tests/set-up vectors; $(call took,wasm)
 	@$(MAKE) --no-print-directory lint; $(call took,lint)
 	@$(with_module) cargo test --workspace --locked; $(call took,cargo test)
