@@ -194,8 +194,17 @@ enum Looked {
     Ask(Callout),
 }
 
+/// All that a request shows of its sender.
+struct Shown<'a> {
+    presented: Presented<'a>,
+    /// Made for this request; whose it is, is not yet known.
+    proof: Option<Box<FittingProof<'a>>>,
+    /// Inside its dates.
+    certificate: Option<PeerCertificate>,
+}
+
 /// What was presented: a token that is remembered, with what was said of it, or one to be looked up.
-enum Shown<'a> {
+enum Token<'a> {
     Known(Introspected),
     Unknown(AccessToken<'a>),
 }
@@ -296,22 +305,25 @@ impl Enforcer {
             Ok(matched) => matched,
             Err(error) => return Step::Done(Err(self.refuse(error.into(), None, Known::default(), now))),
         };
-        let (presented, shown, proof, certificate) = match self.enter(&request, &matched, now) {
+        let (shown, asked) = match self.enter(&request, &matched, now) {
             Ok(Entered::Public) => return Step::Done(self.pass_public(&request, &matched)),
             Ok(Entered::WithoutToken(certificate)) => {
                 let certificate = certificate.as_ref().map(Option::as_ref).map_err(|error| *error);
                 return Step::Done(self.decide(&request, &matched, certificate, None, None, now));
             }
-            Ok(Entered::Presented(presented, shown, proof, certificate)) => (presented, shown, proof, certificate),
+            Ok(Entered::Presented(shown, token)) => (shown, token),
             Err((denial, known)) => return Step::Done(Err(self.refuse(denial, Some(&matched), known, now))),
         };
-        let looked = match shown {
-            Shown::Known(said) => said.map(Looked::Up).map_err(Denial::from),
-            Shown::Unknown(token) => self.look_up(&matched, token, None, now),
+        let looked = match asked {
+            Token::Known(said) => said.map(Looked::Up).map_err(Denial::from),
+            Token::Unknown(token) => self.look_up(&matched, token, None, now),
         };
-        match self.proceed(&request, &matched, certificate.as_ref(), presented, proof, looked, now) {
+        match self.proceed(&request, &matched, &shown, looked, now) {
             Proceeded::Done(decision) => Step::Done(decision),
-            Proceeded::Ask(callout) => Step::Ask(callout, Suspended { request, matched, certificate, asked: 1 }),
+            Proceeded::Ask(callout) => {
+                let certificate = shown.certificate;
+                Step::Ask(callout, Suspended { request, matched, certificate, asked: 1 })
+            }
         }
     }
 
@@ -343,9 +355,11 @@ impl Enforcer {
             }
             looked => looked,
         };
-        match self.proceed(&request, &matched, certificate.as_ref(), presented, proof, looked, now) {
+        let shown = Shown { presented, proof, certificate };
+        match self.proceed(&request, &matched, &shown, looked, now) {
             Proceeded::Done(decision) => Step::Done(decision),
             Proceeded::Ask(callout) => {
+                let certificate = shown.certificate;
                 Step::Ask(callout, Suspended { request, matched, certificate, asked: asked.saturating_add(1) })
             }
         }
@@ -407,7 +421,7 @@ impl Enforcer {
 enum Entered<'a> {
     Public,
     WithoutToken(Dated),
-    Presented(Presented<'a>, Shown<'a>, Option<Box<FittingProof<'a>>>, Option<PeerCertificate>),
+    Presented(Shown<'a>, Token<'a>),
 }
 
 /// The caller's certificate if it is inside its dates, or why it speaks for nobody.
@@ -443,42 +457,21 @@ impl Enforcer {
         now: UnixTime,
     ) -> Result<Entered<'a>, Refused<'a>> {
         let plain = |denial: Denial| (denial, Known::default());
-        let fixed = self.policy.uses_envoy_route();
-        let route = matched.route();
-        let reads_token = route.reads_token() && !matched.is_preflight();
-        let relays = if fixed && self.policy.has_relays() { self.relays_of(&request.peer) } else { Vec::new() };
-        if fixed && self.has_forged(request, route, reads_token, &relays) {
-            return Err(plain(Ambiguous::OwnedHeader.into()));
-        }
-        // Where such a request upgrades, Envoy hands `Connection` on, and a proxy behind would take away what it names.
-        if request.values(b"connection").any(|names| self.owned.is_named_in(names)) {
-            return Err(plain(Ambiguous::OwnedHeader.into()));
-        }
+        self.refuse_forgeries(request, matched).map_err(|error| plain(error.into()))?;
         if matched.asks_nobody() {
             return Ok(Entered::Public);
         }
+        let route = matched.route();
         if request.peer == Peer::Plaintext && !route.allows_plaintext {
             return Err(plain(Ambiguous::Plaintext.into()));
         }
         let presented = self.present(request, route).map_err(|error| plain(error.into()))?;
-        let shown = match presented {
-            None => None,
-            Some(presented) => {
-                let unread = |error: credential::Error| (error.into(), Known::of_scheme(presented.scheme()));
-                let shown = self.shown(route, presented, now).map_err(unread)?;
-                let proves_nothing = |error| (binding::Error::from(error).into(), Known::by(presented));
-                let known = match &shown {
-                    Shown::Known(Ok(token)) => Some(token),
-                    Shown::Known(Err(_)) | Shown::Unknown(_) => None,
-                };
-                let proof = self.proof(request, presented, known, now).map_err(proves_nothing)?;
-                Some((presented, shown, proof))
-            }
-        };
+        let credential = presented.map(|presented| self.read(request, route, presented, now)).transpose()?;
         let known = presented.map_or_else(Known::default, Known::by);
         let certificate = self.certificate(request, now).map_err(|denial| (denial, known))?;
-        let Some((presented, shown, proof)) = shown else {
-            return match fixed && request.fields().any(|(name, _)| identity::is_unread(route, name)) {
+        let (Some(presented), Some((token, proof))) = (presented, credential) else {
+            let is_unread = |(name, _): (&[u8], &[u8])| identity::is_unread(route, name);
+            return match self.policy.uses_envoy_route() && request.fields().any(is_unread) {
                 true => Err(plain(Ambiguous::OwnedHeader.into())),
                 false => Ok(Entered::WithoutToken(certificate)),
             };
@@ -489,7 +482,39 @@ impl Enforcer {
         if certificate.is_none() && matches!(route.binding, Requirement::Certificate | Requirement::Both) {
             return Err((binding::Error::NoCertificate.into(), known));
         }
-        Ok(Entered::Presented(presented, shown, proof, certificate))
+        Ok(Entered::Presented(Shown { presented, proof, certificate }, token))
+    }
+
+    /// What would have to be removed where nothing can be, on every route.
+    fn refuse_forgeries(&mut self, request: &Request, matched: &Matched) -> Result<(), Ambiguous> {
+        let fixed = self.policy.uses_envoy_route();
+        let route = matched.route();
+        let reads_token = route.reads_token() && !matched.is_preflight();
+        let relays = if fixed && self.policy.has_relays() { self.relays_of(&request.peer) } else { Vec::new() };
+        let is_forged = fixed && self.has_forged(request, route, reads_token, &relays);
+        // Where such a request upgrades, Envoy hands `Connection` on, and a proxy behind would take away what it names.
+        if is_forged || request.values(b"connection").any(|names| self.owned.is_named_in(names)) {
+            return Err(Ambiguous::OwnedHeader);
+        }
+        Ok(())
+    }
+
+    /// A credential and the proof beside it.
+    fn read<'a>(
+        &mut self,
+        request: &'a Request,
+        route: &Route,
+        presented: Presented<'a>,
+        now: UnixTime,
+    ) -> Result<(Token<'a>, Option<Box<FittingProof<'a>>>), Refused<'a>> {
+        let unread = |error: credential::Error| (error.into(), Known::of_scheme(presented.scheme()));
+        let token = self.token(route, presented, now).map_err(unread)?;
+        let known = match &token {
+            Token::Known(Ok(token)) => Some(token),
+            Token::Known(Err(_)) | Token::Unknown(_) => None,
+        };
+        let proof = self.proof(request, presented, known, now);
+        Ok((token, proof.map_err(|error| (binding::Error::from(error).into(), Known::by(presented)))?))
     }
 
     /// The proof beside a token that came by its scheme, if it was made for this request. Whose key it is, and whether it is
@@ -515,14 +540,14 @@ impl Enforcer {
     }
 
     /// What is remembered of a credential, or the token that it is. Who finds it remembered need not look at each of its octets.
-    fn shown<'a>(
+    fn token<'a>(
         &mut self,
         route: &Route,
         presented: Presented<'a>,
         now: UnixTime,
-    ) -> Result<Shown<'a>, credential::Error> {
+    ) -> Result<Token<'a>, credential::Error> {
         let said = presented.octets().and_then(|octets| self.recall(route, octets, now));
-        said.map_or_else(|| presented.token().map(Shown::Unknown), |said| Ok(Shown::Known(said)))
+        said.map_or_else(|| presented.token().map(Token::Unknown), |said| Ok(Token::Known(said)))
     }
 
     /// What is remembered of a token, as far as this route takes the word of who said it: of a key that its issuer still has,
@@ -626,26 +651,24 @@ impl Enforcer {
 
 /// From a presented token to a decision.
 impl Enforcer {
-    #[allow(clippy::too_many_arguments, reason = "all that a request has shown")]
     fn proceed(
         &self,
         request: &Request,
         matched: &Matched,
-        certificate: Option<&PeerCertificate>,
-        presented: Presented<'_>,
-        proof: Option<Box<FittingProof<'_>>>,
+        shown: &Shown<'_>,
         looked: Result<Looked, Denial>,
         now: UnixTime,
     ) -> Proceeded {
         let confirmed = match looked {
             Ok(Looked::Ask(callout)) => return Proceeded::Ask(callout),
-            Ok(Looked::Up(token)) => self.confirm(matched.route(), certificate, proof, token, now),
+            Ok(Looked::Up(token)) => self.confirm(matched.route(), shown, token, now),
             Err(denial) => Err((denial, None)),
         };
+        let Shown { presented, certificate, .. } = shown;
         Proceeded::Done(match confirmed {
-            Ok(sender) => self.decide(request, matched, Ok(certificate), Some(sender), Some(presented), now),
+            Ok(sender) => self.decide(request, matched, Ok(certificate.as_ref()), Some(sender), Some(*presented), now),
             Err((denial, token)) => {
-                let known = Known { verified: token.as_ref(), ..Known::by(presented) };
+                let known = Known { verified: token.as_ref(), ..Known::by(*presented) };
                 Err(self.refuse(denial, Some(matched), known, now))
             }
         })
@@ -654,11 +677,11 @@ impl Enforcer {
     fn confirm(
         &self,
         route: &Route,
-        certificate: Option<&PeerCertificate>,
-        proof: Option<Box<FittingProof<'_>>>,
+        shown: &Shown<'_>,
         token: Vouched,
         now: UnixTime,
     ) -> Result<ConfirmedSender, (Denial, Option<Vouched>)> {
+        let certificate = shown.certificate.as_ref();
         let issuer = self.issuers.get(token.issuer().0).ok_or((TokenError::Issuer.into(), None))?;
         let wanted = route.audiences.as_ref().unwrap_or(&issuer.audiences);
         let good = token.verify_time(issuer, now).and_then(|()| token.verify_audience(wanted));
@@ -669,7 +692,7 @@ impl Enforcer {
             dates.map_err(|error| (Denial::from(error), Some(Rc::clone(&token))))?;
         }
         let of_client = self.policy.client_certificate(&token, certificate);
-        let by = proof.map_or(By::Bearer, |proof| By::Dpop(proof, &*self.verifier));
+        let by = shown.proof.as_deref().map_or(By::Bearer, |proof| By::Dpop(proof, &*self.verifier));
         let confirmed = binding::confirm(Rc::clone(&token), certificate, of_client, &by, route.binding);
         confirmed.map_err(|error| (self.told_apart(error, &token, certificate).into(), Some(token)))
     }

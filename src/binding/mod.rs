@@ -36,7 +36,7 @@ pub enum Requirement {
 pub enum By<'a> {
     Bearer,
     /// With a proof, and who verifies it.
-    Dpop(Box<FittingProof<'a>>, &'a dyn Verifier),
+    Dpop(&'a FittingProof<'a>, &'a dyn Verifier),
 }
 
 /// What the configuration says of the certificate that the client of an unbound token has to present.
@@ -374,10 +374,8 @@ mod tests {
         with_proof: bool,
         asked: Requirement,
     ) -> Result<Means, Error> {
-        let by = match with_proof {
-            true => By::Dpop(Box::new(dpop::tests::of_rfc_9449().0), &InRust),
-            false => By::Bearer,
-        };
+        let (proof, _) = dpop::tests::of_rfc_9449();
+        let by = if with_proof { By::Dpop(&proof, &InRust) } else { By::Bearer };
         let shown = certificate_shown.map(certificate);
         let token = Rc::new(VerifiedToken::bound_to(confirmation));
         let sender = confirm(token, shown.as_ref(), ClientCertificate::NotNamed, &by, asked)?;
@@ -428,7 +426,8 @@ mod tests {
         assert_eq!(of(Requirement::Either), Ok(Means::ClientCertificate));
         assert_eq!(of(Requirement::Dpop), Err(Error::Unbound));
         assert_eq!(of(Requirement::Both), Err(Error::Unbound));
-        let by = By::Dpop(Box::new(dpop::tests::of_rfc_9449().0), &InRust);
+        let (proof, _) = dpop::tests::of_rfc_9449();
+        let by = By::Dpop(&proof, &InRust);
         let token = Rc::new(VerifiedToken::default());
         let confirmed = confirm(token, Some(&shown), ClientCertificate::Shown, &by, Requirement::Either);
         assert_eq!(confirmed.map(|sender| sender.means()).unwrap_err(), Error::NoKey);
@@ -439,7 +438,8 @@ mod tests {
         let (_, Thumbprint(key)) = dpop::tests::of_rfc_9449();
         let forged = dpop::tests::forged();
         let told = |key| {
-            let by = By::Dpop(Box::new(dpop::tests::forged_of_rfc_9449(&forged)), &InRust);
+            let proof = dpop::tests::forged_of_rfc_9449(&forged);
+            let by = By::Dpop(&proof, &InRust);
             let token =
                 Rc::new(VerifiedToken::bound_to(Confirmation { certificate: None, key: Some(Thumbprint(key)) }));
             confirm(token, None, ClientCertificate::NotNamed, &by, Requirement::Dpop).map(|sender| sender.means())
