@@ -285,6 +285,7 @@ const PROOF: &str = "eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6IkVTMjU2IiwiandrIjp7Imt0eSI
 #[divan::bench(args = [true, false])]
 fn proof(bencher: Bencher<'_, '_>, known: bool) {
     let settings = dpop::Settings {
+        name: "bench".to_owned(),
         origins: vec![Origin::parse("https://resource.example.org").unwrap()],
         algorithms: vec![Algorithm::Es256],
         max_age: Duration::from_secs(60),
