@@ -13,6 +13,7 @@ use libfuzzer_sys::fuzz_target;
 
 fn settings() -> Settings {
     Settings {
+        name: "fuzz".to_owned(),
         origins: vec![Origin::parse("https://api.bank.example").expect("an origin")],
         algorithms: Algorithm::ALL.to_vec(),
         max_age: Duration::from_secs(300),
