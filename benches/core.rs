@@ -26,7 +26,7 @@ use holdfast::jose::verifier::InRust;
 use holdfast::policy::path::{Oddities, Path};
 use holdfast::policy::pattern::{HostPattern, PathPattern};
 use holdfast::policy::role::Roles;
-use holdfast::policy::route::{Allow, Route};
+use holdfast::policy::route::{Allow, Revocation, Route};
 use holdfast::policy::step_up::StepUp;
 use holdfast::policy::{Policy, Trust};
 use holdfast::time::UnixTime;
@@ -155,6 +155,7 @@ mod route {
             allow: Allow::Authenticated,
             issuers: vec![],
             introspects: None,
+            revocation: Revocation::None,
             audiences: None,
             scopes: vec![],
             step_up: StepUp::default(),
