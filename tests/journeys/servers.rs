@@ -1,7 +1,7 @@
 //! What an authorization server may say or leave unsaid (checklist §4, 2.23, INTRO rows), and what is remembered of it.
 
 use harness::Certificate;
-use holdfast::callout::{Answer, NoAnswer};
+use holdfast::callout::{Answer, NoAnswer, Response};
 use holdfast::flow::Step;
 use serde_json::{Value, json};
 
@@ -143,6 +143,30 @@ fn an_answer_that_is_none_is_no_verdict_and_is_not_remembered() {
     }
     world.introspect("opaque", active(&ours, json!({})));
     assert_eq!(world.verdict(&asked), PASSES);
+}
+
+#[test]
+fn an_answer_that_says_it_is_something_else_is_none() {
+    let ours = certificate();
+    let asked = get("/all").bearer("opaque").certificate(&ours);
+    for (content_type, expected) in [
+        ("application/json", PASSES),
+        ("Application/JSON; charset=utf-8", PASSES),
+        ("application/json;charset=UTF-8", PASSES),
+        ("", PASSES),
+        ("text/html", (503, "server.unusable_answer")),
+        ("text/html; charset=application/json", (503, "server.unusable_answer")),
+        ("application/jwt", (503, "server.unusable_answer")),
+        ("application/token-introspection+jwt", (503, "server.unusable_answer")),
+        ("application/json2", (503, "server.unusable_answer")),
+        ("application/json,text/html", (503, "server.unusable_answer")),
+    ] {
+        let mut world = introspecting(json!({}), json!({}));
+        let body = active(&ours, json!({})).to_string().into_bytes();
+        let response = Response { status: 200, content_type: content_type.to_owned(), body };
+        world.introspection.insert("opaque".into(), Answer::Response(response));
+        assert_eq!(world.verdict(&asked), expected, "{content_type}");
+    }
 }
 
 #[test]
