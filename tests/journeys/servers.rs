@@ -163,7 +163,7 @@ fn an_answer_that_says_it_is_something_else_is_none() {
     ] {
         let mut world = introspecting(json!({}), json!({}));
         let body = active(&ours, json!({})).to_string().into_bytes();
-        let response = Response { status: 200, content_type: content_type.to_owned(), body };
+        let response = Response { content_type: content_type.to_owned(), ..Response::new(200, body) };
         world.introspection.insert("opaque".into(), Answer::Response(response));
         assert_eq!(world.verdict(&asked), expected, "{content_type}");
     }

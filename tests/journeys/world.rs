@@ -108,7 +108,9 @@ impl World {
         if let Some(certificate) = digest {
             text = text.replace(&"b".repeat(64), &certificate.digest_hex());
         }
-        let environment = [("OP_SECRET", "test"), ("NONCE_KEY", NONCE_KEY), ("NONCE_KEY_OLD", OLD_NONCE_KEY)];
+        let secrets = ["OP_SECRET", "KEYCLOAK_SECRET"].map(|name| (name, "test"));
+        let nonce_keys = [("NONCE_KEY", NONCE_KEY), ("NONCE_KEY_OLD", OLD_NONCE_KEY)];
+        let environment = [secrets, nonce_keys].concat();
         Self::with_environment(harness::yaml(&text).unwrap(), &environment)
     }
 
