@@ -422,7 +422,7 @@ fn what_waits_for_its_issue_is_refused_with_not_yet() {
     };
     let protocol = "supported by this version; write rfc7662, or leave it out";
     let method = "supported by this version; write client_secret_basic, or leave it out";
-    let none = "enforced by this version; write none or introspection";
+    let none = "enforced by this version; write none, introspection, or leave it out";
     let introspection = "/issuers/0/introspection";
     let words = [
         word("/revocation", "revocation", "status_list", none),

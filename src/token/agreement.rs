@@ -2,7 +2,7 @@
 //! (checklist C32 to C36).
 
 use core::cell::OnceCell;
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use crate::jose::json::Value;
@@ -70,8 +70,9 @@ fn in_both(signed: &Rc<[String]>, said: &Rc<[String]>) -> Rc<[String]> {
     if signed == said {
         return Rc::clone(signed);
     }
-    let said: HashSet<&String> = said.iter().collect();
-    signed.iter().filter(|one| said.contains(one)).cloned().collect()
+    let mut known = BTreeSet::new();
+    known.extend(said.iter().cloned());
+    signed.iter().filter(|one| known.contains(*one)).cloned().collect()
 }
 
 fn earliest<T: Ord>(signed: Option<T>, said: Option<T>) -> Option<T> {
