@@ -147,7 +147,7 @@ fn bodies_without_end_and_bodies_in_disguise() {
 #[test]
 fn answers_about_a_jwt_that_a_key_has_vouched_for() {
     let mut document = asking();
-    document["issuers"][0]["introspection"]["timeout"] = json!("300ms");
+    document["issuers"][0]["introspection"]["timeout"] = json!("2s");
     let stage = Stage::set(&document).warm();
     let good = stage.active();
     let text = good.to_string();
