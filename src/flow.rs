@@ -6,6 +6,7 @@
 #![allow(clippy::result_large_err, reason = "a refusal is made once, at the end of a journey, and moved twice")]
 
 use core::time::Duration;
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use serde_json::Value;
@@ -15,6 +16,7 @@ use crate::binding::prover::Provers;
 use crate::binding::replay::{ReplayMemory, SharedSlots};
 use crate::binding::{self, By, ConfirmedSender, Means, Requirement, replay};
 use crate::callout::{Answer, Callout, CalloutId, IssuerId, NoAnswer, Question};
+use crate::client::Random;
 use crate::credential::{self, AccessToken, Presented, Proof, Scheme};
 use crate::denial::{Ambiguous, Code, Denial, Unavailable};
 use crate::effect::identity::{self, Caller, Owned};
@@ -369,6 +371,16 @@ impl Enforcer {
     pub fn due(&mut self, now: UnixTime) -> Vec<Callout> {
         self.follow(now);
         self.keys.iter_mut().flatten().filter_map(|keys| keys.due(now)).collect()
+    }
+
+    /// The body of a question as it is sent this once; none where our credentials for it can't be made.
+    pub fn body<'a>(&self, id: &'a CalloutId, random: &Random, now: UnixTime) -> Option<Cow<'a, [u8]>> {
+        let of_introspection =
+            |issuer: &&Issuer| id.service.question == Question::Introspection && issuer.id == id.service.issuer;
+        match self.issuers.iter().find(of_introspection).and_then(|issuer| issuer.introspection.as_ref()) {
+            Some(settings) => settings.client.complete(&id.body, random, now),
+            None => Some(Cow::Borrowed(&id.body)),
+        }
     }
 
     /// Takes an answer: read once, remembered once.

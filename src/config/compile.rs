@@ -28,7 +28,7 @@ use crate::token::{self, Audiences, Kept, Places, Profile, introspection, memory
 
 use super::Compiled;
 use super::read::{Found, is_told};
-use super::written::{self, AuthMethod, Document, Protocol, Revocation};
+use super::written::{self, Document, Protocol, Revocation};
 
 /// What requests that wait may take in memory.
 const WAITING_BYTES: usize = 8 * 1024 * 1024;
@@ -341,13 +341,14 @@ fn compile_introspection(
     written: &written::Introspection,
 ) -> introspection::Settings {
     // A further word compiles nowhere before something is done for it here.
-    let (Protocol::Rfc7662, AuthMethod::ClientSecretBasic) = (written.protocol, written.auth_method);
+    let Protocol::Rfc7662 = written.protocol;
     let mut service = service(id, Question::Introspection, issuer, &written.endpoint);
     service.method = "POST";
-    service.headers.push(("authorization", written.client.authorization()));
+    service.headers.extend(written.client.authorization().map(|value| ("authorization", value)));
     service.headers.push(("content-type", "application/x-www-form-urlencoded".to_owned()));
     introspection::Settings {
         service: Rc::new(service),
+        client: written.client.clone(),
         cache: written.cache,
         stale_if_error: written.stale_if_error,
         without_exp: written.danger_allow_no_exp,

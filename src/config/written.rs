@@ -16,13 +16,14 @@ use crate::binding::Requirement;
 use crate::binding::htu::{NotAnOrigin, Origin};
 use crate::binding::nonce;
 use crate::binding::replay::Scope;
-use crate::client::ClientSecretBasic;
+use crate::client::{Assertion, Authentication};
 use crate::effect::{Fact, TokenForward};
 use crate::facts::peer::CertificateDigest;
 use crate::facts::relay::Format;
 use crate::jose::algorithm::Algorithm;
 use crate::jose::json::{Pointer, Value};
 use crate::jose::jwk::{self, JwkSet, Skipped};
+use crate::jose::signing::SigningKey;
 use crate::policy::certificate::{self, CertificateTest};
 use crate::policy::operand::{Operand, Reference};
 use crate::policy::path::Oddities;
@@ -219,14 +220,8 @@ pub struct Introspection {
     /// What is spoken there.
     #[cfg_attr(feature = "schema", schemars(with = "Option<Word<Protocols>>", extend("default" = "rfc7662")))]
     pub protocol: Protocol,
-    /// How we authenticate there.
-    #[cfg_attr(
-        feature = "schema",
-        schemars(with = "Option<Word<AuthMethods>>", extend("default" = "client_secret_basic"))
-    )]
-    pub auth_method: AuthMethod,
-    #[cfg_attr(feature = "schema", schemars(flatten, with = "shape::ClientSecretBasic"))]
-    pub client: ClientSecretBasic,
+    #[cfg_attr(feature = "schema", schemars(flatten, with = "shape::Authentication"))]
+    pub client: Authentication,
     /// How long an answer is remembered, never past `exp`: 0s (ask every time) to 5m, whole seconds.
     #[cfg_attr(feature = "schema", schemars(with = "Option<shape::Time>", extend("default" = "30s")))]
     pub cache: Duration,
@@ -243,9 +238,13 @@ pub enum Protocol {
     Rfc7662,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthMethod {
     ClientSecretBasic,
+    ClientSecretPost,
+    PrivateKeyJwt,
+    TlsClientAuth,
+    Bearer,
 }
 
 /// What the TLS of this proxy says about the caller.
@@ -581,7 +580,13 @@ vocabulary! {
         "RS384" => Algorithm::Rs384,
         "RS512" => Algorithm::Rs512,
     }
-    AuthMethods: AuthMethod = { "client_secret_basic" => AuthMethod::ClientSecretBasic }
+    AuthMethods: AuthMethod = {
+        "client_secret_basic" => AuthMethod::ClientSecretBasic,
+        "client_secret_post" => AuthMethod::ClientSecretPost,
+        "private_key_jwt" => AuthMethod::PrivateKeyJwt,
+        "tls_client_auth" => AuthMethod::TlsClientAuth,
+        "bearer" => AuthMethod::Bearer,
+    }
     Bindings: Requirement = {
         "certificate" => Requirement::Certificate,
         "dpop" => Requirement::Dpop,
@@ -743,6 +748,8 @@ impl Issuer {
             (Some(_), true) => map.wrong_at("danger_any_audience", "stands beside audiences; take one of them out"),
             _ => {}
         }
+        let ours = issuer.as_deref().unwrap_or_default();
+        let introspection = map.get("introspection").map(|node| Introspection::read(&node, ours, environment));
         let read = Self {
             at: node.path.clone(),
             name: own_name.or_else(|| issuer.clone()).unwrap_or_default(),
@@ -768,7 +775,7 @@ impl Issuer {
             references,
             roles: map.get("roles").and_then(|node| IssuerRoles::read(&node)),
             jwks: map.get("jwks").and_then(|node| Jwks::read(&node)),
-            introspection: map.get("introspection").and_then(|node| Introspection::read(&node, environment)),
+            introspection: introspection.flatten(),
         };
         read.keys_fit(&map);
         map.not_yet(&["discovery"]);
@@ -984,17 +991,13 @@ fn read_path(node: &Node<'_>) -> Option<String> {
 }
 
 impl Introspection {
-    fn read(node: &Node<'_>, environment: Environment<'_>) -> Option<Self> {
+    /// Of this issuer.
+    fn read(node: &Node<'_>, issuer: &str, environment: Environment<'_>) -> Option<Self> {
         let map = node.map()?;
         let endpoint = Endpoint::read(&map);
         let later = ["rfc9701", "phantom", "split", "authlete"];
         let protocol = map.get("protocol").and_then(|node| word_or_later(&node, Protocols::WORDS, &later, "supported"));
-        let later = ["client_secret_post", "private_key_jwt", "tls_client_auth", "bearer"];
-        let auth_method =
-            map.get("auth_method").and_then(|node| word_or_later(&node, AuthMethods::WORDS, &later, "supported"));
-        map.not_yet(&["private_key", "token"]);
-        let client_id = map.require("client_id").and_then(|node| node.header_text().map(str::to_owned));
-        let client_secret = map.require("client_secret").and_then(|node| node.secret(environment));
+        let client = read_authentication(&map, issuer, environment);
         let cache = duration(&map, "cache", seconds(30), ZERO, seconds(5 * MINUTE));
         let stale_if_error = duration(&map, "stale_if_error", ZERO, ZERO, seconds(MINUTE));
         let danger_allow_no_exp = flag(&map, "danger_allow_no_exp");
@@ -1002,13 +1005,84 @@ impl Introspection {
         Some(Self {
             endpoint: endpoint?,
             protocol: protocol.unwrap_or(Protocol::Rfc7662),
-            auth_method: auth_method.unwrap_or(AuthMethod::ClientSecretBasic),
-            client: ClientSecretBasic { client_id: client_id?, client_secret: client_secret? },
+            client: client?,
             cache,
             stale_if_error,
             danger_allow_no_exp,
         })
     }
+}
+
+/// What our credentials are made of, and by which methods each of these is shown.
+const CREDENTIALS: [(&str, &[AuthMethod]); 4] = {
+    use AuthMethod::*;
+    [
+        ("client_id", &[ClientSecretBasic, ClientSecretPost, PrivateKeyJwt, TlsClientAuth]),
+        ("client_secret", &[ClientSecretBasic, ClientSecretPost]),
+        ("private_key", &[PrivateKeyJwt]),
+        ("token", &[Bearer]),
+    ]
+};
+
+fn read_authentication(map: &Map<'_>, issuer: &str, environment: Environment<'_>) -> Option<Authentication> {
+    let method = map.get("auth_method").map(|node| node.word(AuthMethods::WORDS));
+    let method = method.unwrap_or(Some(AuthMethod::ClientSecretBasic));
+    let own = |name: &'static str| {
+        let methods = CREDENTIALS.iter().find(|(other, _)| *other == name).map_or(&[][..], |(_, methods)| *methods);
+        let Some(method) = method else { return map.get(name) };
+        if methods.contains(&method) {
+            return map.require(name);
+        }
+        if map.get(name).is_some() {
+            map.wrong_at(name, format_args!("is for auth_method {}; write that, or take it out", words_of(methods)));
+        }
+        None
+    };
+    let client_id = own("client_id").and_then(|node| node.header_text().map(str::to_owned));
+    let client_secret = own("client_secret").and_then(|node| node.secret(environment));
+    let key = own("private_key").and_then(|node| read_private_key(&node, environment));
+    let token = own("token").and_then(|node| read_own_token(&node, environment));
+    Some(match method? {
+        AuthMethod::ClientSecretBasic => {
+            Authentication::ClientSecretBasic { client_id: client_id?, client_secret: client_secret? }
+        }
+        AuthMethod::ClientSecretPost => {
+            Authentication::ClientSecretPost { client_id: client_id?, client_secret: client_secret? }
+        }
+        AuthMethod::PrivateKeyJwt => {
+            let (client_id, audience) = (client_id?, issuer.to_owned());
+            Authentication::PrivateKeyJwt(Assertion { client_id, audience, key: key? })
+        }
+        AuthMethod::TlsClientAuth => Authentication::TlsClientAuth { client_id: client_id? },
+        AuthMethod::Bearer => Authentication::Bearer { token: token? },
+    })
+}
+
+fn words_of(methods: &[AuthMethod]) -> String {
+    let words = AuthMethods::WORDS.iter().filter(|(_, method)| methods.contains(method));
+    words.map(|(word, _)| *word).collect::<Vec<_>>().join(" or ")
+}
+
+/// Nothing of the secret stands in a mistake.
+fn read_private_key(node: &Node<'_>, environment: Environment<'_>) -> Option<Rc<SigningKey>> {
+    match SigningKey::parse(&node.secret(environment)?) {
+        Ok(key) => Some(Rc::new(key)),
+        Err(error) => {
+            node.wrong(format_args!(
+                "the variable does not hold a private key as a JWK with kid and alg (ES256, PS256, RS256 or EdDSA): {error}"
+            ));
+            None
+        }
+    }
+}
+
+fn read_own_token(node: &Node<'_>, environment: Environment<'_>) -> Option<String> {
+    let token = node.secret(environment)?;
+    if token.contains(' ') {
+        node.wrong("the variable holds a blank, and no token does; write it without Bearer before it");
+        return None;
+    }
+    Some(token)
 }
 
 impl PeerCertificate {

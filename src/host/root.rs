@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
 use crate::callout::{Answer, CalloutId, NoAnswer, Waiting};
+use crate::client::Random;
 use crate::config;
 use crate::flow::{Enforcer, Log, Settled, Suspended};
 use crate::keys::Fetched;
@@ -186,7 +187,7 @@ impl Root {
     fn send_all(&mut self, shared: &Shared) {
         loop {
             let Some(id) = shared.borrow_mut().waiting.next_to_send() else { return };
-            match self.send(&id) {
+            match self.send(shared, &id) {
                 Some(token) => {
                     self.sent.insert(token, Sent { shared: Rc::clone(shared), id, at: abi::milliseconds().ok() });
                 }
@@ -195,13 +196,14 @@ impl Root {
         }
     }
 
-    fn send(&self, id: &CalloutId) -> Option<u32> {
+    fn send(&self, shared: &Shared, id: &CalloutId) -> Option<u32> {
         let service = &id.service;
         let mut headers =
             vec![(":method", service.method), (":authority", &service.authority), (":path", &service.path)];
         headers.extend(service.headers.iter().map(|(name, value)| (*name, value.as_str())));
+        let body = shared.borrow().enforcer.body(id, &random()?, abi::now())?;
         let timeout = u32::try_from(service.timeout.as_millis()).unwrap_or(u32::MAX);
-        abi::http_call(&service.cluster, &headers, &id.body, timeout).ok()
+        abi::http_call(&service.cluster, &headers, &body, timeout).ok()
     }
 
     /// Reads an answer once; everybody who waits for it may go on. `took` is the time that it took, in milliseconds.
@@ -233,6 +235,13 @@ fn follow_log_level(shared: &Shared) {
     let mut state = shared.borrow_mut();
     let permits = permits && state.log_permits;
     state.enforcer.log(Log { permits, denials });
+}
+
+fn random() -> Option<Random> {
+    let mut random = Random { jti: [0; 16], salt: [0; 32] };
+    abi::random(&mut random.jti).ok()?;
+    abi::random(&mut random.salt).ok()?;
+    Some(random)
 }
 
 fn go_on(Ready { shared, waiter, suspended, settled }: Ready) {

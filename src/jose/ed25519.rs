@@ -1,4 +1,5 @@
-//! Turns an Ed25519 key, a message and a signature into a verdict (RFC 8032 §5.1.7, without the cofactor).
+//! Turns an Ed25519 key, a message and a signature into a verdict (RFC 8032 §5.1.7, without the cofactor), and a private key and a
+//! message into a signature (§5.1.6).
 //!
 //! The group is the library's; that of `ed25519-dalek` over it takes R apart before it computes the same R anew, and knows no
 //! tables of a key. Both together are more than half of what a signature costs.
@@ -8,6 +9,7 @@ use core::fmt;
 use std::rc::Rc;
 
 use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsBasepointTable};
+use curve25519_dalek::scalar::clamp_integer;
 use curve25519_dalek::traits::BasepointTable as _;
 use curve25519_dalek::{EdwardsPoint, Scalar};
 use sha2::{Digest as _, Sha512};
@@ -27,6 +29,13 @@ pub struct Key {
 struct Multiples {
     uses: Cell<u32>,
     table: OnceCell<Rc<EdwardsBasepointTable>>,
+}
+
+/// A private key; it does not print itself.
+pub struct Private {
+    scalar: Scalar,
+    prefix: [u8; 32],
+    public: [u8; 32],
 }
 
 /// Why octets are no key.
@@ -82,6 +91,28 @@ impl Key {
             Some(table) => table.mul_base(h) + EdwardsPoint::mul_base(s),
             None => EdwardsPoint::vartime_double_scalar_mul_basepoint(h, &self.negative, s),
         }
+    }
+}
+
+impl Private {
+    pub fn new(seed: &[u8; 32]) -> Self {
+        let mut scalar = [0; 32];
+        let mut prefix = [0; 32];
+        let hash = Sha512::digest(seed);
+        scalar.iter_mut().chain(&mut prefix).zip(hash).for_each(|(to, octet)| *to = octet);
+        let scalar = Scalar::from_bytes_mod_order(clamp_integer(scalar));
+        Self { scalar, prefix, public: EdwardsPoint::mul_base(&scalar).compress().0 }
+    }
+
+    /// RFC 8032 §5.1.6.
+    pub fn sign(&self, message: &[u8]) -> [u8; SIGNATURE] {
+        let hash = |hash: Sha512| Scalar::from_bytes_mod_order_wide(&hash.chain_update(message).finalize().into());
+        let r = hash(Sha512::new().chain_update(self.prefix));
+        let point = EdwardsPoint::mul_base(&r).compress().0;
+        let s = r + hash(Sha512::new().chain_update(point).chain_update(self.public)) * self.scalar;
+        let mut signature = [0; SIGNATURE];
+        signature.iter_mut().zip(point.into_iter().chain(s.to_bytes())).for_each(|(to, octet)| *to = octet);
+        signature
     }
 }
 
@@ -149,6 +180,17 @@ mod tests {
                 assert!(!key.verify(&message[1..], &good));
                 assert!(!key.verify(&message, &good[..63]) && !key.verify(&message, &[&good[..], &[0]].concat()));
             }
+        }
+    }
+
+    #[test]
+    fn signatures_of_our_own_are_those_of_the_library() {
+        for seed in 1..8 {
+            let (signs, key) = pair(seed);
+            let message = vec![seed; usize::from(seed) * 40];
+            let ours = Private::new(&[seed; 32]).sign(&message);
+            assert_eq!(ours, signs.sign(&message).to_bytes());
+            assert!(key.verify(&message, &ours));
         }
     }
 

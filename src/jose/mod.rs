@@ -10,4 +10,6 @@ pub mod jws;
 pub mod known_answer;
 mod montgomery;
 mod rsa;
+mod rsa_signing;
+pub mod signing;
 pub mod verifier;

@@ -3,6 +3,7 @@
 mod answers;
 mod bad_inputs;
 mod certificates;
+mod clients;
 mod configuration;
 mod conformance;
 mod dpop;

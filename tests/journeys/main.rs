@@ -1,6 +1,7 @@
 //! Journeys through the core with a scripted authorization server: what a request and a token get, decision by decision.
 
 mod cases;
+mod clients;
 mod clock;
 mod dpop;
 mod identity;
