@@ -748,8 +748,7 @@ impl Issuer {
             (Some(_), true) => map.wrong_at("danger_any_audience", "stands beside audiences; take one of them out"),
             _ => {}
         }
-        let ours = issuer.as_deref().unwrap_or_default();
-        let introspection = map.get("introspection").map(|node| Introspection::read(&node, ours, environment));
+        let identifier = issuer.clone().unwrap_or_default();
         let read = Self {
             at: node.path.clone(),
             name: own_name.or_else(|| issuer.clone()).unwrap_or_default(),
@@ -775,7 +774,9 @@ impl Issuer {
             references,
             roles: map.get("roles").and_then(|node| IssuerRoles::read(&node)),
             jwks: map.get("jwks").and_then(|node| Jwks::read(&node)),
-            introspection: introspection.flatten(),
+            introspection: map
+                .get("introspection")
+                .and_then(|node| Introspection::read(&node, &identifier, environment)),
         };
         read.keys_fit(&map);
         map.not_yet(&["discovery"]);

@@ -226,10 +226,10 @@ impl PublicKey {
         }
     }
 
-    /// Bits of the modulus, if it is one of RSA.
-    pub(super) fn modulus_bits(&self) -> Option<usize> {
+    /// The numbers of one of RSA.
+    pub(super) fn of_rsa(&self) -> Option<&rsa::Key> {
         match &self.kind {
-            Kind::Rsa(key) => Some(key.bits()),
+            Kind::Rsa(key) => Some(key),
             Kind::P256(_) | Kind::P384(_) | Kind::Ed25519(_) => None,
         }
     }

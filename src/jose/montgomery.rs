@@ -1,7 +1,8 @@
 //! Turns a number into its power modulo an odd number, by Montgomery's multiplication (Handbook of Applied Cryptography,
 //! §14.3.2), column by column.
 //!
-//! For public keys alone: how long it takes tells of the numbers. The widest product that wasm has is that of 32 bits by 32.
+//! How long it takes tells nothing of the numbers that are multiplied, nor of a private exponent; of a public one it does. The widest
+//! product that wasm has is that of 32 bits by 32.
 //! Limbs have 27 bits, so that the sum of a column's products, two for each limb of the largest modulus, stays below 2^64,
 //! and carries are taken between columns only. Four columns are summed up at once: each limb that was read is used four times.
 #![allow(
@@ -9,6 +10,8 @@
     reason = "every index is bounded by the number of limbs, which is that of the arrays or less; no octet from outside is one"
 )]
 #![allow(clippy::cast_possible_truncation, reason = "what is cut off stays in the carry")]
+
+use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
 
 /// An odd modulus, prepared once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +36,8 @@ type Columns = [u64; 2 * LIMBS - 1];
 const LIMBS: usize = 4;
 const BITS: usize = 27;
 const MASK: u32 = (1 << BITS) - 1;
+/// Bits of a private exponent that are taken at once.
+const WINDOW: u8 = 4;
 const MOST_BITS: usize = 8192;
 const MOST_BLOCKS: usize = (MOST_BITS + 1).div_ceil(BITS * LIMBS);
 
@@ -90,6 +95,41 @@ impl Modulus {
         // The factor without R takes R out.
         self.multiply(number, base);
         write(number, power);
+        Some(())
+    }
+
+    /// Writes `base` to a private `exponent`, the highest octet first; none where `base` is not below the modulus. Every four bits
+    /// cost the same, whatever they are: four squares, a look at each of sixteen powers, and a product.
+    pub fn private_power(&self, base: &[u8], exponent: &[u8], power: &mut [u8]) -> Option<()> {
+        if base.len() > MOST_BITS / 8 {
+            return None;
+        }
+        let base = read(base);
+        let (base, above) = base.split_at(self.blocks.len());
+        if above.as_flattened().iter().any(|limb| *limb != 0) || !is_below(base, &self.blocks) {
+            return None;
+        }
+        let mut one = vec![Block::default(); base.len()];
+        one[0][0] = 1;
+        let mut number = one.clone();
+        self.multiply(&mut number, &self.r_squared);
+        let mut powers = vec![number.clone()];
+        for at in 1..1 << WINDOW {
+            let mut next = base.to_vec();
+            self.multiply(&mut next, &self.r_squared);
+            self.multiply(&mut next, &powers[at - 1]);
+            powers.push(next);
+        }
+        let mut factor = one.clone();
+        for octet in exponent {
+            for window in [octet >> WINDOW, octet & ((1 << WINDOW) - 1)] {
+                (0..WINDOW).for_each(|_| self.square(&mut number));
+                select(&powers, window, &mut factor);
+                self.multiply(&mut number, &factor);
+            }
+        }
+        self.multiply(&mut number, &one);
+        write(&number, power);
         Some(())
     }
 
@@ -165,15 +205,29 @@ impl Modulus {
         self.subtract_once(a);
     }
 
-    /// `a`, which is below twice the modulus, comes below the modulus.
+    /// `a`, which is below twice the modulus, comes below the modulus: what is taken away is it, or zero.
     fn subtract_once(&self, a: &mut [Block]) {
-        if is_below(a, &self.blocks) {
-            return;
-        }
+        let own = self.blocks.as_flattened();
+        let below = a.as_flattened().iter().zip(own).fold(0, |borrow, (limb, own)| less(*limb, *own, borrow) >> 31);
+        let reaches = Choice::from(1 - below as u8);
         let mut borrow = 0;
-        for (limb, own) in a.as_flattened_mut().iter_mut().zip(self.blocks.as_flattened()) {
-            let difference = limb.wrapping_sub(*own).wrapping_sub(borrow);
+        for (limb, own) in a.as_flattened_mut().iter_mut().zip(own) {
+            let difference = less(*limb, u32::conditional_select(&0, own, reaches), borrow);
             (*limb, borrow) = (difference & MASK, difference >> 31);
+        }
+    }
+}
+
+fn less(limb: u32, other: u32, borrow: u32) -> u32 {
+    limb.wrapping_sub(other).wrapping_sub(borrow)
+}
+
+/// Copies the power of this number; all are read.
+fn select(powers: &[Vec<Block>], number: u8, to: &mut [Block]) {
+    for (at, power) in (0_u8..).zip(powers) {
+        let is_it = at.ct_eq(&number);
+        for (limb, own) in to.as_flattened_mut().iter_mut().zip(power.as_flattened()) {
+            limb.conditional_assign(own, is_it);
         }
     }
 }
@@ -286,6 +340,22 @@ mod tests {
     fn less_one(odd: &[u8]) -> Vec<u8> {
         let (last, rest) = odd.split_last().unwrap();
         [rest, &[last - 1]].concat()
+    }
+
+    #[test]
+    fn a_private_power_is_the_same_power() {
+        for bits in [2048, 2055, 4096] {
+            let modulus = odd(&[0x55; 1024], bits);
+            let n = Modulus::new(&modulus).unwrap();
+            for base in [less_one(&modulus), [&[0], &modulus[1..]].concat(), vec![2]] {
+                for exponent in EXPONENTS {
+                    let mut private = vec![0xaa; modulus.len()];
+                    assert_eq!(n.private_power(&base, &exponent.to_be_bytes(), &mut private), Some(()));
+                    assert_eq!(Some(private), power(&modulus, &base, exponent), "{bits} {exponent}");
+                }
+            }
+            assert_eq!(n.private_power(&modulus, &[3], &mut vec![0; modulus.len()]), None, "not below the modulus");
+        }
     }
 
     #[test]

@@ -89,6 +89,13 @@ impl Key {
         self.exponent.to_be_bytes().into_iter().skip_while(|octet| *octet == 0).collect()
     }
 
+    /// A number below the modulus to a private exponent.
+    pub fn private_power(&self, base: &[u8], exponent: &[u8]) -> Option<Vec<u8>> {
+        let mut power = vec![0; self.octets()];
+        self.modulus.private_power(base, exponent, &mut power)?;
+        Some(power)
+    }
+
     /// Bits of the modulus.
     pub fn bits(&self) -> usize {
         self.size
