@@ -86,6 +86,25 @@ impl Authentication {
         Some(Cow::Owned([form, parameters.as_bytes()].concat()))
     }
 
+    /// Its name among `introspection_endpoint_auth_methods_supported`; none for a token, which needs no client.
+    pub fn name(&self) -> Option<&'static str> {
+        match self {
+            Self::ClientSecretBasic { .. } => Some("client_secret_basic"),
+            Self::ClientSecretPost { .. } => Some("client_secret_post"),
+            Self::PrivateKeyJwt(_) => Some("private_key_jwt"),
+            Self::TlsClientAuth { .. } => Some("tls_client_auth"),
+            Self::Bearer { .. } => None,
+        }
+    }
+
+    /// The algorithm of our key, where one signs.
+    pub fn signs_with(&self) -> Option<&'static str> {
+        match self {
+            Self::PrivateKeyJwt(assertion) => Some(assertion.key.algorithm.name()),
+            _ => None,
+        }
+    }
+
     /// Whether it shows a certificate, for which a server may have an endpoint of its own (RFC 8705 §5).
     pub fn is_by_certificate(&self) -> bool {
         matches!(self, Self::TlsClientAuth { .. })

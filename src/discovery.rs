@@ -236,7 +236,10 @@ impl Discovery {
             let (Some(held), Some(found)) = (held, self.settings.endpoint(members, name)) else { return true };
             self.settings.path(name, found, held).as_deref() == Ok(held.path.as_str())
         };
-        let differs = [(KEYS, says(KEYS, &held.endpoints.keys)), (INTROSPECTION, says(INTROSPECTION, &held.endpoints.introspection))];
+        let differs = [
+            (KEYS, says(KEYS, &held.endpoints.keys)),
+            (INTROSPECTION, says(INTROSPECTION, &held.endpoints.introspection)),
+        ];
         match differs.into_iter().find(|(_, same)| !same) {
             None => Fetched::Agrees,
             Some((name, _)) => {
@@ -279,7 +282,8 @@ impl Settings {
             let path = self.path(name, found, service)?;
             Ok(Some(Rc::new(Service { path, ..service.as_ref().clone() })))
         };
-        let endpoints = Endpoints { keys: at(KEYS, &self.keys)?, introspection: at(INTROSPECTION, &self.introspection)? };
+        let endpoints =
+            Endpoints { keys: at(KEYS, &self.keys)?, introspection: at(INTROSPECTION, &self.introspection)? };
         Ok((endpoints, self.remarks(members)))
     }
 
@@ -350,7 +354,9 @@ impl fmt::Display for Failure {
                 f,
                 "its {name} is at another host than the issuer's; where the cluster is that host's, write its name as authority beside it"
             ),
-            Self::Disagrees(name) => write!(f, "the documents of RFC 8414 and of OpenID Connect name another {name} each"),
+            Self::Disagrees(name) => {
+                write!(f, "the documents of RFC 8414 and of OpenID Connect name another {name} each")
+            }
         }
     }
 }
@@ -447,9 +453,15 @@ mod tests {
                 "/realms/a/.well-known/openid-configuration",
             ),
         ] {
-            assert_eq!((OauthAuthorizationServer.path(issuer), OpenidConfiguration.path(issuer)), (oauth.into(), openid.into()));
+            assert_eq!(
+                (OauthAuthorizationServer.path(issuer), OpenidConfiguration.path(issuer)),
+                (oauth.into(), openid.into())
+            );
         }
-        assert_eq!((OauthAuthorizationServer.other(), OpenidConfiguration.other()), (OpenidConfiguration, OauthAuthorizationServer));
+        assert_eq!(
+            (OauthAuthorizationServer.other(), OpenidConfiguration.other()),
+            (OpenidConfiguration, OauthAuthorizationServer)
+        );
     }
 
     #[test]
@@ -463,7 +475,9 @@ mod tests {
 
     #[test]
     fn a_client_with_a_certificate_takes_the_alias_where_there_is_one() {
-        for (aliases, path) in [(json!({}), "/mtls/introspect"), (json!({"mtls_endpoint_aliases": null}), "/realms/a/introspect")] {
+        for (aliases, path) in
+            [(json!({}), "/mtls/introspect"), (json!({"mtls_endpoint_aliases": null}), "/realms/a/introspect")]
+        {
             let mut discovery = Discovery::new(Settings { by_certificate: true, ..settings() });
             settle(&mut discovery, document(aliases), T);
             assert_eq!(paths(&discovery), ("/realms/a/keys?v=1".into(), path.into()));
@@ -610,7 +624,10 @@ mod tests {
         for (answer, expected) in [
             (document(json!({})), Fetched::Agrees),
             (document(json!({"introspection_endpoint": null})), Fetched::Agrees),
-            (document(json!({"issuer": "https://another.example", "jwks_uri": "https://evil.example/"})), Fetched::Agrees),
+            (
+                document(json!({"issuer": "https://another.example", "jwks_uri": "https://evil.example/"})),
+                Fetched::Agrees,
+            ),
             (text(404, ""), Fetched::Agrees),
             (text(200, "<html>"), Fetched::Agrees),
             (FAILED, Fetched::Agrees),

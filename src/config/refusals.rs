@@ -1201,3 +1201,75 @@ fn each_method_of_authentication_has_its_own_credentials_and_no_others() {
         assert_eq!(told(us.clone()), expected, "{us}");
     }
 }
+
+fn discovering(issuer: Value) -> Value {
+    document(|document| {
+        let whole = document["issuers"][0].as_object_mut().unwrap();
+        whole.remove("jwks");
+        whole.extend(issuer.as_object().unwrap().clone());
+    })
+}
+
+#[test]
+fn an_issuer_that_tells_its_paths_has_none_written() {
+    let secret = json!({"env": "API_SECRET"});
+    let introspection = json!({"cluster": "login", "client_id": "api", "client_secret": secret});
+    let good = json!({
+        "discovery": {"cluster": "login", "document": "openid-configuration", "authority": "login.example", "timeout": "2s"},
+        "jwks": {"cluster": "login"}, "introspection": introspection
+    });
+    assert_eq!(mistakes(&discovering(good.clone())), NONE);
+    let with = |place: &str, value: Value| {
+        let mut changed = good.clone();
+        let (map, field) = place.rsplit_once('/').unwrap();
+        let map = changed.pointer_mut(map).unwrap().as_object_mut().unwrap();
+        match value {
+            Value::Null => drop(map.remove(field)),
+            value => drop(map.insert(field.to_owned(), value)),
+        }
+        mistakes(&discovering(changed))
+    };
+    let at = "issuers[bank]";
+    let beside = "stands beside discovery, which tells it; take one of them out";
+    let key = json!({"keys": [{
+        "kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
+    }]});
+    let inline = json!({"inline": key.to_string()});
+    for (place, value, told) in [
+        ("/jwks/path", json!("/jwks"), vec![format!("{at}.jwks.path: {beside}")]),
+        ("/introspection/path", json!("/i"), vec![format!("{at}.introspection.path: {beside}")]),
+        (
+            "/discovery",
+            Value::Null,
+            vec![format!("{at}.jwks: has no path"), format!("{at}.introspection: has no path")],
+        ),
+        ("/discovery/cluster", Value::Null, vec![format!("{at}.discovery: has no cluster")]),
+        (
+            "/discovery/document",
+            json!("oidc"),
+            vec![format!(
+                "{at}.discovery.document: \"oidc\" is none of oauth-authorization-server, openid-configuration"
+            )],
+        ),
+        (
+            "/discovery/path",
+            json!("/x"),
+            vec![format!("{at}.discovery.path: is not a field here; it belongs in {ROUTE}")],
+        ),
+        ("/jwks", inline.clone(), vec![]),
+        ("/introspection", Value::Null, vec![]),
+        ("/jwks", Value::Null, vec![]),
+    ] {
+        assert_eq!(with(place, value.clone()), told, "{place} {value}");
+    }
+    let nothing = json!({"discovery": {"cluster": "login"}, "jwks": inline});
+    let told = [format!("{at}.discovery: tells nothing that is asked for beside jwks.inline; take it out")];
+    assert_eq!(mistakes(&discovering(nothing)), told);
+    let alone = json!({"discovery": {"cluster": "login"}});
+    assert_eq!(
+        mistakes(&discovering(alone)),
+        [format!("{at}: can verify no token; write jwks, introspection or both")]
+    );
+}
+
+const ROUTE: &str = "a route: routes: [{...}]";

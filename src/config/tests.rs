@@ -399,8 +399,6 @@ fn what_waits_for_its_issue_is_refused_with_not_yet() {
     };
     let in_route =
         |name: &str, value: Value| member(&format!("/routes/2/{name}"), &format!("routes[balance].{name}"), value);
-    let in_issuer =
-        |name: &str, value: Value| member(&format!("/issuers/0/{name}"), &format!("issuers[bank].{name}"), value);
     let members = [
         in_rule("authorization_details", json!({})),
         in_rule("when", json!("true")),
@@ -408,7 +406,6 @@ fn what_waits_for_its_issue_is_refused_with_not_yet() {
         in_route("ask", json!({})),
         in_route("danger_dry_run", json!(true)),
         member("/danger_dry_run", "danger_dry_run", json!(true)),
-        in_issuer("discovery", json!({"cluster": "login"})),
         member("/challenge/serve", "challenge.serve", json!(true)),
     ];
     let word = |place: &str, path: &str, word: &str, what: &str| {

@@ -17,6 +17,7 @@ use crate::binding::htu::{NotAnOrigin, Origin};
 use crate::binding::nonce;
 use crate::binding::replay::Scope;
 use crate::client::{Assertion, Authentication};
+use crate::discovery as metadata;
 use crate::effect::{Fact, TokenForward};
 use crate::facts::peer::CertificateDigest;
 use crate::facts::relay::Format;
@@ -123,6 +124,8 @@ pub struct Issuer {
     /// Every reference in `clients` and `client_token_when`, and where it stands.
     #[cfg_attr(feature = "schema", schemars(skip))]
     pub references: Vec<(String, Reference)>,
+    /// Has the server say itself at which paths its keys and its introspection are.
+    pub discovery: Option<Discovery>,
     /// The keys that verify JWTs. Without it every token goes to introspection.
     pub jwks: Option<Jwks>,
     /// The endpoint that is asked about opaque tokens.
@@ -170,6 +173,27 @@ pub struct IssuerRoles {
     pub only: Option<Vec<String>>,
 }
 
+/// Where an authorization server tells of itself. What is asked through which cluster, and by which name, stands here all the same.
+#[derive(Debug)]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(deny_unknown_fields))]
+pub struct Discovery {
+    /// An Envoy cluster, whose TLS must verify the server.
+    #[cfg_attr(feature = "schema", schemars(with = "shape::Cluster"))]
+    pub cluster: String,
+    /// Whose document: that of RFC 8414 or that of OpenID Connect. Where the server has both, they must agree.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(with = "Option<Word<MetadataDocuments>>", extend("default" = "oauth-authorization-server"))
+    )]
+    pub document: metadata::Document,
+    /// What is written into `:authority`; the issuer's host by default.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<shape::Authority>"))]
+    pub authority: Option<String>,
+    /// How long an answer may take: 50ms to 10s.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<shape::Time>", extend("default" = "1s")))]
+    pub timeout: Duration,
+}
+
 /// The keys of an issuer: fetched through an Envoy cluster, or written out.
 #[derive(Debug)]
 #[cfg_attr(feature = "schema", derive(JsonSchema), schemars(untagged, deny_unknown_fields))]
@@ -200,8 +224,8 @@ pub struct Endpoint {
     /// An Envoy cluster (Istio: `outbound|443||login.bank.example`), whose TLS must verify the server.
     #[cfg_attr(feature = "schema", schemars(with = "shape::Cluster"))]
     pub cluster: String,
-    /// The path of the endpoint, with a query where it has one.
-    #[cfg_attr(feature = "schema", schemars(with = "shape::RequestPath"))]
+    /// The path of the endpoint, with a query where it has one. Required, unless the issuer has `discovery`, which tells it.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<shape::RequestPath>"))]
     pub path: String,
     /// What is written into `:authority`; the issuer's host by default.
     #[cfg_attr(feature = "schema", schemars(with = "Option<shape::Authority>"))]
@@ -610,6 +634,10 @@ vocabulary! {
     KeyUsages: bool = { "clientAuth" => true }
     Logged: bool = { "refusals" => false, "all" => true }
     Told: bool = { "refusals" => false, "all" => true }
+    MetadataDocuments: metadata::Document = {
+        "oauth-authorization-server" => metadata::Document::OauthAuthorizationServer,
+        "openid-configuration" => metadata::Document::OpenidConfiguration,
+    }
     NonceModes: bool = { "none" => false, "required" => true }
     OddPaths: Oddities = {
         "encoded_slash" => Oddities { encoded_slash: true, ..NO_ODDITY },
@@ -748,7 +776,7 @@ impl Issuer {
             (Some(_), true) => map.wrong_at("danger_any_audience", "stands beside audiences; take one of them out"),
             _ => {}
         }
-        let identifier = issuer.clone().unwrap_or_default();
+        let (identifier, discovers) = (issuer.clone().unwrap_or_default(), map.has("discovery"));
         let read = Self {
             at: node.path.clone(),
             name: own_name.or_else(|| issuer.clone()).unwrap_or_default(),
@@ -773,16 +801,19 @@ impl Issuer {
             clients: map.get("clients").map(|node| read_clients(&node, &mut references)).unwrap_or_default(),
             references,
             roles: map.get("roles").and_then(|node| IssuerRoles::read(&node)),
-            jwks: map.get("jwks").and_then(|node| Jwks::read(&node)),
+            discovery: map.get("discovery").and_then(|node| Discovery::read(&node)),
+            jwks: map.get("jwks").and_then(|node| Jwks::read(&node, discovers)),
             introspection: map
                 .get("introspection")
-                .and_then(|node| Introspection::read(&node, &identifier, environment)),
+                .and_then(|node| Introspection::read(&node, (&identifier, discovers), environment)),
         };
         read.keys_fit(&map);
-        map.not_yet(&["discovery"]);
         map.finish();
-        if !map.has("jwks") && !map.has("introspection") && !map.has("discovery") {
+        if !map.has("jwks") && !map.has("introspection") {
             map.node().wrong("can verify no token; write jwks, introspection or both");
+        }
+        if let (Some(_), Some(Jwks::Inline { .. }), false) = (&read.discovery, &read.jwks, map.has("introspection")) {
+            map.wrong_at("discovery", "tells nothing that is asked for beside jwks.inline; take it out");
         }
         Some(read)
     }
@@ -900,8 +931,21 @@ impl IssuerRoles {
     }
 }
 
-impl Jwks {
+impl Discovery {
     fn read(node: &Node<'_>) -> Option<Self> {
+        let map = node.map()?;
+        let cluster = map.require("cluster").and_then(|node| read_cluster(&node));
+        let document = map.get("document").and_then(|node| node.word(MetadataDocuments::WORDS));
+        let (authority, timeout) = read_reach(&map);
+        map.finish();
+        let document = document.unwrap_or(metadata::Document::OauthAuthorizationServer);
+        Some(Self { cluster: cluster?, document, authority, timeout })
+    }
+}
+
+impl Jwks {
+    /// `discovers` where the issuer tells its paths.
+    fn read(node: &Node<'_>, discovers: bool) -> Option<Self> {
         let map = node.map()?;
         if let Some(inline) = map.get("inline") {
             for fetched in ["cluster", "path", "authority", "timeout", "refresh", "max_stale"] {
@@ -917,7 +961,7 @@ impl Jwks {
         }
         let refresh = duration(&map, "refresh", seconds(5 * MINUTE), seconds(MINUTE), seconds(HOUR));
         let max_stale = duration(&map, "max_stale", seconds(HOUR), seconds(MINUTE), seconds(24 * HOUR));
-        let endpoint = Endpoint::read(&map);
+        let endpoint = Endpoint::read(&map, discovers);
         map.finish();
         if max_stale < refresh {
             map.wrong_at(
@@ -955,13 +999,27 @@ fn is_secret(skipped: &Skipped) -> bool {
 }
 
 impl Endpoint {
-    fn read(map: &Map<'_>) -> Option<Self> {
+    /// `discovers` where the issuer tells the path.
+    fn read(map: &Map<'_>, discovers: bool) -> Option<Self> {
         let cluster = map.require("cluster").and_then(|node| read_cluster(&node));
-        let path = map.require("path").and_then(|node| read_path(&node));
-        let authority = map.get("authority").and_then(|node| read_authority(&node));
-        let timeout = map.get("timeout").and_then(|node| node.duration(Duration::from_millis(50), seconds(10)));
-        Some(Self { cluster: cluster?, path: path?, authority, timeout: timeout.unwrap_or(seconds(1)) })
+        let path = match discovers {
+            false => map.require("path").and_then(|node| read_path(&node)),
+            true if map.get("path").is_some() => {
+                map.wrong_at("path", "stands beside discovery, which tells it; take one of them out");
+                None
+            }
+            true => Some(String::new()),
+        };
+        let (authority, timeout) = read_reach(map);
+        Some(Self { cluster: cluster?, path: path?, authority, timeout })
     }
+}
+
+/// By which name a service is asked, and how long it may take.
+fn read_reach(map: &Map<'_>) -> (Option<String>, Duration) {
+    let authority = map.get("authority").and_then(|node| read_authority(&node));
+    let timeout = map.get("timeout").and_then(|node| node.duration(Duration::from_millis(50), seconds(10)));
+    (authority, timeout.unwrap_or(seconds(1)))
 }
 
 fn read_cluster(node: &Node<'_>) -> Option<String> {
@@ -992,10 +1050,10 @@ fn read_path(node: &Node<'_>) -> Option<String> {
 }
 
 impl Introspection {
-    /// Of this issuer.
-    fn read(node: &Node<'_>, issuer: &str, environment: Environment<'_>) -> Option<Self> {
+    /// Of this issuer, which may tell the path.
+    fn read(node: &Node<'_>, (issuer, discovers): (&str, bool), environment: Environment<'_>) -> Option<Self> {
         let map = node.map()?;
-        let endpoint = Endpoint::read(&map);
+        let endpoint = Endpoint::read(&map, discovers);
         let later = ["rfc9701", "phantom", "split", "authlete"];
         let protocol = map.get("protocol").and_then(|node| word_or_later(&node, Protocols::WORDS, &later, "supported"));
         let client = read_authentication(&map, issuer, environment);

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use crate::callout::{Answer, CalloutId, NoAnswer, Waiting};
 use crate::client::Random;
 use crate::config;
+use crate::discovery;
 use crate::flow::{Enforcer, Log, Settled, Suspended};
 use crate::keys::Fetched;
 
@@ -169,6 +170,10 @@ impl Root {
             old.withdraw();
         }
         let mut enforcer = Enforcer::new(compiled.settings, Rc::new(Crypto::choose()), Rc::new(SharedData));
+        let mut seed = [0; 2];
+        // Without it all workers refresh at the same time, no more.
+        let _ = abi::random(&mut seed);
+        enforcer.spread(seed);
         enforcer.ask_of_sessions(Rc::new(read::OfConnection));
         let shared = Rc::new(RefCell::new(State {
             enforcer,
@@ -261,6 +266,15 @@ fn go_on(Ready { shared, waiter, suspended, settled }: Ready) {
 fn say(shared: &Shared, id: &CalloutId, settled: &Settled) {
     let name = shared.borrow().enforcer.issuer_name(id.service.issuer).to_owned();
     match settled {
+        Settled::Metadata(discovery::Fetched::Document(remarks)) => {
+            abi::log(Level::Info, &format!("holdfast: issuer {name}: its metadata is read"));
+            for remark in remarks {
+                abi::log(Level::Warn, &format!("holdfast: issuer {name}: {remark}"));
+            }
+        }
+        Settled::Metadata(discovery::Fetched::Failed(failure)) => {
+            abi::log(Level::Error, &format!("holdfast: issuer {name}: no metadata: {failure}"));
+        }
         Settled::Keys(Fetched::Set { keys, skipped }) => {
             abi::log(Level::Info, &format!("holdfast: issuer {name}: {keys} keys"));
             for key in skipped {
@@ -273,6 +287,6 @@ fn say(shared: &Shared, id: &CalloutId, settled: &Settled) {
         Settled::Introspection(Err(unusable)) => {
             abi::log(Level::Error, &format!("holdfast: issuer {name}: introspection failed: {unusable}"));
         }
-        Settled::Introspection(Ok(_)) | Settled::Crowded => {}
+        Settled::Metadata(discovery::Fetched::Agrees) | Settled::Introspection(Ok(_)) | Settled::Crowded => {}
     }
 }

@@ -6,18 +6,18 @@ use harness::{
 };
 use serde_json::{Value, json};
 
-const API: &str = "https://api.market.example";
+pub const API: &str = "https://api.market.example";
 
-struct Market {
-    envoy: Envoy,
-    provider: OidcProvider,
+pub struct Market {
+    pub envoy: Envoy,
+    pub provider: OidcProvider,
     _upstream: Upstream,
-    bank: Certificate,
+    pub bank: Certificate,
 }
 
 impl Market {
     /// Reaches the authorization server as `login`, where it shows no certificate, and as `login-tls`, where it does.
-    fn open() -> Self {
+    pub fn open() -> Self {
         let authority = Authority::new("market CA");
         let (bank, ours) = (authority.issue(Leaf::client("bank")), authority.issue(Leaf::client("rs-tls")));
         let provider = OidcProvider::start(&authority);
@@ -44,19 +44,26 @@ impl Market {
         let mut introspection =
             json!({"cluster": "login", "path": "/token/introspection", "timeout": "5s", "cache": "0s"});
         introspection.as_object_mut().expect("a map").extend(us.as_object().expect("a map").clone());
-        let document = json!({
-            "issuers": [{"issuer": self.provider.issuer(), "audiences": [API], "introspection": introspection}],
-            "routes": [{"name": "api", "path": "/api/**", "allow": "authenticated"}]
-        });
-        self.envoy.configure(&document).expect("a good configuration");
+        self.trust(&json!({"introspection": introspection}));
         let token = self.provider.token("bank", &self.bank, "prices.read", &format!("{API}/opaque"));
-        [(); 2].map(|()| {
-            let before = self.envoy.access_log().len();
-            let answer = self.envoy.client(&self.bank).send(&Request::get("/api/x").bearer(&token));
-            let lines = self.envoy.access_lines(before + 1);
-            let reason = lines.last().and_then(|line| line.split(' ').nth(3)).unwrap_or_default();
-            (answer.status, reason.to_owned())
-        })
+        [(); 2].map(|()| self.verdict(&token))
+    }
+
+    /// Has the filter take tokens of the authorization server, which it asks as these members say.
+    pub fn trust(&self, members: &Value) {
+        let mut issuer = json!({"issuer": self.provider.issuer(), "audiences": [API]});
+        issuer.as_object_mut().expect("a map").extend(members.as_object().expect("a map").clone());
+        let routes = json!([{"name": "api", "path": "/api/**", "allow": "authenticated"}]);
+        self.envoy.configure(&json!({"issuers": [issuer], "routes": routes})).expect("a good configuration");
+    }
+
+    /// What the bank gets with this token: status and reason.
+    pub fn verdict(&self, token: &str) -> (u16, String) {
+        let before = self.envoy.access_log().len();
+        let answer = self.envoy.client(&self.bank).send(&Request::get("/api/x").bearer(token));
+        let lines = self.envoy.access_lines(before + 1);
+        let reason = lines.last().and_then(|line| line.split(' ').nth(3)).unwrap_or_default();
+        (answer.status, reason.to_owned())
     }
 }
 

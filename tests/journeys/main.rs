@@ -3,8 +3,10 @@
 mod cases;
 mod clients;
 mod clock;
+mod discovery;
 mod dpop;
 mod identity;
+mod issuers;
 mod memory;
 mod policies;
 mod proof;
