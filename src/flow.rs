@@ -405,11 +405,10 @@ impl Enforcer {
 
     /// The body of a question as it is sent this once; none where our credentials for it can't be made.
     pub fn body<'a>(&self, id: &'a CalloutId, random: &Random, now: UnixTime) -> Option<Cow<'a, [u8]>> {
-        let of_introspection =
-            |issuer: &&Issuer| id.service.question == Question::Introspection && issuer.id == id.service.issuer;
-        match self.issuers.iter().find(of_introspection).and_then(|issuer| issuer.introspection.as_ref()) {
-            Some(settings) => settings.client.complete(&id.body, random, now),
-            None => Some(Cow::Borrowed(&id.body)),
+        let issuer = self.issuers.get(id.service.issuer.0);
+        match (id.service.question, issuer.and_then(|issuer| issuer.introspection.as_ref())) {
+            (Question::Introspection, Some(settings)) => settings.client.complete(&id.body, random, now),
+            (Question::Metadata | Question::KeySet | Question::Introspection, _) => Some(Cow::Borrowed(&id.body)),
         }
     }
 

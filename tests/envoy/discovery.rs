@@ -42,15 +42,21 @@ fn a_client_with_a_certificate_asks_where_a_real_server_wants_it() {
     assert_eq!(market.verdict(&opaque), (200, "granted".to_owned()), "{}", market.envoy.log());
 }
 
-/// The stage's policy, whose issuer tells its paths.
-fn telling() -> Value {
+/// The stage's policy, whose issuer tells its paths within this time.
+fn telling(timeout: &str) -> Value {
     let mut document = document();
     let issuer = document["issuers"][0].as_object_mut().expect("an issuer");
-    issuer.insert("discovery".to_owned(), json!({"cluster": "login", "timeout": "5s"}));
+    issuer.insert("discovery".to_owned(), json!({"cluster": "login", "timeout": timeout}));
     for endpoint in ["jwks", "introspection"] {
         issuer[endpoint].as_object_mut().expect("an endpoint").remove("path");
     }
     document
+}
+
+/// The same policy in another document: one that is the same octet by octet is no new one to Envoy.
+fn anew(mut policy: Value, number: usize) -> Value {
+    policy["challenge"] = json!({"realm": number.to_string()});
+    policy
 }
 
 fn metadata(changes: Value) -> Fault {
@@ -73,18 +79,18 @@ fn asked(stage: &Stage) -> Vec<String> {
 
 #[test]
 fn a_document_that_is_not_the_issuers_or_leads_elsewhere_is_refused_and_a_good_one_is_found_within_5_s() {
-    let stage =
-        Stage::set(&json!({"routes": [{"name": "health", "methods": ["GET"], "path": "/h", "allow": "public"}]}));
+    let stage = Stage::set(&nobody());
     stage.server.know("opaque", stage.active());
-    for changes in [
+    let bad = [
         json!({"issuer": "https://login.bank.example/"}),
         json!({"issuer": "https://evil.example"}),
         json!({"jwks_uri": "https://evil.example/jwks"}),
         json!({"introspection_endpoint": "https://169.254.169.254/latest"}),
         json!({"jwks_uri": "http://login.bank.example/jwks"}),
-    ] {
+    ];
+    for (at, changes) in bad.into_iter().enumerate() {
         stage.server.fail(OAUTH, metadata(changes.clone()));
-        stage.envoy.configure(&telling()).expect("a good configuration");
+        stage.envoy.configure(&anew(telling("5s"), at)).expect("a good configuration");
         for token in [stage.token().as_str(), "opaque"] {
             assert_eq!(stage.as_bank(&api(token)).status, 503, "{changes}");
         }
@@ -103,11 +109,44 @@ fn a_document_that_is_not_the_issuers_or_leads_elsewhere_is_refused_and_a_good_o
 }
 
 #[test]
+fn what_is_no_answer_is_no_document_and_the_next_good_one_is_taken() {
+    let stage = Stage::set(&nobody());
+    let page = |status, body: &[u8]| Fault::Answer { status, content_type: "text/html", body: body.to_vec() };
+    let faults = [
+        Fault::Close,
+        Fault::Reset,
+        Fault::Trickle,
+        Fault::Flood,
+        Fault::Octets(b"rubbish\r\n\r\n".to_vec()),
+        page(200, b"<html></html>"),
+        page(200, &vec![b' '; 10 * 1024 * 1024]),
+        page(302, b"{}"),
+        page(404, b""),
+    ];
+    let count = faults.len();
+    for (at, fault) in faults.into_iter().enumerate() {
+        stage.server.fail(OAUTH, fault.clone());
+        stage.envoy.configure(&anew(telling("500ms"), at)).expect("a good configuration");
+        assert_eq!(stage.as_bank(&api(&stage.token())).status, 503, "{fault:?}");
+    }
+    let lines = stage.envoy.access_lines(count);
+    assert!(lines.iter().all(|line| line.contains("server.metadata")), "{lines:?}");
+    assert_eq!(asked(&stage), [OAUTH]);
+    stage.server.fail(OAUTH, metadata(json!({})));
+    assert!(wait_until(Duration::from_secs(8), || stage.as_bank(&api(&stage.token())).status == 200));
+    assert!(!stage.envoy.log().contains("panicked"));
+}
+
+/// A policy that asks nobody.
+fn nobody() -> Value {
+    json!({"routes": [{"name": "health", "methods": ["GET"], "path": "/h", "allow": "public"}]})
+}
+
+#[test]
 fn requests_that_come_before_the_document_wait_for_one_fetch_of_each() {
-    let stage =
-        Stage::set(&json!({"routes": [{"name": "health", "methods": ["GET"], "path": "/h", "allow": "public"}]}));
+    let stage = Stage::set(&nobody());
     stage.server.fail(OAUTH, Fault::Held);
-    stage.envoy.configure(&telling()).expect("a good configuration");
+    stage.envoy.configure(&telling("5s")).expect("a good configuration");
     let client = stage.envoy.client(&stage.bank);
     let token = stage.token();
     let statuses: Vec<u16> = std::thread::scope(|scope| {
@@ -126,11 +165,10 @@ fn requests_that_come_before_the_document_wait_for_one_fetch_of_each() {
 
 #[test]
 fn documents_that_contradict_each_other_are_both_refused() {
-    let stage =
-        Stage::set(&json!({"routes": [{"name": "health", "methods": ["GET"], "path": "/h", "allow": "public"}]}));
+    let stage = Stage::set(&nobody());
     stage.server.fail(OAUTH, metadata(json!({})));
     stage.server.fail(OPENID, metadata(json!({"jwks_uri": "https://login.bank.example/jwks/other"})));
-    stage.envoy.configure(&telling()).expect("a good configuration");
+    stage.envoy.configure(&telling("5s")).expect("a good configuration");
     let refused = || {
         let unknown = stage.token_with(json!({"jti": harness::now().to_string()}));
         stage.as_bank(&api(&unknown)).status == 503
