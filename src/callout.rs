@@ -10,6 +10,8 @@ use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
+use crate::time::UnixTime;
+
 /// An issuer of the configuration, by its place there. Its authorization server is asked about its tokens only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IssuerId(pub usize);
@@ -17,6 +19,8 @@ pub struct IssuerId(pub usize);
 /// What is asked, of whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Question {
+    /// The authorization server's metadata (RFC 8414).
+    Metadata,
     /// The issuer's JWK Set (RFC 7517 §5).
     KeySet,
     /// Whether a token is active (RFC 7662).
@@ -87,6 +91,26 @@ impl fmt::Display for NoAnswer {
             Self::Reset => "the server did not answer",
             Self::TooLarge => "the answer is longer than 64 KiB",
         })
+    }
+}
+
+/// A service whose last answer could not be used, and when it is asked again: after 1, 2, 4, and then every 5 seconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Failing {
+    times: u32,
+    pub retry: UnixTime,
+}
+
+impl Failing {
+    pub fn again(last: Option<Self>, now: UnixTime) -> Self {
+        let times = last.map_or(0, |failing| failing.times).saturating_add(1);
+        let delay = match times {
+            1 => 1,
+            2 => 2,
+            3 => 4,
+            _ => 5,
+        };
+        Self { times, retry: now.plus(Duration::from_secs(delay)) }
     }
 }
 
@@ -235,10 +259,10 @@ impl<W: PartialEq, S> Waiting<W, S> {
 
     /// Lets a request of `size` bytes wait for the answer to `callout`, which is sent unless it is under way.
     ///
-    /// Keys are always asked for, be there ever so many who wait: there is one such callout an issuer, and it serves all.
+    /// Keys and metadata are always asked for, be there ever so many who wait: there is one such callout an issuer, and it serves all.
     pub fn wait(&mut self, callout: Callout, waiter: W, state: S, size: usize, peer: Peer) -> Result<(), Crowded<S>> {
-        let of_keys = callout.id.service.question == Question::KeySet;
-        if of_keys {
+        let serves_all = callout.id.service.question != Question::Introspection;
+        if serves_all {
             self.send(callout.clone());
         }
         let new = !self.flights.contains_key(&callout.id);
@@ -350,6 +374,7 @@ mod tests {
         /// A service of the first issuer.
         pub fn about(question: Question) -> Rc<Self> {
             let (method, path) = match question {
+                Question::Metadata => ("GET", "/metadata"),
                 Question::KeySet => ("GET", "/jwks"),
                 Question::Introspection => ("POST", "/introspect"),
             };

@@ -44,6 +44,8 @@ pub enum Ambiguous {
 /// The authorization server could not be used; the token may be good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unavailable {
+    /// Where its endpoints are.
+    Metadata,
     Keys,
     Introspection,
     /// It refused our own credentials.
@@ -138,6 +140,7 @@ pub const REASONS: &[&str] = &[
     "policy.denied",
     "policy.no_rule",
     "token.scope",
+    "server.metadata",
     "server.keys",
     "server.introspection",
     "server.our_credentials",
@@ -388,6 +391,7 @@ fn of_policy(error: &policy::Error) -> Row {
 
 fn of_server(error: Unavailable) -> &'static str {
     match error {
+        Unavailable::Metadata => "server.metadata",
         Unavailable::Keys => "server.keys",
         Unavailable::Introspection => "server.introspection",
         Unavailable::OurCredentials => "server.our_credentials",

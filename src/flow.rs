@@ -6,6 +6,7 @@
 #![allow(clippy::result_large_err, reason = "a refusal is made once, at the end of a journey, and moved twice")]
 
 use core::time::Duration;
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use serde_json::Value;
@@ -15,8 +16,10 @@ use crate::binding::prover::Provers;
 use crate::binding::replay::{ReplayMemory, SharedSlots};
 use crate::binding::{self, By, ConfirmedSender, Means, Requirement, replay};
 use crate::callout::{Answer, Callout, CalloutId, IssuerId, NoAnswer, Question};
+use crate::client::Random;
 use crate::credential::{self, AccessToken, Presented, Proof, Scheme};
 use crate::denial::{Ambiguous, Code, Denial, Unavailable};
+use crate::discovery::{self, Discovery, Located};
 use crate::effect::identity::{self, Caller, Owned};
 use crate::effect::{self, Forward, Reply, Return};
 use crate::facts::Request;
@@ -38,6 +41,7 @@ use crate::token::{Error as TokenError, Issuer, VerifiedToken, Vouched};
 /// Everything that one configuration enforces, and all that is learned under it on this worker.
 pub struct Enforcer {
     issuers: Vec<Issuer>,
+    discoveries: Vec<Option<Discovery>>,
     keys: Vec<Option<Keys>>,
     memory: Memory,
     leaves: Leaves,
@@ -150,6 +154,7 @@ pub struct Suspended {
 /// What an answer means to everybody who waits for it.
 #[derive(Debug)]
 pub enum Settled {
+    Metadata(discovery::Fetched),
     Keys(Fetched),
     Introspection(Result<Introspected, Unusable>),
     /// There was no place to wait in.
@@ -160,6 +165,7 @@ impl Settled {
     /// What the callout came to, in a word.
     pub fn outcome(&self) -> &'static str {
         match self {
+            Self::Metadata(fetched) => of_metadata(fetched),
             Self::Keys(Fetched::Set { .. }) | Self::Introspection(Ok(_)) => "answered",
             Self::Keys(Fetched::Failed(Failure::NoAnswer(why))) => without_answer(*why),
             Self::Introspection(Err(Unusable::NoAnswer(why))) => without_answer(*why),
@@ -169,6 +175,16 @@ impl Settled {
             Self::Introspection(Err(Unusable::OurCredentials)) => "our_credentials",
             Self::Crowded => "crowded",
         }
+    }
+}
+
+fn of_metadata(fetched: &discovery::Fetched) -> &'static str {
+    use discovery::{Failure, Fetched};
+    match fetched {
+        Fetched::Document(_) | Fetched::Agrees => "answered",
+        Fetched::Failed(Failure::NoAnswer(why)) => without_answer(*why),
+        Fetched::Failed(Failure::Status(status)) => by_status(*status),
+        Fetched::Failed(_) => "unusable",
     }
 }
 
@@ -223,7 +239,9 @@ impl Enforcer {
     /// `shared` is where all workers remember proofs together, if the configuration has them do so.
     pub fn new(settings: Settings, verifier: Rc<dyn Verifier>, shared: Rc<dyn SharedSlots>) -> Self {
         let keys = settings.issuers.iter().map(|issuer| issuer.keys.clone().map(Keys::new)).collect();
+        let discoveries = settings.issuers.iter().map(|issuer| issuer.discovery.clone().map(Discovery::new)).collect();
         Self {
+            discoveries,
             keys,
             memory: Memory::new(settings.memory),
             leaves: Leaves::default(),
@@ -295,6 +313,13 @@ impl Enforcer {
     /// Whom to ask of the connection of the request that is refused; nobody is asked before.
     pub fn ask_of_sessions(&mut self, session: Rc<dyn Session>) {
         self.session = Some(session);
+    }
+
+    /// Spreads over time when this worker refreshes what it holds of issuers; all do so at the same time otherwise.
+    pub fn spread(&mut self, seed: [u8; 2]) {
+        let [of_metadata, of_keys] = seed;
+        self.discoveries.iter_mut().flatten().for_each(|discovery| discovery.spread(of_metadata));
+        self.keys.iter_mut().flatten().for_each(|keys| keys.spread(of_keys));
     }
 
     /// Says which decisions are written to the log from now on; none are before.
@@ -372,13 +397,32 @@ impl Enforcer {
     /// Refreshes that are due and that nobody waits for.
     pub fn due(&mut self, now: UnixTime) -> Vec<Callout> {
         self.follow(now);
-        self.keys.iter_mut().flatten().filter_map(|keys| keys.due(now)).collect()
+        let mut due = Vec::new();
+        for (discovery, keys) in self.discoveries.iter_mut().zip(&mut self.keys) {
+            due.extend(discovery.as_mut().and_then(|discovery| discovery.due(now)));
+            // Where they are is not known before.
+            let located = discovery.as_ref().is_none_or(|discovery| discovery.endpoints().is_some());
+            due.extend(keys.as_mut().filter(|_| located).and_then(|keys| keys.due(now)));
+        }
+        due
+    }
+
+    /// The body of a question as it is sent this once; none where our credentials for it can't be made.
+    pub fn body<'a>(&self, id: &'a CalloutId, random: &Random, now: UnixTime) -> Option<Cow<'a, [u8]>> {
+        let issuer = self.issuers.get(id.service.issuer.0);
+        match (id.service.question, issuer.and_then(|issuer| issuer.introspection.as_ref())) {
+            (Question::Introspection, Some(settings)) => settings.client.complete(&id.body, random, now),
+            (Question::Metadata | Question::KeySet | Question::Introspection, _) => Some(Cow::Borrowed(&id.body)),
+        }
     }
 
     /// Takes an answer: read once, remembered once.
     pub fn settle(&mut self, id: &CalloutId, answer: Answer, now: UnixTime) -> Settled {
         let at = id.service.issuer.0;
         const UNKNOWN: Settled = Settled::Introspection(Err(Unusable::NoAnswer(NoAnswer::NotSent)));
+        if id.service.question == Question::Metadata {
+            return self.settle_metadata(id, answer, now).unwrap_or(UNKNOWN);
+        }
         let (Some(issuer), Some(keys)) = (self.issuers.get(at), self.keys.get_mut(at)) else { return UNKNOWN };
         match (id.service.question, keys, &issuer.introspection) {
             (Question::KeySet, Some(keys), _) => Settled::Keys(keys.settle(answer, now)),
@@ -407,10 +451,27 @@ impl Enforcer {
         }
     }
 
+    /// What an authorization server says of itself is where its keys and its introspection are asked for from now on.
+    fn settle_metadata(&mut self, id: &CalloutId, answer: Answer, now: UnixTime) -> Option<Settled> {
+        let at = id.service.issuer.0;
+        let discovery = self.discoveries.get_mut(at)?.as_mut()?;
+        let fetched = discovery.settle(&id.service, answer, now);
+        let endpoints = discovery.endpoints().cloned().unwrap_or_default();
+        if let (Some(Some(keys)), Some(service)) = (self.keys.get_mut(at), &endpoints.keys) {
+            keys.follow(service);
+        }
+        let settings = self.issuers.get_mut(at).and_then(|issuer| issuer.introspection.as_mut());
+        if let (Some(settings), Some(service)) = (settings, endpoints.introspection) {
+            settings.service = service;
+        }
+        Some(Settled::Metadata(fetched))
+    }
+
     /// A clock that is set back must make nothing that was learned younger than it is.
     fn follow(&mut self, now: UnixTime) {
         if now < self.told {
             let by = Duration::from_secs(self.told.seconds().saturating_sub(now.seconds()));
+            self.discoveries.iter_mut().flatten().for_each(|discovery| discovery.set_back(by));
             self.keys.iter_mut().flatten().for_each(|keys| keys.set_back(by));
             self.memory.forget_all();
         }
@@ -419,8 +480,12 @@ impl Enforcer {
 
     /// Takes back a question that will not be asked.
     fn withdraw(&mut self, id: &CalloutId) {
-        if let (Question::KeySet, Some(Some(keys))) = (id.service.question, self.keys.get_mut(id.service.issuer.0)) {
+        let at = id.service.issuer.0;
+        if let (Question::KeySet, Some(Some(keys))) = (id.service.question, self.keys.get_mut(at)) {
             keys.withdraw();
+        }
+        if let (Question::Metadata, Some(Some(discovery))) = (id.service.question, self.discoveries.get_mut(at)) {
+            discovery.withdraw();
         }
     }
 }
@@ -757,6 +822,7 @@ impl Enforcer {
 
 fn unavailable(question: Question) -> Denial {
     match question {
+        Question::Metadata => Unavailable::Metadata.into(),
         Question::KeySet => Unavailable::Keys.into(),
         Question::Introspection => Unavailable::Introspection.into(),
     }
@@ -843,7 +909,15 @@ impl Enforcer {
                 let lately = lately.filter(is_by_it).ok_or(Unavailable::from(*unusable))?.clone()?;
                 return Ok(Looked::UpLately(lately));
             }
-            (None, Some(Settled::Keys(_) | Settled::Crowded) | None) => return Ok(Looked::Ask(settings.ask(token))),
+            (None, Some(Settled::Metadata(_) | Settled::Keys(_) | Settled::Crowded) | None) => {
+                match locate(&mut self.discoveries, issuer.id, now) {
+                    Ok(callout) => return Ok(Looked::Ask(callout.unwrap_or_else(|| settings.ask(token)))),
+                    Err(unknown) => {
+                        let lately = self.memory.recall_stale(Asked::Both, octets, now).filter(is_by_it);
+                        return Ok(Looked::UpLately(lately.ok_or(unknown)?.clone()?));
+                    }
+                }
+            }
         };
         Ok(match said {
             Ok(both) => Looked::Up(both),
@@ -870,6 +944,10 @@ impl Enforcer {
             return self.introspect(issuer.id, token, settled, now);
         };
         let algorithm = jwt.algorithm(issuer)?;
+        let tells_keys = issuer.discovery.as_ref().is_some_and(|discovery| discovery.keys.is_some());
+        if tells_keys && let Some(callout) = locate(&mut self.discoveries, issuer.id, now)? {
+            return Ok(Looked::Ask(callout));
+        }
         let asked = matches!(settled, Some(Settled::Keys(_)));
         let kid = jwt.key_id().map(str::to_owned);
         let set = match keys.find(kid.as_deref(), algorithm, asked, now) {
@@ -917,10 +995,18 @@ impl Enforcer {
                 let lately = lately.ok_or(Unavailable::from(*unusable))?.clone()?;
                 return Ok(Looked::UpLately(lately));
             }
-            Some(Settled::Keys(_) | Settled::Crowded) | None => match self.memory.recall(asked, octets, now) {
-                Some(said) => said.clone(),
-                None => return Ok(Looked::Ask(settings.ask(token))),
-            },
+            Some(Settled::Metadata(_) | Settled::Keys(_) | Settled::Crowded) | None => {
+                match self.memory.recall(asked, octets, now) {
+                    Some(said) => said.clone(),
+                    None => match locate(&mut self.discoveries, issuer, now) {
+                        Ok(callout) => return Ok(Looked::Ask(callout.unwrap_or_else(|| settings.ask(token)))),
+                        Err(unknown) => {
+                            let lately = self.memory.recall_stale(asked, octets, now).ok_or(unknown)?.clone()?;
+                            return Ok(Looked::UpLately(lately));
+                        }
+                    },
+                }
+            }
         };
         Ok(Looked::Up(said?))
     }
@@ -932,6 +1018,19 @@ fn asked_about(issuer: &Issuer, token: &str) -> Asked {
     match Form::of(AccessToken::new(token)) {
         Form::Jwt if issuer.keys.is_some() => Asked::Both,
         Form::Jwt | Form::Encrypted | Form::Opaque => Asked::Endpoint(issuer.id),
+    }
+}
+
+/// The question that comes before any other of an issuer that says itself where it is asked.
+fn locate(
+    discoveries: &mut [Option<Discovery>],
+    issuer: IssuerId,
+    now: UnixTime,
+) -> Result<Option<Callout>, Unavailable> {
+    match discoveries.get_mut(issuer.0).and_then(Option::as_mut).map(|discovery| discovery.locate(now)) {
+        Some(Located::Ask(callout)) => Ok(Some(callout)),
+        Some(Located::Unavailable) => Err(Unavailable::Metadata),
+        Some(Located::Known) | None => Ok(None),
     }
 }
 

@@ -4,7 +4,7 @@ use core::fmt;
 use core::time::Duration;
 use std::rc::Rc;
 
-use crate::callout::{Answer, Callout, CalloutId, NoAnswer, Response, Service};
+use crate::callout::{Answer, Callout, CalloutId, Failing, NoAnswer, Response, Service};
 use crate::jose::algorithm::Algorithm;
 use crate::jose::jwk::{Candidates, Jwk, JwkSet, Skipped};
 use crate::time::UnixTime;
@@ -32,19 +32,14 @@ pub struct Keys {
     /// A fetch was caused and has not been settled; more requests join it at no cost.
     under_way: bool,
     used: bool,
+    /// In 256ths of a fifth of the time between two: so much earlier than others a refresh comes.
+    early: u8,
 }
 
 #[derive(Debug)]
 struct Held {
     set: Rc<JwkSet>,
     fetched: UnixTime,
-}
-
-/// The last fetch brought nothing.
-#[derive(Clone, Copy, Debug)]
-struct Failing {
-    times: u32,
-    retry: UnixTime,
 }
 
 /// Fetches that unknown `kid`s may cause: three at once, one more every five seconds.
@@ -119,10 +114,32 @@ impl fmt::Display for Failure {
     }
 }
 
+impl Settings {
+    /// What is asked, where they are fetched.
+    pub fn service(&self) -> Option<&Rc<Service>> {
+        match self {
+            Self::Inline(_) => None,
+            Self::Fetched { service, .. } => Some(service),
+        }
+    }
+}
+
 impl Keys {
     pub fn new(settings: Settings) -> Self {
         let bucket = Bucket { fetches: BURST, filled: UnixTime::new(0), paid: false };
-        Self { settings, held: None, failing: None, bucket, under_way: false, used: false }
+        Self { settings, held: None, failing: None, bucket, under_way: false, used: false, early: 0 }
+    }
+
+    /// Refreshes come earlier by a part of their time that these octets choose, so that not all workers ask at once.
+    pub fn spread(&mut self, seed: u8) {
+        self.early = seed;
+    }
+
+    /// Where they are fetched from now on.
+    pub fn follow(&mut self, to: &Rc<Service>) {
+        if let Settings::Fetched { service, .. } = &mut self.settings {
+            *service = Rc::clone(to);
+        }
     }
 
     /// How they stand; none where the configuration holds them.
@@ -216,7 +233,10 @@ impl Keys {
             _ if self.under_way => false,
             (None, None) => true,
             (held, Some(failing)) => now >= failing.retry && (self.used || held.is_none()),
-            (Some(held), None) => self.used && now >= held.fetched.plus(*refresh * 4 / 5),
+            (Some(held), None) => {
+                let early = *refresh / 5 * u32::from(self.early) / 256;
+                self.used && now >= held.fetched.plus((*refresh * 4 / 5).saturating_sub(early))
+            }
         };
         if !due {
             return None;
@@ -252,14 +272,7 @@ impl Keys {
 
     fn fail(&mut self, failure: Failure, now: UnixTime) -> Fetched {
         self.bucket.paid = false;
-        let times = self.failing.map_or(0, |failing| failing.times).saturating_add(1);
-        let delay = match times {
-            1 => 1,
-            2 => 2,
-            3 => 4,
-            _ => 5,
-        };
-        self.failing = Some(Failing { times, retry: now.plus(Duration::from_secs(delay)) });
+        self.failing = Some(Failing::again(self.failing, now));
         Fetched::Failed(failure)
     }
 }
@@ -337,6 +350,18 @@ mod tests {
         assert_eq!(find(&mut keys, "a", false, later(10)), "set");
         assert_eq!(keys.due(later(239)), None);
         assert!(keys.due(later(240)).is_some());
+    }
+
+    #[test]
+    fn workers_refresh_at_times_of_their_own() {
+        for (seed, at) in [(0, 240), (128, 210), (255, 181)] {
+            let mut keys = keys();
+            keys.spread(seed);
+            keys.settle(set_of(&["a"]), T);
+            find(&mut keys, "a", false, T);
+            assert_eq!(keys.due(later(at - 1)), None, "{seed}");
+            assert!(keys.due(later(at)).is_some(), "{seed}");
+        }
     }
 
     #[test]

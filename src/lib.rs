@@ -10,6 +10,7 @@
 //! | [`jose`] | bytes | JWS, JWK and verified signatures; nothing about OAuth |
 //! | [`client`] | our own credentials at an authorization server | a field of a callout |
 //! | [`credential`] | header fields | [`credential::Presented`]: the one token and the proof beside it, not yet believed |
+//! | [`discovery`] | an authorization server's metadata | where its endpoints are, when to fetch it again |
 //! | [`keys`] | an issuer's JWK Set | what is held, how fresh it is, when to fetch it again |
 //! | [`token`] | a presented token | [`token::VerifiedToken`]: its issuer vouches for it |
 //! | [`binding`] | a certificate or a proof | [`binding::ConfirmedSender`] |
@@ -49,6 +50,8 @@ pub mod jose;
 pub mod client;
 
 pub mod credential;
+
+pub mod discovery;
 
 pub mod keys;
 

@@ -2,6 +2,7 @@
 //! itself is a mistake.
 
 use core::fmt::Display;
+use core::time::Duration;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
@@ -9,6 +10,8 @@ use crate::binding::htu::Origin;
 use crate::binding::nonce::Nonces;
 use crate::binding::{Requirement, dpop, replay};
 use crate::callout::{self, IssuerId, Question, Service};
+use crate::client::Authentication;
+use crate::discovery;
 use crate::effect::identity::{HOSTS, Owned};
 use crate::effect::{self, FILTER_STATE, Fact, TokenForward, metric};
 use crate::flow;
@@ -23,12 +26,13 @@ use crate::policy::relay::Relay;
 use crate::policy::role::{Circle, Roles};
 use crate::policy::route::{Allow, Revocation, Route};
 use crate::policy::rule::Rule;
+use crate::policy::step_up::StepUp;
 use crate::policy::{Policy, Trust};
 use crate::token::{self, Audiences, Kept, Places, Profile, introspection, memory};
 
 use super::Compiled;
 use super::read::{Found, is_told};
-use super::written::{self, AuthMethod, Document, Protocol};
+use super::written::{self, Document, Protocol};
 
 /// What requests that wait may take in memory.
 const WAITING_BYTES: usize = 8 * 1024 * 1024;
@@ -283,6 +287,9 @@ impl Loading<'_> {
             }
         }
         let roles = written.roles.as_ref();
+        let keys = written.jwks.as_ref().map(|jwks| compile_keys(id, written, jwks));
+        let introspection = written.introspection.as_ref();
+        let introspection = introspection.map(|endpoint| compile_introspection(id, written, endpoint));
         let place = |own: &Option<Pointer>, default: &str| own.clone().or_else(|| Pointer::parse(default).ok());
         Some(token::Issuer {
             id,
@@ -304,31 +311,80 @@ impl Loading<'_> {
                 only: roles.and_then(|roles| roles.only.clone()),
             },
             kept: Rc::clone(&self.kept),
-            keys: written.jwks.as_ref().map(|jwks| compile_keys(id, written, jwks)),
-            introspection: written.introspection.as_ref().map(|endpoint| compile_introspection(id, written, endpoint)),
+            discovery: self.discovery(id, written, (keys.as_ref(), introspection.as_ref())),
+            keys,
+            introspection,
         })
+    }
+
+    /// Keys and introspection are asked for where the issuer says.
+    fn discovery(
+        &self,
+        id: IssuerId,
+        issuer: &written::Issuer,
+        (keys, introspection): (Option<&keys::Settings>, Option<&introspection::Settings>),
+    ) -> Option<discovery::Settings> {
+        let written = issuer.discovery.as_ref()?;
+        let asking = |document: discovery::Document| {
+            let reach = (&written.cluster, written.authority.as_ref(), written.timeout);
+            Rc::new(service(id, Question::Metadata, issuer, reach, &document.path(&issuer.issuer)))
+        };
+        let client = introspection.map(|introspection| &introspection.client);
+        Some(discovery::Settings {
+            issuer: issuer.issuer.clone(),
+            service: asking(written.document),
+            other: asking(written.document.other()),
+            keys: keys.and_then(keys::Settings::service).map(Rc::clone),
+            introspection: introspection.map(|introspection| Rc::clone(&introspection.service)),
+            by_certificate: client.is_some_and(Authentication::is_by_certificate),
+            method: client.and_then(Authentication::name),
+            signs_with: client.and_then(Authentication::signs_with),
+            wants_acr: self.document.routes.iter().any(|route| self.asks_for_acr(route, id)),
+        })
+    }
+
+    /// Whether a route that takes this issuer's tokens asks for a stronger login.
+    fn asks_for_acr(&self, route: &written::Route, id: IssuerId) -> bool {
+        let asks = |step_up: &StepUp| !step_up.acr_values.is_empty();
+        let rules = match &route.allow {
+            Some(written::Allow::Rules(rules)) => rules.as_slice(),
+            _ => &[],
+        };
+        let takes = route.issuers.is_empty() || route.issuers.iter().any(|name| self.issuer(name) == Some(id));
+        takes && (asks(&route.step_up) || rules.iter().any(|rule| asks(&rule.step_up)))
     }
 }
 
-fn service(id: IssuerId, question: Question, issuer: &written::Issuer, endpoint: &written::Endpoint) -> Service {
+fn endpoint(id: IssuerId, question: Question, issuer: &written::Issuer, written: &written::Endpoint) -> Service {
+    let reach = (&written.cluster, written.authority.as_ref(), written.timeout);
+    service(id, question, issuer, reach, &written.path)
+}
+
+fn service(
+    id: IssuerId,
+    question: Question,
+    issuer: &written::Issuer,
+    (cluster, authority, timeout): (&String, Option<&String>, Duration),
+    path: &str,
+) -> Service {
     let host = issuer.issuer.strip_prefix("https://").and_then(|rest| rest.split('/').next());
     Service {
         issuer: id,
         question,
-        cluster: endpoint.cluster.clone(),
+        cluster: cluster.clone(),
         method: "GET",
-        authority: endpoint.authority.clone().unwrap_or_else(|| host.unwrap_or_default().to_owned()),
-        path: endpoint.path.clone(),
+        authority: authority.cloned().unwrap_or_else(|| host.unwrap_or_default().to_owned()),
+        path: path.to_owned(),
         headers: vec![("accept", "application/json".to_owned())],
-        timeout: endpoint.timeout,
+        timeout,
     }
 }
 
 fn compile_keys(id: IssuerId, issuer: &written::Issuer, jwks: &written::Jwks) -> keys::Settings {
     match jwks {
         written::Jwks::Inline { set, .. } => keys::Settings::Inline(Rc::new(set.clone())),
-        written::Jwks::Fetched { endpoint, refresh, max_stale } => keys::Settings::Fetched {
-            service: Rc::new(service(id, Question::KeySet, issuer, endpoint)),
+        written::Jwks::Fetched { endpoint: own, refresh, max_stale } => keys::Settings::Fetched {
+            service: Rc::new(endpoint(id, Question::KeySet, issuer, own)),
             refresh: *refresh,
             max_stale: *max_stale,
         },
@@ -341,13 +397,14 @@ fn compile_introspection(
     written: &written::Introspection,
 ) -> introspection::Settings {
     // A further word compiles nowhere before something is done for it here.
-    let (Protocol::Rfc7662, AuthMethod::ClientSecretBasic) = (written.protocol, written.auth_method);
-    let mut service = service(id, Question::Introspection, issuer, &written.endpoint);
+    let Protocol::Rfc7662 = written.protocol;
+    let mut service = endpoint(id, Question::Introspection, issuer, &written.endpoint);
     service.method = "POST";
-    service.headers.push(("authorization", written.client.authorization()));
+    service.headers.extend(written.client.authorization().map(|value| ("authorization", value)));
     service.headers.push(("content-type", "application/x-www-form-urlencoded".to_owned()));
     introspection::Settings {
         service: Rc::new(service),
+        client: written.client.clone(),
         cache: written.cache,
         stale_if_error: written.stale_if_error,
         without_exp: written.danger_allow_no_exp,

@@ -57,8 +57,9 @@ const HABITS: [(&str, &str, &str); 22] = [
 ];
 
 /// Fields of the language, and where each belongs when it stands elsewhere.
-const HOMES: [(&str, &str); 54] = [
+const HOMES: [(&str, &str); 59] = [
     ("jwks", ISSUER),
+    ("discovery", ISSUER),
     ("introspection", ISSUER),
     ("algorithms", ISSUER),
     ("profile", ISSUER),
@@ -71,9 +72,13 @@ const HOMES: [(&str, &str); 54] = [
     ("refresh", "jwks of an issuer"),
     ("max_stale", "jwks of an issuer"),
     ("inline", "jwks of an issuer"),
-    ("cluster", "jwks or introspection of an issuer"),
+    ("document", "discovery of an issuer"),
+    ("cluster", "jwks, introspection or discovery of an issuer"),
     ("client_id", "introspection or claims of an issuer"),
     ("client_secret", "introspection of an issuer"),
+    ("auth_method", "introspection of an issuer"),
+    ("private_key", "introspection of an issuer"),
+    ("token", "introspection of an issuer, a rule or forward"),
     ("cache", "introspection of an issuer"),
     ("origins", "dpop"),
     ("nonce", "dpop"),

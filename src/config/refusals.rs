@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::load;
 use super::tests::REFERENCE;
+use crate::jose::signing::tests::private;
 
 const SECRET: &str = "s3cr3t";
 
@@ -12,6 +13,14 @@ fn environment(name: &str) -> Option<String> {
         "API_SECRET" => Some(SECRET.to_owned()),
         "NONCE_KEY" => Some("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".to_owned()),
         "SHORT_KEY" => Some("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHg".to_owned()),
+        "API_JWK" => Some(private("ES256").to_string()),
+        "PUBLIC_JWK" => {
+            let mut key = private("ES256");
+            key.as_object_mut().unwrap().remove("d");
+            Some(key.to_string())
+        }
+        "API_TOKEN" => Some("t0ken".to_owned()),
+        "WITH_BLANK" => Some("Bearer t0ken".to_owned()),
         "WITH_LINE_BREAK" => Some(format!("{SECRET}\n")),
         _ => None,
     }
@@ -1115,3 +1124,152 @@ fn a_word_that_stands_twice_by_another_name_is_announced_once() {
     assert_eq!(effects.schemes.algorithms.as_deref(), Some("ES256 EdDSA"));
     assert_eq!((effects.schemes.bearer, effects.schemes.dpop), (false, true));
 }
+
+#[test]
+fn each_method_of_authentication_has_its_own_credentials_and_no_others() {
+    let path = "issuers[bank].introspection";
+    let told = |us: Value| {
+        let mut introspection = json!({"cluster": "login", "path": "/i"});
+        introspection.as_object_mut().unwrap().extend(us.as_object().unwrap().clone());
+        mistakes(&with_issuer("introspection", introspection))
+    };
+    let (secret, key, token) = (json!({"env": "API_SECRET"}), json!({"env": "API_JWK"}), json!({"env": "API_TOKEN"}));
+    for good in [
+        json!({"client_id": "api", "client_secret": secret}),
+        json!({"auth_method": "client_secret_basic", "client_id": "api", "client_secret": secret}),
+        json!({"auth_method": "client_secret_post", "client_id": "api", "client_secret": secret}),
+        json!({"auth_method": "private_key_jwt", "client_id": "api", "private_key": key}),
+        json!({"auth_method": "tls_client_auth", "client_id": "api"}),
+        json!({"auth_method": "bearer", "token": token}),
+    ] {
+        assert_eq!(told(good.clone()), NONE, "{good}");
+    }
+    let no = |what: &str| format!("{path}: has no {what}");
+    let is_for =
+        |what: &str, method: &str| format!("{path}.{what}: is for auth_method {method}; write that, or take it out");
+    let secrets = "client_secret_basic or client_secret_post";
+    let no_key = "the variable does not hold a private key as a JWK with kid and alg (ES256, PS256 or RS256)";
+    let table = [
+        (json!({"auth_method": "client_secret_post", "client_id": "api"}), vec![no("client_secret")]),
+        (json!({"auth_method": "private_key_jwt", "client_id": "api"}), vec![no("private_key")]),
+        (json!({"auth_method": "tls_client_auth"}), vec![no("client_id")]),
+        (json!({"auth_method": "bearer"}), vec![no("token")]),
+        (
+            json!({"auth_method": "private_key_jwt", "client_id": "api", "client_secret": secret}),
+            vec![is_for("client_secret", secrets), no("private_key")],
+        ),
+        (
+            json!({"auth_method": "tls_client_auth", "client_id": "api", "client_secret": secret}),
+            vec![is_for("client_secret", secrets)],
+        ),
+        (
+            json!({"client_id": "api", "client_secret": secret, "private_key": key, "token": token}),
+            vec![is_for("private_key", "private_key_jwt"), is_for("token", "bearer")],
+        ),
+        (
+            json!({"auth_method": "bearer", "client_id": "api", "token": token}),
+            vec![is_for("client_id", &format!("{secrets} or private_key_jwt or tls_client_auth"))],
+        ),
+        (
+            json!({"auth_method": "basic", "client_id": "api"}),
+            vec![format!(
+                "{path}.auth_method: \"basic\" is none of client_secret_basic, client_secret_post, private_key_jwt, tls_client_auth, bearer"
+            )],
+        ),
+        (
+            json!({"auth_method": "private_key_jwt", "client_id": "api", "private_key": secret}),
+            vec![format!("{path}.private_key: {no_key}: it is not a JSON object")],
+        ),
+        (
+            json!({"auth_method": "private_key_jwt", "client_id": "api", "private_key": {"env": "PUBLIC_JWK"}}),
+            vec![format!("{path}.private_key: {no_key}: it has no d, so it is a public key")],
+        ),
+        (
+            json!({"auth_method": "private_key_jwt", "client_id": "api", "private_key": private("ES256")}),
+            vec![format!(
+                "{path}.private_key: is not the name of a variable; write {{env: NAME}}, in letters, digits and _, and nothing beside it"
+            )],
+        ),
+        (
+            json!({"auth_method": "bearer", "token": {"env": "WITH_BLANK"}}),
+            vec![format!(
+                "{path}.token: the variable holds a blank, and no token does; write it without Bearer before it"
+            )],
+        ),
+    ];
+    for (us, expected) in table {
+        assert_eq!(told(us.clone()), expected, "{us}");
+    }
+}
+
+fn discovering(issuer: Value) -> Value {
+    document(|document| {
+        let whole = document["issuers"][0].as_object_mut().unwrap();
+        whole.remove("jwks");
+        whole.extend(issuer.as_object().unwrap().clone());
+    })
+}
+
+#[test]
+fn an_issuer_that_tells_its_paths_has_none_written() {
+    let secret = json!({"env": "API_SECRET"});
+    let introspection = json!({"cluster": "login", "client_id": "api", "client_secret": secret});
+    let good = json!({
+        "discovery": {"cluster": "login", "document": "openid-configuration", "authority": "login.example", "timeout": "2s"},
+        "jwks": {"cluster": "login"}, "introspection": introspection
+    });
+    assert_eq!(mistakes(&discovering(good.clone())), NONE);
+    let with = |place: &str, value: Value| {
+        let mut changed = good.clone();
+        let (map, field) = place.rsplit_once('/').unwrap();
+        let map = changed.pointer_mut(map).unwrap().as_object_mut().unwrap();
+        match value {
+            Value::Null => drop(map.remove(field)),
+            value => drop(map.insert(field.to_owned(), value)),
+        }
+        mistakes(&discovering(changed))
+    };
+    let at = "issuers[bank]";
+    let beside = "stands beside discovery, which tells it; take one of them out";
+    let key = json!({"keys": [{
+        "kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
+    }]});
+    let inline = json!({"inline": key.to_string()});
+    for (place, value, told) in [
+        ("/jwks/path", json!("/jwks"), vec![format!("{at}.jwks.path: {beside}")]),
+        ("/introspection/path", json!("/i"), vec![format!("{at}.introspection.path: {beside}")]),
+        (
+            "/discovery",
+            Value::Null,
+            vec![format!("{at}.jwks: has no path"), format!("{at}.introspection: has no path")],
+        ),
+        ("/discovery/cluster", Value::Null, vec![format!("{at}.discovery: has no cluster")]),
+        (
+            "/discovery/document",
+            json!("oidc"),
+            vec![format!(
+                "{at}.discovery.document: \"oidc\" is none of oauth-authorization-server, openid-configuration"
+            )],
+        ),
+        (
+            "/discovery/path",
+            json!("/x"),
+            vec![format!("{at}.discovery.path: is not a field here; it belongs in {ROUTE}")],
+        ),
+        ("/jwks", inline.clone(), vec![]),
+        ("/introspection", Value::Null, vec![]),
+        ("/jwks", Value::Null, vec![]),
+    ] {
+        assert_eq!(with(place, value.clone()), told, "{place} {value}");
+    }
+    let nothing = json!({"discovery": {"cluster": "login"}, "jwks": inline});
+    let told = [format!("{at}.discovery: tells nothing that is asked for beside jwks.inline; take it out")];
+    assert_eq!(mistakes(&discovering(nothing)), told);
+    let alone = json!({"discovery": {"cluster": "login"}});
+    assert_eq!(
+        mistakes(&discovering(alone)),
+        [format!("{at}: can verify no token; write jwks, introspection or both")]
+    );
+}
+
+const ROUTE: &str = "a route: routes: [{...}]";

@@ -180,7 +180,9 @@ impl JsonSchema for Pointer {
 pub mod shape {
     #![expect(dead_code, reason = "of these types nothing but the shape is ever asked for")]
 
-    use super::super::written::{ALWAYS_TOLD, CLIENT_CERT, Facts, KeyUsages, TAKEN, TAKEN_BEGINNINGS, XFCC};
+    use super::super::written::{
+        ALWAYS_TOLD, AuthMethods, CLIENT_CERT, Facts, KeyUsages, TAKEN, TAKEN_BEGINNINGS, XFCC,
+    };
     use super::{Cow, Entries, JsonSchema, OneOrMore, Pointer, Schema, SchemaGenerator, Word, json_schema};
     use crate::policy::certificate::attribute_names;
 
@@ -251,14 +253,22 @@ pub mod shape {
 
     const REFERRING: &str = r"^(?!$)[^{}]*(\{([0-9A-Za-z_]+|(/([^/~{}]|~[01])*)+)\}[^{}]*)?$";
 
-    // Stands for `client::ClientSecretBasic`.
+    // Stands for `client::Authentication`.
     #[derive(JsonSchema)]
-    pub struct ClientSecretBasic {
-        /// Who we are there.
-        #[schemars(with = "Field")]
-        client_id: String,
-        /// A variable of the VM's environment; a secret never stands in the document.
-        client_secret: Secret,
+    pub struct Authentication {
+        /// How we authenticate there.
+        #[schemars(with = "Option<Word<AuthMethods>>", extend("default" = "client_secret_basic"))]
+        auth_method: Option<String>,
+        /// Who we are there. Required, unless `auth_method` is bearer.
+        #[schemars(with = "Option<Field>")]
+        client_id: Option<String>,
+        /// Required where `auth_method` is client_secret_basic or client_secret_post.
+        client_secret: Option<Secret>,
+        /// A private key as a JWK with `kid` and `alg` (ES256, PS256, RS256 or EdDSA), in one line. Required where `auth_method` is
+        /// private_key_jwt.
+        private_key: Option<Secret>,
+        /// A token of our own. Required where `auth_method` is bearer.
+        token: Option<Secret>,
     }
 
     /// A variable of the VM's environment (Envoy: `vm_config.environment_variables`, Istio: `vmConfig.env`).

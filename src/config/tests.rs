@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::callout::{IssuerId, Question, Service};
-use crate::client::ClientSecretBasic;
+use crate::client::Authentication;
 use crate::facts::peer::RelayId;
 use crate::keys;
 
@@ -399,8 +399,6 @@ fn what_waits_for_its_issue_is_refused_with_not_yet() {
     };
     let in_route =
         |name: &str, value: Value| member(&format!("/routes/2/{name}"), &format!("routes[balance].{name}"), value);
-    let in_issuer =
-        |name: &str, value: Value| member(&format!("/issuers/0/{name}"), &format!("issuers[bank].{name}"), value);
     let members = [
         in_rule("authorization_details", json!({})),
         in_rule("when", json!("true")),
@@ -408,20 +406,12 @@ fn what_waits_for_its_issue_is_refused_with_not_yet() {
         in_route("ask", json!({})),
         in_route("danger_dry_run", json!(true)),
         member("/danger_dry_run", "danger_dry_run", json!(true)),
-        in_issuer("discovery", json!({"cluster": "login"})),
-        member(
-            "/issuers/0/introspection/private_key",
-            "issuers[bank].introspection.private_key",
-            json!({"env": "API_JWK"}),
-        ),
-        member("/issuers/0/introspection/token", "issuers[bank].introspection.token", json!({"env": "API_TOKEN"})),
         member("/challenge/serve", "challenge.serve", json!(true)),
     ];
     let word = |place: &str, path: &str, word: &str, what: &str| {
         (place.to_owned(), format!("{path}: {word} is not yet {what}"), json!(word))
     };
     let protocol = "supported by this version; write rfc7662, or leave it out";
-    let method = "supported by this version; write client_secret_basic, or leave it out";
     let none = "enforced by this version; write none, introspection, or leave it out";
     let introspection = "/issuers/0/introspection";
     let words = [
@@ -436,10 +426,7 @@ fn what_waits_for_its_issue_is_refused_with_not_yet() {
     ];
     let protocols = ["rfc9701", "phantom", "split", "authlete"]
         .map(|name| word(&format!("{introspection}/protocol"), "issuers[bank].introspection.protocol", name, protocol));
-    let methods = ["client_secret_post", "private_key_jwt", "tls_client_auth", "bearer"].map(|name| {
-        word(&format!("{introspection}/auth_method"), "issuers[bank].introspection.auth_method", name, method)
-    });
-    for (place, told, value) in members.into_iter().chain(words).chain(protocols).chain(methods) {
+    for (place, told, value) in members.into_iter().chain(words).chain(protocols) {
         assert_eq!(mistakes(&with(&reference(), &place, value)), [told], "{place}");
     }
 }
@@ -1694,19 +1681,20 @@ fn keys_and_introspection_are_asked_for_as_their_standards_say() {
     };
     assert!(**service == expected, "{service:?}");
     assert_eq!((*refresh, *max_stale), (Duration::from_secs(300), Duration::from_secs(3600)));
-    let us = ClientSecretBasic { client_id: "api".into(), client_secret: SECRET.into() };
+    let us = Authentication::ClientSecretBasic { client_id: "api".into(), client_secret: SECRET.into() };
     let expected = Service {
         question: Question::Introspection,
         method: "POST",
         path: "/token/introspection".into(),
         headers: vec![
             ("accept", "application/json".into()),
-            ("authorization", us.authorization()),
+            ("authorization", us.authorization().unwrap()),
             ("content-type", "application/x-www-form-urlencoded".into()),
         ],
         ..expected
     };
     let introspection = issuer.introspection.as_ref().unwrap();
+    assert_eq!(introspection.client, us);
     assert!(*introspection.service == expected, "{:?}", introspection.service);
     assert_eq!((introspection.cache, introspection.stale_if_error), (Duration::from_secs(30), Duration::ZERO));
 }

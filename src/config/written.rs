@@ -16,13 +16,15 @@ use crate::binding::Requirement;
 use crate::binding::htu::{NotAnOrigin, Origin};
 use crate::binding::nonce;
 use crate::binding::replay::Scope;
-use crate::client::ClientSecretBasic;
+use crate::client::{Assertion, Authentication};
+use crate::discovery as metadata;
 use crate::effect::{Fact, TokenForward};
 use crate::facts::peer::CertificateDigest;
 use crate::facts::relay::Format;
 use crate::jose::algorithm::Algorithm;
 use crate::jose::json::{Pointer, Value};
 use crate::jose::jwk::{self, JwkSet, Skipped};
+use crate::jose::signing::SigningKey;
 use crate::policy::certificate::{self, CertificateTest};
 use crate::policy::operand::{Operand, Reference};
 use crate::policy::path::Oddities;
@@ -123,6 +125,8 @@ pub struct Issuer {
     /// Every reference in `clients` and `client_token_when`, and where it stands.
     #[cfg_attr(feature = "schema", schemars(skip))]
     pub references: Vec<(String, Reference)>,
+    /// Has the server say itself at which paths its keys and its introspection are.
+    pub discovery: Option<Discovery>,
     /// The keys that verify JWTs. Without it every token goes to introspection.
     pub jwks: Option<Jwks>,
     /// The endpoint that is asked about opaque tokens, and about JWTs where `revocation` says so.
@@ -170,6 +174,27 @@ pub struct IssuerRoles {
     pub only: Option<Vec<String>>,
 }
 
+/// Where an authorization server tells of itself. What is asked through which cluster, and by which name, stands here all the same.
+#[derive(Debug)]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(deny_unknown_fields))]
+pub struct Discovery {
+    /// An Envoy cluster, whose TLS must verify the server.
+    #[cfg_attr(feature = "schema", schemars(with = "shape::Cluster"))]
+    pub cluster: String,
+    /// Whose document: that of RFC 8414 or that of OpenID Connect. Where the server has both, they must agree.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(with = "Option<Word<MetadataDocuments>>", extend("default" = "oauth-authorization-server"))
+    )]
+    pub document: metadata::Document,
+    /// What is written into `:authority`; the issuer's host by default.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<shape::Authority>"))]
+    pub authority: Option<String>,
+    /// How long an answer may take: 50ms to 10s.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<shape::Time>", extend("default" = "1s")))]
+    pub timeout: Duration,
+}
+
 /// The keys of an issuer: fetched through an Envoy cluster, or written out.
 #[derive(Debug)]
 #[cfg_attr(feature = "schema", derive(JsonSchema), schemars(untagged, deny_unknown_fields))]
@@ -200,8 +225,8 @@ pub struct Endpoint {
     /// An Envoy cluster (Istio: `outbound|443||login.bank.example`), whose TLS must verify the server.
     #[cfg_attr(feature = "schema", schemars(with = "shape::Cluster"))]
     pub cluster: String,
-    /// The path of the endpoint, with a query where it has one.
-    #[cfg_attr(feature = "schema", schemars(with = "shape::RequestPath"))]
+    /// The path of the endpoint, with a query where it has one. Required, unless the issuer has `discovery`, which tells it.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<shape::RequestPath>"))]
     pub path: String,
     /// What is written into `:authority`; the issuer's host by default.
     #[cfg_attr(feature = "schema", schemars(with = "Option<shape::Authority>"))]
@@ -220,14 +245,8 @@ pub struct Introspection {
     /// What is spoken there.
     #[cfg_attr(feature = "schema", schemars(with = "Option<Word<Protocols>>", extend("default" = "rfc7662")))]
     pub protocol: Protocol,
-    /// How we authenticate there.
-    #[cfg_attr(
-        feature = "schema",
-        schemars(with = "Option<Word<AuthMethods>>", extend("default" = "client_secret_basic"))
-    )]
-    pub auth_method: AuthMethod,
-    #[cfg_attr(feature = "schema", schemars(flatten, with = "shape::ClientSecretBasic"))]
-    pub client: ClientSecretBasic,
+    #[cfg_attr(feature = "schema", schemars(flatten, with = "shape::Authentication"))]
+    pub client: Authentication,
     /// How long an answer is remembered, never past `exp`: 0s (ask every time) to 5m, whole seconds.
     #[cfg_attr(feature = "schema", schemars(with = "Option<shape::Time>", extend("default" = "30s")))]
     pub cache: Duration,
@@ -244,9 +263,13 @@ pub enum Protocol {
     Rfc7662,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthMethod {
     ClientSecretBasic,
+    ClientSecretPost,
+    PrivateKeyJwt,
+    TlsClientAuth,
+    Bearer,
 }
 
 /// What the TLS of this proxy says about the caller.
@@ -577,7 +600,13 @@ vocabulary! {
         "RS384" => Algorithm::Rs384,
         "RS512" => Algorithm::Rs512,
     }
-    AuthMethods: AuthMethod = { "client_secret_basic" => AuthMethod::ClientSecretBasic }
+    AuthMethods: AuthMethod = {
+        "client_secret_basic" => AuthMethod::ClientSecretBasic,
+        "client_secret_post" => AuthMethod::ClientSecretPost,
+        "private_key_jwt" => AuthMethod::PrivateKeyJwt,
+        "tls_client_auth" => AuthMethod::TlsClientAuth,
+        "bearer" => AuthMethod::Bearer,
+    }
     Bindings: Requirement = {
         "certificate" => Requirement::Certificate,
         "dpop" => Requirement::Dpop,
@@ -601,6 +630,10 @@ vocabulary! {
     KeyUsages: bool = { "clientAuth" => true }
     Logged: bool = { "refusals" => false, "all" => true }
     Told: bool = { "refusals" => false, "all" => true }
+    MetadataDocuments: metadata::Document = {
+        "oauth-authorization-server" => metadata::Document::OauthAuthorizationServer,
+        "openid-configuration" => metadata::Document::OpenidConfiguration,
+    }
     NonceModes: bool = { "none" => false, "required" => true }
     OddPaths: Oddities = {
         "encoded_slash" => Oddities { encoded_slash: true, ..NO_ODDITY },
@@ -739,6 +772,7 @@ impl Issuer {
             (Some(_), true) => map.wrong_at("danger_any_audience", "stands beside audiences; take one of them out"),
             _ => {}
         }
+        let (identifier, discovers) = (issuer.clone().unwrap_or_default(), map.has("discovery"));
         let read = Self {
             at: node.path.clone(),
             name: own_name.or_else(|| issuer.clone()).unwrap_or_default(),
@@ -763,14 +797,19 @@ impl Issuer {
             clients: map.get("clients").map(|node| read_clients(&node, &mut references)).unwrap_or_default(),
             references,
             roles: map.get("roles").and_then(|node| IssuerRoles::read(&node)),
-            jwks: map.get("jwks").and_then(|node| Jwks::read(&node)),
-            introspection: map.get("introspection").and_then(|node| Introspection::read(&node, environment)),
+            discovery: map.get("discovery").and_then(|node| Discovery::read(&node)),
+            jwks: map.get("jwks").and_then(|node| Jwks::read(&node, discovers)),
+            introspection: map
+                .get("introspection")
+                .and_then(|node| Introspection::read(&node, (&identifier, discovers), environment)),
         };
         read.keys_fit(&map);
-        map.not_yet(&["discovery"]);
         map.finish();
-        if !map.has("jwks") && !map.has("introspection") && !map.has("discovery") {
+        if !map.has("jwks") && !map.has("introspection") {
             map.node().wrong("can verify no token; write jwks, introspection or both");
+        }
+        if let (Some(_), Some(Jwks::Inline { .. }), false) = (&read.discovery, &read.jwks, map.has("introspection")) {
+            map.wrong_at("discovery", "tells nothing that is asked for beside jwks.inline; take it out");
         }
         Some(read)
     }
@@ -888,8 +927,21 @@ impl IssuerRoles {
     }
 }
 
-impl Jwks {
+impl Discovery {
     fn read(node: &Node<'_>) -> Option<Self> {
+        let map = node.map()?;
+        let cluster = map.require("cluster").and_then(|node| read_cluster(&node));
+        let document = map.get("document").and_then(|node| node.word(MetadataDocuments::WORDS));
+        let (authority, timeout) = read_reach(&map);
+        map.finish();
+        let document = document.unwrap_or(metadata::Document::OauthAuthorizationServer);
+        Some(Self { cluster: cluster?, document, authority, timeout })
+    }
+}
+
+impl Jwks {
+    /// `discovers` where the issuer tells its paths.
+    fn read(node: &Node<'_>, discovers: bool) -> Option<Self> {
         let map = node.map()?;
         if let Some(inline) = map.get("inline") {
             for fetched in ["cluster", "path", "authority", "timeout", "refresh", "max_stale"] {
@@ -905,7 +957,7 @@ impl Jwks {
         }
         let refresh = duration(&map, "refresh", seconds(5 * MINUTE), seconds(MINUTE), seconds(HOUR));
         let max_stale = duration(&map, "max_stale", seconds(HOUR), seconds(MINUTE), seconds(24 * HOUR));
-        let endpoint = Endpoint::read(&map);
+        let endpoint = Endpoint::read(&map, discovers);
         map.finish();
         if max_stale < refresh {
             map.wrong_at(
@@ -943,13 +995,27 @@ fn is_secret(skipped: &Skipped) -> bool {
 }
 
 impl Endpoint {
-    fn read(map: &Map<'_>) -> Option<Self> {
+    /// `discovers` where the issuer tells the path.
+    fn read(map: &Map<'_>, discovers: bool) -> Option<Self> {
         let cluster = map.require("cluster").and_then(|node| read_cluster(&node));
-        let path = map.require("path").and_then(|node| read_path(&node));
-        let authority = map.get("authority").and_then(|node| read_authority(&node));
-        let timeout = map.get("timeout").and_then(|node| node.duration(Duration::from_millis(50), seconds(10)));
-        Some(Self { cluster: cluster?, path: path?, authority, timeout: timeout.unwrap_or(seconds(1)) })
+        let path = match discovers {
+            false => map.require("path").and_then(|node| read_path(&node)),
+            true if map.get("path").is_some() => {
+                map.wrong_at("path", "stands beside discovery, which tells it; take one of them out");
+                None
+            }
+            true => Some(String::new()),
+        };
+        let (authority, timeout) = read_reach(map);
+        Some(Self { cluster: cluster?, path: path?, authority, timeout })
     }
+}
+
+/// By which name a service is asked, and how long it may take.
+fn read_reach(map: &Map<'_>) -> (Option<String>, Duration) {
+    let authority = map.get("authority").and_then(|node| read_authority(&node));
+    let timeout = map.get("timeout").and_then(|node| node.duration(Duration::from_millis(50), seconds(10)));
+    (authority, timeout.unwrap_or(seconds(1)))
 }
 
 fn read_cluster(node: &Node<'_>) -> Option<String> {
@@ -980,17 +1046,13 @@ fn read_path(node: &Node<'_>) -> Option<String> {
 }
 
 impl Introspection {
-    fn read(node: &Node<'_>, environment: Environment<'_>) -> Option<Self> {
+    /// Of this issuer, which may tell the path.
+    fn read(node: &Node<'_>, (issuer, discovers): (&str, bool), environment: Environment<'_>) -> Option<Self> {
         let map = node.map()?;
-        let endpoint = Endpoint::read(&map);
+        let endpoint = Endpoint::read(&map, discovers);
         let later = ["rfc9701", "phantom", "split", "authlete"];
         let protocol = map.get("protocol").and_then(|node| word_or_later(&node, Protocols::WORDS, &later, "supported"));
-        let later = ["client_secret_post", "private_key_jwt", "tls_client_auth", "bearer"];
-        let auth_method =
-            map.get("auth_method").and_then(|node| word_or_later(&node, AuthMethods::WORDS, &later, "supported"));
-        map.not_yet(&["private_key", "token"]);
-        let client_id = map.require("client_id").and_then(|node| node.header_text().map(str::to_owned));
-        let client_secret = map.require("client_secret").and_then(|node| node.secret(environment));
+        let client = read_authentication(&map, issuer, environment);
         let cache = duration(&map, "cache", seconds(30), ZERO, seconds(5 * MINUTE));
         let stale_if_error = duration(&map, "stale_if_error", ZERO, ZERO, seconds(MINUTE));
         let danger_allow_no_exp = flag(&map, "danger_allow_no_exp");
@@ -998,13 +1060,84 @@ impl Introspection {
         Some(Self {
             endpoint: endpoint?,
             protocol: protocol.unwrap_or(Protocol::Rfc7662),
-            auth_method: auth_method.unwrap_or(AuthMethod::ClientSecretBasic),
-            client: ClientSecretBasic { client_id: client_id?, client_secret: client_secret? },
+            client: client?,
             cache,
             stale_if_error,
             danger_allow_no_exp,
         })
     }
+}
+
+/// What our credentials are made of, and by which methods each of these is shown.
+const CREDENTIALS: [(&str, &[AuthMethod]); 4] = {
+    use AuthMethod::*;
+    [
+        ("client_id", &[ClientSecretBasic, ClientSecretPost, PrivateKeyJwt, TlsClientAuth]),
+        ("client_secret", &[ClientSecretBasic, ClientSecretPost]),
+        ("private_key", &[PrivateKeyJwt]),
+        ("token", &[Bearer]),
+    ]
+};
+
+fn read_authentication(map: &Map<'_>, issuer: &str, environment: Environment<'_>) -> Option<Authentication> {
+    let method = map.get("auth_method").map(|node| node.word(AuthMethods::WORDS));
+    let method = method.unwrap_or(Some(AuthMethod::ClientSecretBasic));
+    let own = |name: &'static str| {
+        let methods = CREDENTIALS.iter().find(|(other, _)| *other == name).map_or(&[][..], |(_, methods)| *methods);
+        let Some(method) = method else { return map.get(name) };
+        if methods.contains(&method) {
+            return map.require(name);
+        }
+        if map.get(name).is_some() {
+            map.wrong_at(name, format_args!("is for auth_method {}; write that, or take it out", words_of(methods)));
+        }
+        None
+    };
+    let client_id = own("client_id").and_then(|node| node.header_text().map(str::to_owned));
+    let client_secret = own("client_secret").and_then(|node| node.secret(environment));
+    let key = own("private_key").and_then(|node| read_private_key(&node, environment));
+    let token = own("token").and_then(|node| read_own_token(&node, environment));
+    Some(match method? {
+        AuthMethod::ClientSecretBasic => {
+            Authentication::ClientSecretBasic { client_id: client_id?, client_secret: client_secret? }
+        }
+        AuthMethod::ClientSecretPost => {
+            Authentication::ClientSecretPost { client_id: client_id?, client_secret: client_secret? }
+        }
+        AuthMethod::PrivateKeyJwt => {
+            let (client_id, audience) = (client_id?, issuer.to_owned());
+            Authentication::PrivateKeyJwt(Assertion { client_id, audience, key: key? })
+        }
+        AuthMethod::TlsClientAuth => Authentication::TlsClientAuth { client_id: client_id? },
+        AuthMethod::Bearer => Authentication::Bearer { token: token? },
+    })
+}
+
+fn words_of(methods: &[AuthMethod]) -> String {
+    let words = AuthMethods::WORDS.iter().filter(|(_, method)| methods.contains(method));
+    words.map(|(word, _)| *word).collect::<Vec<_>>().join(" or ")
+}
+
+/// Nothing of the secret stands in a mistake.
+fn read_private_key(node: &Node<'_>, environment: Environment<'_>) -> Option<Rc<SigningKey>> {
+    match SigningKey::parse(&node.secret(environment)?) {
+        Ok(key) => Some(Rc::new(key)),
+        Err(error) => {
+            node.wrong(format_args!(
+                "the variable does not hold a private key as a JWK with kid and alg (ES256, PS256 or RS256): {error}"
+            ));
+            None
+        }
+    }
+}
+
+fn read_own_token(node: &Node<'_>, environment: Environment<'_>) -> Option<String> {
+    let token = node.secret(environment)?;
+    if token.contains(' ') {
+        node.wrong("the variable holds a blank, and no token does; write it without Bearer before it");
+        return None;
+    }
+    Some(token)
 }
 
 impl PeerCertificate {

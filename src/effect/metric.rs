@@ -54,6 +54,7 @@ fn of_issuer(name: &str) -> String {
 
 fn question_word(question: Question) -> &'static str {
     match question {
+        Question::Metadata => "metadata",
         Question::KeySet => "keys",
         Question::Introspection => "introspection",
     }

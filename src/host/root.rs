@@ -5,7 +5,9 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
 use crate::callout::{Answer, CalloutId, NoAnswer, Waiting};
+use crate::client::Random;
 use crate::config;
+use crate::discovery;
 use crate::flow::{Enforcer, Log, Settled, Suspended};
 use crate::keys::Fetched;
 
@@ -168,6 +170,10 @@ impl Root {
             old.withdraw();
         }
         let mut enforcer = Enforcer::new(compiled.settings, Rc::new(Crypto::choose()), Rc::new(SharedData));
+        let mut seed = [0; 2];
+        // Without it all workers refresh at the same time, no more.
+        let _ = abi::random(&mut seed);
+        enforcer.spread(seed);
         enforcer.ask_of_sessions(Rc::new(read::OfConnection));
         let shared = Rc::new(RefCell::new(State {
             enforcer,
@@ -186,7 +192,7 @@ impl Root {
     fn send_all(&mut self, shared: &Shared) {
         loop {
             let Some(id) = shared.borrow_mut().waiting.next_to_send() else { return };
-            match self.send(&id) {
+            match self.send(shared, &id) {
                 Some(token) => {
                     self.sent.insert(token, Sent { shared: Rc::clone(shared), id, at: abi::milliseconds().ok() });
                 }
@@ -195,13 +201,14 @@ impl Root {
         }
     }
 
-    fn send(&self, id: &CalloutId) -> Option<u32> {
+    fn send(&self, shared: &Shared, id: &CalloutId) -> Option<u32> {
         let service = &id.service;
         let mut headers =
             vec![(":method", service.method), (":authority", &service.authority), (":path", &service.path)];
         headers.extend(service.headers.iter().map(|(name, value)| (*name, value.as_str())));
+        let body = shared.borrow().enforcer.body(id, &random()?, abi::now())?;
         let timeout = u32::try_from(service.timeout.as_millis()).unwrap_or(u32::MAX);
-        abi::http_call(&service.cluster, &headers, &id.body, timeout).ok()
+        abi::http_call(&service.cluster, &headers, &body, timeout).ok()
     }
 
     /// Reads an answer once; everybody who waits for it may go on. `took` is the time that it took, in milliseconds.
@@ -235,6 +242,13 @@ fn follow_log_level(shared: &Shared) {
     state.enforcer.log(Log { permits, denials });
 }
 
+fn random() -> Option<Random> {
+    let mut random = Random { jti: [0; 16], salt: [0; 32] };
+    abi::random(&mut random.jti).ok()?;
+    abi::random(&mut random.salt).ok()?;
+    Some(random)
+}
+
 fn go_on(Ready { shared, waiter, suspended, settled }: Ready) {
     // One that was answered meanwhile has its answer; one that has gone is left alone: the calls would be about another request.
     if waiter.progress() != Progress::Waits || abi::set_effective_context(waiter.id).is_err() {
@@ -252,6 +266,15 @@ fn go_on(Ready { shared, waiter, suspended, settled }: Ready) {
 fn say(shared: &Shared, id: &CalloutId, settled: &Settled) {
     let name = shared.borrow().enforcer.issuer_name(id.service.issuer).to_owned();
     match settled {
+        Settled::Metadata(discovery::Fetched::Document(remarks)) => {
+            abi::log(Level::Info, &format!("holdfast: issuer {name}: its metadata is read"));
+            for remark in remarks {
+                abi::log(Level::Warn, &format!("holdfast: issuer {name}: {remark}"));
+            }
+        }
+        Settled::Metadata(discovery::Fetched::Failed(failure)) => {
+            abi::log(Level::Error, &format!("holdfast: issuer {name}: no metadata: {failure}"));
+        }
         Settled::Keys(Fetched::Set { keys, skipped }) => {
             abi::log(Level::Info, &format!("holdfast: issuer {name}: {keys} keys"));
             for key in skipped {
@@ -264,6 +287,6 @@ fn say(shared: &Shared, id: &CalloutId, settled: &Settled) {
         Settled::Introspection(Err(unusable)) => {
             abi::log(Level::Error, &format!("holdfast: issuer {name}: introspection failed: {unusable}"));
         }
-        Settled::Introspection(Ok(_)) | Settled::Crowded => {}
+        Settled::Metadata(discovery::Fetched::Agrees) | Settled::Introspection(Ok(_)) | Settled::Crowded => {}
     }
 }

@@ -227,6 +227,14 @@ impl PublicKey {
         }
     }
 
+    /// Bits of the modulus, if it is one of RSA.
+    pub(super) fn modulus_bits(&self) -> Option<usize> {
+        match &self.kind {
+            Kind::Rsa(key) => Some(key.bits()),
+            Kind::P256(_) | Kind::P384(_) | Kind::Ed25519(_) => None,
+        }
+    }
+
     /// Its thumbprint; also for keys of RFC 8037 §2.
     pub fn thumbprint(&self) -> Thumbprint {
         Thumbprint(Sha256::digest(self.required_members()).into())
@@ -307,7 +315,7 @@ fn refuse_other_uses(members: &Object) -> Result<(), Error> {
 }
 
 impl PublicKey {
-    fn parse(members: &Object) -> Result<Self, Error> {
+    pub(super) fn parse(members: &Object) -> Result<Self, Error> {
         match required(members, "kty")? {
             "RSA" => Self::rsa(&octets(members, "n")?, &octets(members, "e")?),
             "EC" => match required(members, "crv")? {
@@ -387,20 +395,20 @@ fn is_roca(n: &[u8]) -> bool {
     })
 }
 
-fn optional<'a>(members: &'a Object, name: &'static str) -> Result<Option<&'a str>, Error> {
+pub(super) fn optional<'a>(members: &'a Object, name: &'static str) -> Result<Option<&'a str>, Error> {
     members.get(name).map(|value| value.as_str().ok_or(Error::NotAString(name))).transpose()
 }
 
-fn required<'a>(members: &'a Object, name: &'static str) -> Result<&'a str, Error> {
+pub(super) fn required<'a>(members: &'a Object, name: &'static str) -> Result<&'a str, Error> {
     optional(members, name)?.ok_or(Error::Missing(name))
 }
 
-fn octets(members: &Object, name: &'static str) -> Result<Vec<u8>, Error> {
+pub(super) fn octets(members: &Object, name: &'static str) -> Result<Vec<u8>, Error> {
     base64url::decode(required(members, name)?).map_err(|error| Error::Encoding(name, error))
 }
 
 /// A coordinate, which has the full length of the curve's field (RFC 7518 §6.2.1.2).
-fn coordinate<const LENGTH: usize>(members: &Object, name: &'static str) -> Result<[u8; LENGTH], Error> {
+pub(super) fn coordinate<const LENGTH: usize>(members: &Object, name: &'static str) -> Result<[u8; LENGTH], Error> {
     octets(members, name)?.try_into().map_err(|_| Error::CoordinateLength(name))
 }
 
@@ -495,7 +503,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use ::rsa;
     use p256::ecdsa::signature::Signer as _;
@@ -839,7 +847,7 @@ mod tests {
 
     impl TryCryptoRng for Numbers {}
 
-    fn rsa_private() -> &'static rsa::PrivateKey {
+    pub fn rsa_private() -> &'static rsa::PrivateKey {
         static KEY: OnceLock<rsa::PrivateKey> = OnceLock::new();
         KEY.get_or_init(|| rsa::PrivateKey::new(&mut Numbers(1), 2048).unwrap())
     }

@@ -8,4 +8,6 @@ pub mod jwk;
 pub mod jws;
 pub mod known_answer;
 mod rsa;
+mod rsa_signing;
+pub mod signing;
 pub mod verifier;

@@ -88,6 +88,11 @@ impl Key {
         self.exponent.to_be_bytes().into_iter().skip_while(|octet| *octet == 0).collect()
     }
 
+    /// Bits of the modulus.
+    pub fn bits(&self) -> usize {
+        self.size
+    }
+
     /// The length of the modulus and of every signature.
     pub fn octets(&self) -> usize {
         self.size.div_ceil(8)
@@ -127,8 +132,8 @@ fn has_pss_form<H: Hash>(encoded: &mut [u8], bits: usize, message: &[u8]) -> Opt
     Some(*one == 1 && is_zero(zeros) && digest.as_slice() == &*hash)
 }
 
-/// Takes off what MGF1 makes of `seed` (RFC 8017 appendix B.2.1).
-fn unmask<H: Hash>(block: &mut [u8], seed: &[u8]) {
+/// Takes off, or puts on, what MGF1 makes of `seed` (RFC 8017 appendix B.2.1).
+pub(super) fn unmask<H: Hash>(block: &mut [u8], seed: &[u8]) {
     for (counter, part) in (0_u32..).zip(block.chunks_mut(<H as Digest>::output_size())) {
         let mask = H::new().chain_update(seed).chain_update(counter.to_be_bytes()).finalize();
         part.iter_mut().zip(mask).for_each(|(octet, mask)| *octet ^= mask);

@@ -321,6 +321,7 @@ pub(crate) mod tests {
             kept: Rc::default(),
             keys: None,
             introspection: None,
+            discovery: None,
         }
     }
 

@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::rc::Rc;
 
 use crate::callout::{Answer, Callout, CalloutId, NoAnswer, Response, Service};
-use crate::client::form_encode;
+use crate::client::{Authentication, form_encode};
 use crate::credential::AccessToken;
 use crate::jose::json::{self, Limits, Value};
 use crate::time::UnixTime;
@@ -16,8 +16,10 @@ use super::{Error, Evidence, Issuer, VerifiedToken, Vouched, Voucher};
 /// How an issuer is asked about a token.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Endpoint and credential.
+    /// The endpoint, and what of our credentials stands in a field.
     pub service: Rc<Service>,
+    /// Who we are there.
+    pub client: Authentication,
     /// How long an answer is good, and never past `exp`; nothing is remembered at zero.
     pub cache: Duration,
     /// How much longer it is while the server does not answer, and never past `exp`.
@@ -68,7 +70,8 @@ impl fmt::Display for Unusable {
 impl Settings {
     /// The question about one token: a form, so that nothing of it stands in a URL.
     pub fn ask(&self, token: AccessToken<'_>) -> Callout {
-        let body = format!("token={}&token_type_hint=access_token", form_encode(token.as_str()));
+        let (token_sent, us) = (form_encode(token.as_str()), self.client.parameters());
+        let body = format!("token={token_sent}&token_type_hint=access_token{us}");
         let token = Some(token.as_str().into());
         Callout { id: CalloutId { service: Rc::clone(&self.service), body: body.into_bytes().into(), token } }
     }

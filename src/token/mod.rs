@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use crate::callout::{IssuerId, Service};
 use crate::credential::Presented;
+use crate::discovery;
 use crate::jose::algorithm::Algorithm;
 use crate::jose::json::{Pointer, Value};
 use crate::jose::jwk::Jwk;
@@ -45,6 +46,8 @@ pub struct Issuer {
     /// Keys for JWTs. Without them every token goes to introspection.
     pub keys: Option<keys::Settings>,
     pub introspection: Option<introspection::Settings>,
+    /// Where it says itself where keys and introspection are.
+    pub discovery: Option<discovery::Settings>,
 }
 
 /// Who a token has to be meant for.

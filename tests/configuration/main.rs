@@ -17,6 +17,9 @@ fn load(document: &Value) -> Result<Compiled, Vec<String>> {
     let environment = |name: &str| match name {
         "NONCE_KEY" => Some("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".to_owned()),
         "NONCE_KEY_OLD" => Some("ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=".to_owned()),
+        name if name.ends_with("_JWK") => {
+            Some(harness::SigningKey::new(harness::Algorithm::Es256, "k1").private_jwk().to_string())
+        }
         name => name.ends_with("_SECRET").then(|| "test".to_owned()),
     };
     let loaded = config::load(document.to_string().as_bytes(), &environment);

@@ -3,13 +3,16 @@
 mod answers;
 mod bad_inputs;
 mod certificates;
+mod clients;
 mod configuration;
 mod conformance;
+mod discovery;
 mod dpop;
 mod examples;
 mod faults;
 mod grpc;
 mod identity;
+mod issuers;
 mod keys;
 mod module;
 mod observation;

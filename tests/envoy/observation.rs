@@ -312,7 +312,7 @@ fn closed() -> BTreeSet<String> {
     }
     let outcomes =
         ["answered", "not_sent", "reset", "too_large", "unavailable", "other_status", "unusable", "our_credentials"];
-    for question in [Question::KeySet, Question::Introspection] {
+    for question in [Question::Metadata, Question::KeySet, Question::Introspection] {
         names.extend(outcomes.map(|outcome| metric::callouts("bank", question, outcome)));
     }
     let of_issuer = [

@@ -33,9 +33,11 @@ pub fn bank() -> Value {
 pub struct World {
     enforcer: Enforcer,
     pub now: u64,
+    /// What is answered to questions for metadata, by cluster and path.
+    pub metadata: HashMap<String, Answer>,
     /// What each issuer's key endpoint answers, by cluster.
     pub keys: HashMap<String, Answer>,
-    /// What introspection answers, by token; others are inactive.
+    /// What introspection answers, by token, or by cluster and token; others are inactive.
     pub introspection: HashMap<String, Answer>,
     /// Everything that was asked, by cluster and path.
     pub asked: Vec<String>,
@@ -129,6 +131,7 @@ impl World {
         let mut world = Self {
             enforcer: Enforcer::new(compiled.settings, Rc::new(InRust), Rc::clone(shared) as Rc<dyn SharedSlots>),
             now: NOW,
+            metadata: HashMap::new(),
             keys: HashMap::new(),
             introspection: HashMap::new(),
             asked: Vec::new(),
@@ -184,11 +187,16 @@ impl World {
         let service = &callout.id.service;
         self.asked.push(format!("{}{}", service.cluster, service.path));
         match service.question {
+            Question::Metadata => {
+                let at = format!("{}{}", service.cluster, service.path);
+                self.metadata.get(&at).cloned().unwrap_or(Answer::None(NoAnswer::Reset))
+            }
             Question::KeySet => self.keys.get(&service.cluster).cloned().unwrap_or(Answer::None(NoAnswer::Reset)),
             Question::Introspection => {
                 let body = String::from_utf8(callout.id.body.to_vec()).unwrap();
                 let token = body.strip_prefix("token=").unwrap().split('&').next().unwrap();
-                self.introspection.get(token).cloned().unwrap_or_else(|| ok(json!({"active": false})))
+                let there = self.introspection.get(&format!("{}/{token}", service.cluster));
+                there.or_else(|| self.introspection.get(token)).cloned().unwrap_or_else(|| ok(json!({"active": false})))
             }
         }
     }

@@ -1,7 +1,7 @@
 // A real authorization server for the tests and the demo: node-oidc-provider with client authentication by certificate,
 // access tokens bound to certificates (RFC 8705) and to DPoP keys (RFC 9449), introspection (RFC 7662) and revocation (RFC 7009).
 //
-// Environment: PORT, ISSUER, CERTIFICATE_FILE, KEY_FILE, CLIENT_CA_FILE, RS_SECRET, WALLET_SECRET, NODE_MODULES_DIR.
+// Environment: PORT, ISSUER, CERTIFICATE_FILE, KEY_FILE, CLIENT_CA_FILE, RS_SECRET, RS_KEYS (public JWKs), WALLET_SECRET, NODE_MODULES_DIR.
 
 import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -26,6 +26,8 @@ const RESOURCES = {
   [`${API}/opaque`]: { accessTokenFormat: 'opaque', accessTokenTTL: 300 },
 };
 
+const BY_CERTIFICATE = '/by-certificate';
+
 const ROLES = { bank: ['trader'], wallet: ['trader'] };
 
 function key(type, options, members) {
@@ -43,6 +45,11 @@ function client(id, bound) {
     tls_client_auth_san_dns: id,
     tls_client_certificate_bound_access_tokens: bound,
   };
+}
+
+// A resource server, which gets no tokens and may introspect.
+function resourceServer(id, method, members) {
+  return { client_id: id, token_endpoint_auth_method: method, grant_types: [], response_types: [], redirect_uris: [], ...members };
 }
 
 const certificateOf = (ctx) => ctx.req.socket.getPeerX509Certificate();
@@ -69,14 +76,12 @@ const provider = new Provider(env.ISSUER, {
       scope: SCOPES,
       dpop_bound_access_tokens: true,
     },
-    {
-      client_id: 'rs',
-      client_secret: env.RS_SECRET,
-      token_endpoint_auth_method: 'client_secret_basic',
-      grant_types: [],
-      response_types: [],
-      redirect_uris: [],
-    },
+    resourceServer('rs', 'client_secret_basic', { client_secret: env.RS_SECRET }),
+    resourceServer('rs-post', 'client_secret_post', { client_secret: env.RS_SECRET }),
+    resourceServer('rs-tls', 'tls_client_auth', { tls_client_auth_san_dns: 'rs-tls' }),
+    ...JSON.parse(env.RS_KEYS ?? '[]').map((jwk) =>
+      resourceServer(`rs-${jwk.alg}`, 'private_key_jwt', { token_endpoint_auth_signing_alg: jwk.alg, jwks: { keys: [jwk] } }),
+    ),
   ],
   jwks: {
     keys: [
@@ -85,14 +90,15 @@ const provider = new Provider(env.ISSUER, {
     ],
   },
   scopes: SCOPES.split(' '),
-  clientAuthMethods: ['tls_client_auth', 'client_secret_basic'],
+  clientAuthMethods: ['tls_client_auth', 'client_secret_basic', 'client_secret_post', 'private_key_jwt'],
+  discovery: { mtls_endpoint_aliases: { introspection_endpoint: `${env.ISSUER}${BY_CERTIFICATE}/token/introspection` } },
   extraTokenClaims: (_ctx, token) => ({ roles: ROLES[token.clientId] ?? [] }),
   features: {
     devInteractions: { enabled: false },
     dPoP: { enabled: true },
     clientCredentials: { enabled: true },
     revocation: { enabled: true },
-    introspection: { enabled: true, allowedPolicy: (_ctx, caller) => caller.clientId === 'rs' },
+    introspection: { enabled: true, allowedPolicy: (_ctx, caller) => /^rs(-|$)/.test(caller.clientId) },
     mTLS: {
       enabled: true,
       certificateBoundAccessTokens: true,
@@ -110,6 +116,12 @@ const provider = new Provider(env.ISSUER, {
       },
     },
   },
+});
+
+// The same endpoints once more, as those are announced that are for clients with certificates (RFC 8705 §5).
+provider.use((ctx, next) => {
+  if (ctx.path.startsWith(`${BY_CERTIFICATE}/`)) ctx.path = ctx.path.slice(BY_CERTIFICATE.length);
+  return next();
 });
 
 for (const event of ['server_error', 'grant.error', 'introspection.error', 'revocation.error']) {

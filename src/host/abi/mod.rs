@@ -116,6 +116,11 @@ unsafe extern "C" {
     ) -> u32;
 }
 
+#[link(wasm_import_module = "wasi_snapshot_preview1")]
+unsafe extern "C" {
+    fn random_get(octets: *mut u8, size: usize) -> u32;
+}
+
 const OK: u32 = 0;
 const NOT_FOUND: u32 = 1;
 const CAS_MISMATCH: u32 = 8;
@@ -281,6 +286,11 @@ pub fn http_call(cluster: &str, headers: &[(&str, &str)], body: &[u8], timeout: 
         )
     })
     .map(|()| token)
+}
+
+/// Fills this with octets that nobody can foretell.
+pub fn random(octets: &mut [u8]) -> Result<(), Refused> {
+    done(unsafe { random_get(octets.as_mut_ptr(), octets.len()) })
 }
 
 /// What one of the host's own functions returns; none where it has no such function, or has nothing to return.

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use getrandom::SysRng;
 use getrandom::rand_core::UnwrapErr;
 use p256::ecdsa::signature::{RandomizedSigner as _, SignatureEncoding as _, Signer as _};
-use rsa::traits::PublicKeyParts as _;
+use rsa::traits::{PrivateKeyParts as _, PublicKeyParts as _};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
@@ -86,6 +86,27 @@ fn random<const N: usize>() -> [u8; N] {
 }
 
 impl SigningKey {
+    /// Its private JWK, as a client that authenticates by it holds it.
+    pub fn private_jwk(&self) -> Value {
+        let mut jwk = self.jwk();
+        let members: &[(&str, Vec<u8>)] = &match &self.secret {
+            Secret::Rsa(key) => {
+                let octets = |number: &rsa::BoxedUint| number.to_be_bytes_trimmed_vartime().into_vec();
+                let [p, q] = key.primes() else { panic!("two primes") };
+                let (dp, dq, qi) = (key.dp().expect("dp"), key.dq().expect("dq"), key.qinv().expect("qi").retrieve());
+                let numbers = [("d", key.d()), ("p", p), ("q", q), ("dp", dp), ("dq", dq), ("qi", &qi)];
+                numbers.map(|(name, number)| (name, octets(number))).to_vec()
+            }
+            Secret::P256(key) => vec![("d", key.to_bytes().to_vec())],
+            Secret::P384(key) => vec![("d", key.to_bytes().to_vec())],
+            Secret::Ed25519(key) => vec![("d", key.to_bytes().to_vec())],
+        };
+        for (name, octets) in members {
+            jwk[name] = base64url(octets).into();
+        }
+        jwk
+    }
+
     pub fn new(algorithm: Algorithm, kid: &str) -> Self {
         let secret = match algorithm {
             Algorithm::Rs256

@@ -15,15 +15,17 @@ use crate::client::{Client, Request};
 use crate::directory::Directory;
 use crate::module::{set_up, top};
 use crate::process::Process;
-use crate::{Proof, SigningKey, base64url, http};
+use crate::{Algorithm, Proof, SigningKey, base64url, http};
 
 pub struct OidcProvider {
     _process: Process,
     _directory: Directory,
     address: SocketAddr,
     trusted: Certificate,
-    /// The secret of client `rs`, which may introspect.
+    /// The secret of clients `rs` and `rs-post`, which may introspect, as `rs-tls` may by the certificate of that name.
     pub rs_secret: String,
+    /// The keys of clients `rs-ES256`, `rs-PS256` and `rs-RS256`, which may introspect too.
+    pub rs_keys: Vec<SigningKey>,
     /// The secret of client `wallet`, whose tokens are bound to DPoP keys.
     wallet_secret: String,
 }
@@ -38,12 +40,16 @@ impl OidcProvider {
         directory.write("server.key", &server.key_pem);
         directory.write("client-ca.crt", &authority.certificate.cert_pem);
         let [rs_secret, wallet_secret] = [secret(), secret()];
+        let algorithms = [Algorithm::Es256, Algorithm::Ps256, Algorithm::Rs256];
+        let rs_keys: Vec<SigningKey> =
+            algorithms.into_iter().map(|algorithm| SigningKey::new(algorithm, algorithm.name())).collect();
         // The issuer holds the port, so one is chosen before the server starts; somebody else may take it in between.
         for _ in 0..5 {
-            if let Some((process, port)) = listen(&directory, &modules, [&rs_secret, &wallet_secret]) {
+            if let Some((process, port)) = listen(&directory, &modules, [&rs_secret, &wallet_secret], &rs_keys) {
                 let address = SocketAddr::from(([127, 0, 0, 1], port));
                 let trusted = authority.certificate.clone();
-                return Self { _process: process, _directory: directory, address, trusted, rs_secret, wallet_secret };
+                let (_process, _directory) = (process, directory);
+                return Self { _process, _directory, address, trusted, rs_secret, rs_keys, wallet_secret };
             }
         }
         let log = std::fs::read_to_string(directory.path().join("log")).unwrap_or_default();
@@ -107,7 +113,13 @@ fn access_token(response: &http::Response) -> String {
 }
 
 /// Starts the server on a port that was free a moment ago; none if it has ended instead.
-fn listen(directory: &Directory, modules: &Path, [rs_secret, wallet_secret]: [&str; 2]) -> Option<(Process, u16)> {
+fn listen(
+    directory: &Directory,
+    modules: &Path,
+    [rs_secret, wallet_secret]: [&str; 2],
+    rs_keys: &[SigningKey],
+) -> Option<(Process, u16)> {
+    let rs_keys: Vec<Value> = rs_keys.iter().map(SigningKey::jwk).collect();
     let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let port = free.expect("a free port").port();
     let file = |name: &str| directory.path().join(name);
@@ -120,6 +132,7 @@ fn listen(directory: &Directory, modules: &Path, [rs_secret, wallet_secret]: [&s
         .env("KEY_FILE", file("server.key"))
         .env("CLIENT_CA_FILE", file("client-ca.crt"))
         .env("RS_SECRET", rs_secret)
+        .env("RS_KEYS", Value::from(rs_keys).to_string())
         .env("WALLET_SECRET", wallet_secret)
         .env("NODE_MODULES_DIR", modules)
         .stdin(Stdio::piped())
