@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::json;
+use serde_json::Value;
 
 use crate::jose::base64url;
 use crate::jose::signing::{Salt, SigningKey};
@@ -115,10 +115,10 @@ impl Assertion {
     /// RFC 7523 §3, typed as RFC 7523bis §3 asks.
     fn parameters(&self, random: &Random, now: UnixTime) -> Option<String> {
         let issued = now.seconds();
-        let claims = json!({
-            "iss": self.client_id, "sub": self.client_id, "aud": self.audience, "jti": base64url::encode(random.jti),
-            "iat": issued, "exp": issued.saturating_add(LIFETIME)
-        });
+        let [us, audience] = [&self.client_id, &self.audience].map(|text| Value::from(text.as_str()));
+        let (jti, expires) = (base64url::encode(random.jti), issued.saturating_add(LIFETIME));
+        let claims =
+            format!(r#"{{"iss":{us},"sub":{us},"aud":{audience},"jti":"{jti}","iat":{issued},"exp":{expires}}}"#);
         let jwt = self.key.jws("client-authentication+jwt", &claims, &random.salt)?;
         let kind = form_encode("urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
         Some(format!("&client_assertion_type={kind}&client_assertion={jwt}"))
@@ -152,7 +152,7 @@ pub fn form_encode(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
+    use serde_json::json;
 
     use super::*;
     use crate::jose::signing::tests::private;

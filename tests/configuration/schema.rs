@@ -16,7 +16,7 @@ fn validator() -> Validator {
 }
 
 /// What the loader alone can tell: how fields, values and names go together, and values behind a pattern.
-const LOADERS_ALONE: [&str; 26] = [
+const LOADERS_ALONE: [&str; 25] = [
     // Durations and sizes are texts to a schema.
     "s is out of range; write",
     "h is out of range; write",
@@ -27,7 +27,6 @@ const LOADERS_ALONE: [&str; 26] = [
     "has no path",
     "has no client_id",
     "has no client_secret",
-    "is for auth_method",
     "is public, and says no methods",
     "names nobody; say who may pass",
     "nonces are made with them",

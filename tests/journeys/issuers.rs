@@ -136,17 +136,18 @@ fn what_looks_like_a_jwt_is_never_sent_to_introspection_instead() {
     let (header, rest) = good.split_once('.').unwrap();
     for (token, reason) in [
         (signed(&Key::named("k1"), &ours, json!({"iss": "https://evil.example"})), "token.issuer"),
-        (format!("{header}=.{rest}"), "token.format"),
-        (format!("{good}="), "token.format"),
-        (format!("{}.{}.", encode("{}"), encode("{}")), "token.format"),
-        (format!("{}.{}.x", encode(r#"{"alg":1}"#), encode("{}")), "token.format"),
+        (format!("{header}=.{rest}"), "credential.malformed"),
+        (format!("{good}="), "token.malformed"),
+        (format!("{}.{}.", encode("{}"), encode("{}")), "token.malformed"),
+        (format!("{}.{}.x", encode(r#"{"alg":1}"#), encode("{}")), "token.malformed"),
+        ("eyJx.y.z".to_owned(), "token.malformed"),
     ] {
         let verdict = world.verdict(&get("/bank").bearer(&token).certificate(&ours));
         assert_eq!(verdict, (401, reason), "{token}");
     }
     assert_eq!(world.asked, Vec::<String>::new());
     // Neither dots nor how it begins make a JWT.
-    for opaque in ["a.b.c", "eyJhbGciOiJub25lIn0", "eyJx.y.z"] {
+    for opaque in ["a.b.c", "eyJhbGciOiJub25lIn0", "e30"] {
         let verdict = world.verdict(&get("/bank").bearer(opaque).certificate(&ours));
         assert_eq!(verdict, (401, "token.inactive"), "{opaque}");
     }
