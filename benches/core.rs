@@ -273,7 +273,7 @@ fn learn(enforcer: &mut Enforcer, at: usize) {
     });
     let now = UnixTime::new(NOW);
     let Step::Ask(callout, waiting) = enforcer.begin(with_token(at), now) else { panic!("the token is not known yet") };
-    let answer = Answer::Response(Response { status: 200, body: claims.to_string().into_bytes() });
+    let answer = Answer::Response(Response::new(200, claims.to_string().into_bytes()));
     let settled = enforcer.settle(&callout.id, answer, now);
     assert!(matches!(enforcer.resume(waiting, &settled, now), Step::Done(Ok(_))), "the token is good");
 }

@@ -49,6 +49,7 @@ pub fn compile(document: Document, kept: Kept, found: &Found) -> Option<Compiled
         document.routes.iter().filter_map(|route| loading.route(route)).collect();
     loading.routes_are_reachable(&routes);
     loading.nothing_moves_the_envoy_route(&routes);
+    loading.protocols_fit();
     loading.told_ids_are_proven();
     loading.proofs_are_described();
     loading.who_is_told_has_an_issuer();
@@ -341,16 +342,37 @@ fn compile_introspection(
     written: &written::Introspection,
 ) -> introspection::Settings {
     // A further word compiles nowhere before something is done for it here.
-    let (Protocol::Rfc7662, AuthMethod::ClientSecretBasic) = (written.protocol, written.auth_method);
-    let mut service = service(id, Question::Introspection, issuer, &written.endpoint);
-    service.method = "POST";
-    service.headers.push(("authorization", written.client.authorization()));
-    service.headers.push(("content-type", "application/x-www-form-urlencoded".to_owned()));
+    let AuthMethod::ClientSecretBasic = written.auth_method;
+    let service = service(id, Question::Introspection, issuer, &written.endpoint);
+    let (method, accept, content_type) = spoken(written.protocol);
+    let own = [("accept", accept.to_owned()), ("authorization", written.client.authorization())];
+    let content_type = content_type.map(|content_type| ("content-type", content_type.to_owned()));
+    let headers = own.into_iter().chain(content_type).collect();
     introspection::Settings {
-        service: Rc::new(service),
+        service: Rc::new(Service { method, headers, ..service }),
+        protocol: match written.protocol {
+            Protocol::Rfc7662 => introspection::Protocol::Rfc7662,
+            Protocol::Rfc9701 => introspection::Protocol::Rfc9701 { client_id: written.client.client_id.clone() },
+            Protocol::Phantom => introspection::Protocol::Phantom,
+            Protocol::Split => introspection::Protocol::Split,
+            Protocol::Authlete => introspection::Protocol::Authlete,
+        },
         cache: written.cache,
         stale_if_error: written.stale_if_error,
         without_exp: written.danger_allow_no_exp,
+    }
+}
+
+/// By which method a question is asked, what may answer it, and what it is.
+fn spoken(protocol: Protocol) -> (&'static str, &'static str, Option<&'static str>) {
+    const FORM: &str = "application/x-www-form-urlencoded";
+    match protocol {
+        Protocol::Rfc7662 => ("POST", "application/json", Some(FORM)),
+        Protocol::Rfc9701 => ("POST", "application/token-introspection+jwt", Some(FORM)),
+        // Keycloak answers with a JWT only where this stands alone.
+        Protocol::Phantom => ("POST", "application/jwt", Some(FORM)),
+        Protocol::Split => ("GET", "*/*", None),
+        Protocol::Authlete => ("POST", "application/json", Some("application/json")),
     }
 }
 
@@ -561,6 +583,13 @@ impl Loading<'_> {
         if !routes.iter().any(|(route, _)| !route.envoy_routes.is_empty()) {
             return;
         }
+        for (issuer, introspection) in self.introspecting() {
+            if matches!(introspection.protocol, Protocol::Phantom | Protocol::Split) {
+                let what = "can't stand beside envoy_route: it puts a JWT in place of the token, and a changed header makes Envoy \
+                            choose the route again, after the decision; match by host and path";
+                self.wrong(&format!("{}.introspection.protocol", issuer.at), what);
+            }
+        }
         for forward in self.forwards() {
             if forward.token == TokenForward::Strip {
                 let what = "can't stand beside envoy_route: a removed header makes Envoy choose the route again, after the decision; \
@@ -571,6 +600,37 @@ impl Loading<'_> {
                 let what = "can't stand beside envoy_route: an added header makes Envoy choose the route again, after the decision; \
                             use filter_state, or match by host and path";
                 self.wrong(&format!("{}.headers", forward.at), what);
+            }
+        }
+    }
+
+    fn introspecting(&self) -> impl Iterator<Item = (&written::Issuer, &written::Introspection)> {
+        self.document.issuers.iter().filter_map(|issuer| Some((issuer, issuer.introspection.as_ref()?)))
+    }
+
+    /// What is signed is verified with keys, and a proof holds one nonce.
+    fn protocols_fit(&self) {
+        for (issuer, introspection) in self.introspecting() {
+            let at = format!("{}.introspection", issuer.at);
+            let signed = match introspection.protocol {
+                Protocol::Rfc9701 => Some("rfc9701 answers with a JWT"),
+                Protocol::Phantom => Some("phantom answers with a JWT"),
+                Protocol::Split => Some("split makes a JWT of the token"),
+                Protocol::Rfc7662 | Protocol::Authlete => None,
+            };
+            if let Some(signed) = signed.filter(|_| issuer.jwks.is_none() && !self.is_told(&issuer.at, "jwks")) {
+                let what = format!("{signed}, and there are no keys to verify it with; write jwks");
+                self.wrong(&format!("{at}.protocol"), what);
+            }
+            let is_jwt = matches!(introspection.protocol, Protocol::Phantom | Protocol::Split);
+            if is_jwt && introspection.danger_allow_no_exp {
+                let what = "a JWT without exp is never taken; take it out";
+                self.wrong(&format!("{at}.danger_allow_no_exp"), what);
+            }
+            let has_nonces = self.document.dpop.as_ref().is_some_and(|dpop| dpop.nonce_required);
+            if introspection.protocol == Protocol::Authlete && has_nonces {
+                let what = "a proof holds one nonce, and with authlete that is the API's, which is handed on; take nonce out of dpop";
+                self.wrong(&format!("{at}.protocol"), what);
             }
         }
     }

@@ -130,6 +130,8 @@ pub struct VerifiedToken {
     expires: Option<UnixTime>,
     /// SHA-256 of the token as it is presented, once a proof was made for it.
     digest: OnceCell<Box<[u8; 32]>>,
+    /// The JWT that it stands for, where that is another.
+    swapped: Option<Rc<str>>,
 }
 
 /// The name of a client or a user, of at most 256 octets as it is told.
@@ -202,6 +204,11 @@ impl VerifiedToken {
         **self.digest.get_or_init(|| Box::new(presented.digest()))
     }
 
+    /// The JWT that goes on in place of the token as it was presented (checklist §26).
+    pub fn swapped(&self) -> Option<&str> {
+        self.swapped.as_deref()
+    }
+
     pub fn confirmation(&self) -> &Confirmation {
         &self.confirmation
     }
@@ -255,6 +262,20 @@ pub enum Error {
     Confirmation,
     /// The authorization server says that it is not active.
     Inactive,
+    /// The authorization server has judged the request too, and finds it malformed.
+    BadRequest,
+    /// It knows the token, and refuses it in these hands.
+    Refused,
+    /// It takes the token with a proof only.
+    ProofWanted,
+    /// It finds the proof wrong.
+    ProofRefused,
+    /// It wants its nonce in the proof.
+    NonceWanted,
+    /// The token grants less than the scopes that the route names.
+    Scope,
+    /// It forbids what is asked for.
+    Forbidden,
 }
 
 #[cfg(test)]
@@ -295,6 +316,7 @@ mod tests {
                 not_before: None,
                 expires: None,
                 digest: OnceCell::new(),
+                swapped: None,
             }
         }
 

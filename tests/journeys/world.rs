@@ -197,7 +197,7 @@ pub fn ok(body: Value) -> Answer {
 }
 
 pub fn answered(status: u16, body: &str) -> Answer {
-    Answer::Response(Response { status, body: body.as_bytes().to_vec() })
+    Answer::Response(Response::new(status, body.as_bytes().to_vec()))
 }
 
 impl Outcome {

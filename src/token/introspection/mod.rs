@@ -1,29 +1,79 @@
-//! Asking the authorization server about a token, and reading what it says (RFC 7662, checklist §4).
+//! Asking the authorization server about a token, and reading what it says (RFC 7662, checklist §4), in the words of each protocol.
 
 use core::fmt;
 use core::time::Duration;
 use std::rc::Rc;
 
-use crate::callout::{Answer, Callout, CalloutId, NoAnswer, Response, Service};
+use crate::callout::{Answer, Callout, CalloutId, NoAnswer, Proven, Response, Service};
 use crate::client::form_encode;
 use crate::credential::AccessToken;
+use crate::facts::peer::PeerCertificate;
 use crate::jose::json::{self, Limits, Value};
 use crate::time::UnixTime;
 
 use super::claims::claim;
 use super::{Error, Evidence, Issuer, VerifiedToken, Vouched, Voucher};
 
+mod authlete;
+mod phantom;
+mod signed;
+mod split;
+
+pub use authlete::Proof;
+pub use signed::Signed;
+
 /// How an issuer is asked about a token.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Endpoint and credential.
     pub service: Rc<Service>,
+    pub protocol: Protocol,
     /// How long an answer is good, and never past `exp`; nothing is remembered at zero.
     pub cache: Duration,
     /// How much longer it is while the server does not answer, and never past `exp`.
     pub stale_if_error: Duration,
     /// `danger_allow_no_exp`: an answer without `exp` is good for five seconds.
     pub without_exp: bool,
+}
+
+/// What is spoken with the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// A JSON object (RFC 7662).
+    Rfc7662,
+    /// The same, signed by the issuer for this client (RFC 9701).
+    Rfc9701 { client_id: String },
+    /// The JWT that the opaque token stands for (Curity, Keycloak).
+    Phantom,
+    /// The token is the signature of a JWT, and a store has all that it signs (Curity).
+    Split,
+    /// Authlete's own API, which judges certificate and proof too.
+    Authlete,
+}
+
+/// What a question is about.
+#[derive(Clone, Copy)]
+pub struct Asking<'a> {
+    pub token: AccessToken<'a>,
+    /// The caller's.
+    pub certificate: Option<&'a PeerCertificate>,
+    /// What the route asks of every token.
+    pub scopes: &'a [String],
+}
+
+/// What the server answered.
+#[derive(Debug)]
+pub enum Answered {
+    /// What it says of the token, and the nonce that it wants in the next proof.
+    Said { of: Introspected, nonce: Option<Rc<str>> },
+    /// It is signed, and nobody has looked for the key.
+    Signed(Rc<Signed>),
+}
+
+impl From<Introspected> for Answered {
+    fn from(of: Introspected) -> Self {
+        Self::Said { of, nonce: None }
+    }
 }
 
 /// An opaque token is no longer than this.
@@ -40,8 +90,10 @@ pub enum Unusable {
     OurCredentials,
     /// Another status than 200.
     Status(u16),
-    /// Not a JSON object with a boolean `active`, each member once.
+    /// Not what the protocol has for an answer: a JSON object with a boolean `active`, each member once; a JWT; of its media type.
     Body,
+    /// It is signed, and not by its issuer, for us, lately.
+    Signed(Error),
 }
 
 impl Unusable {
@@ -49,7 +101,8 @@ impl Unusable {
     pub fn is_away(self) -> bool {
         match self {
             Self::NoAnswer(NoAnswer::NotSent | NoAnswer::Reset) | Self::Status(500..) => true,
-            Self::NoAnswer(NoAnswer::TooLarge) | Self::OurCredentials | Self::Status(_) | Self::Body => false,
+            Self::NoAnswer(NoAnswer::TooLarge) | Self::OurCredentials | Self::Status(_) => false,
+            Self::Body | Self::Signed(_) => false,
         }
     }
 }
@@ -60,29 +113,70 @@ impl fmt::Display for Unusable {
             Self::NoAnswer(why) => why.fmt(f),
             Self::OurCredentials => f.write_str("the server refused our own credentials"),
             Self::Status(status) => write!(f, "the server answered {status}"),
-            Self::Body => f.write_str("the answer is not a JSON object with a boolean `active`"),
+            Self::Body => f.write_str("the answer is not one of this protocol"),
+            Self::Signed(error) => write!(f, "the signed answer is not believed for its {}", signed::fault(*error)),
         }
     }
 }
 
 impl Settings {
-    /// The question about one token: a form, so that nothing of it stands in a URL.
-    pub fn ask(&self, token: AccessToken<'_>) -> Callout {
-        let body = format!("token={}&token_type_hint=access_token", form_encode(token.as_str()));
-        let token = Some(token.as_str().into());
-        Callout { id: CalloutId { service: Rc::clone(&self.service), body: body.into_bytes().into(), token } }
+    /// The question about one token.
+    pub fn ask(&self, asking: &Asking<'_>) -> Callout {
+        let id = CalloutId::of(Rc::clone(&self.service));
+        let remembered_by = Some(self.remembers(asking).into());
+        let id = CalloutId { remembered_by, ..id };
+        Callout {
+            id: match self.protocol {
+                // A form, so that nothing of the token stands in a URL.
+                Protocol::Rfc7662 | Protocol::Rfc9701 { .. } | Protocol::Phantom => {
+                    let token = form_encode(asking.token.as_str());
+                    CalloutId { body: format!("token={token}&token_type_hint=access_token").into_bytes().into(), ..id }
+                }
+                Protocol::Split => CalloutId { path: Some(split::path(&self.service.path, asking.token).into()), ..id },
+                Protocol::Authlete => CalloutId { body: authlete::body(asking, None), ..id },
+            },
+        }
+    }
+
+    /// The same with a proof that the server judges: its answer is remembered by nothing.
+    pub fn ask_with_proof(&self, asking: &Asking<'_>, proof: &Proof<'_>, proven: Proven) -> Callout {
+        let id = CalloutId::of(Rc::clone(&self.service));
+        Callout { id: CalloutId { body: authlete::body(asking, Some(proof)), proven: Some(proven), ..id } }
+    }
+
+    /// Whether an answer depends on the caller too.
+    pub fn judges_callers(&self) -> bool {
+        self.protocol == Protocol::Authlete
+    }
+
+    /// All that an answer depends on.
+    pub fn remembers(&self, asking: &Asking<'_>) -> String {
+        match self.judges_callers() {
+            true => authlete::remembers(asking),
+            false => asking.token.as_str().to_owned(),
+        }
     }
 
     /// Reads an answer once, for all who wait for it.
-    pub fn read(&self, issuer: &Issuer, answer: &Answer, now: UnixTime) -> Result<Introspected, Unusable> {
-        let claims = match answer {
+    pub fn read(&self, issuer: &Issuer, id: &CalloutId, answer: &Answer, now: UnixTime) -> Result<Answered, Unusable> {
+        let response = match answer {
             Answer::None(why) => return Err(Unusable::NoAnswer(*why)),
-            Answer::Response(Response { status: 200, body }) => {
-                json::parse(body, Limits::TOKEN).map_err(|_| Unusable::Body)?
-            }
-            Answer::Response(Response { status: 401 | 403, .. }) => return Err(Unusable::OurCredentials),
-            Answer::Response(Response { status, .. }) => return Err(Unusable::Status(*status)),
+            Answer::Response(response) => response,
         };
+        match (response.status, &self.protocol) {
+            (200, Protocol::Rfc7662) => self.read_claims(issuer, parse(response)?, now).map(Answered::from),
+            (200, Protocol::Rfc9701 { .. }) => Signed::introspection(response, issuer),
+            (200, Protocol::Phantom) => phantom::read(response, issuer),
+            (200, Protocol::Split) => split::read(response, id, issuer),
+            (200, Protocol::Authlete) => authlete::read(self, issuer, id, parse(response)?, now),
+            (204, Protocol::Phantom) | (404, Protocol::Split) => Ok(Answered::from(Err(Error::Inactive))),
+            (401 | 403, _) => Err(Unusable::OurCredentials),
+            (status, _) => Err(Unusable::Status(status)),
+        }
+    }
+
+    /// Reads what RFC 7662 §2.2 has for an answer.
+    fn read_claims(&self, issuer: &Issuer, claims: Value, now: UnixTime) -> Result<Introspected, Unusable> {
         match claim(&claims, "active").and_then(Value::as_bool) {
             None => Err(Unusable::Body),
             Some(false) => Ok(Err(Error::Inactive)),
@@ -128,6 +222,10 @@ impl Settings {
         let good = self.good_until(token, now);
         token.expires().map_or(good, |expires| good.plus(self.stale_if_error).min(expires))
     }
+}
+
+fn parse(response: &Response) -> Result<Value, Unusable> {
+    json::parse(&response.body, Limits::TOKEN).map_err(|_| Unusable::Body)
 }
 
 const WITHOUT_EXP: Duration = Duration::from_secs(5);
