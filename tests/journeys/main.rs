@@ -7,6 +7,7 @@ mod identity;
 mod memory;
 mod policies;
 mod proof;
+mod protocols;
 mod relays;
 mod servers;
 mod tokens;
