@@ -1115,3 +1115,76 @@ fn a_word_that_stands_twice_by_another_name_is_announced_once() {
     assert_eq!(effects.schemes.algorithms.as_deref(), Some("ES256 EdDSA"));
     assert_eq!((effects.schemes.bearer, effects.schemes.dpop), (false, true));
 }
+
+/// `bank` introspects in this protocol.
+fn speaking(protocol: &str) -> Value {
+    with_issuer("introspection", introspection(protocol))
+}
+
+fn introspection(protocol: &str) -> Value {
+    json!({"cluster": "login", "path": "/i", "protocol": protocol, "client_id": "api", "client_secret": {"env": "API_SECRET"}})
+}
+
+#[test]
+fn whatever_is_signed_needs_keys() {
+    for (protocol, told) in [
+        ("rfc9701", Some("rfc9701 answers with a JWT")),
+        ("phantom", Some("phantom answers with a JWT")),
+        ("split", Some("split makes a JWT of the token")),
+        ("rfc7662", None),
+        ("authlete", None),
+    ] {
+        assert_eq!(mistakes(&speaking(protocol)), NONE, "{protocol}");
+        let mut without = speaking(protocol);
+        without["issuers"][0].as_object_mut().unwrap().remove("jwks");
+        let told = told.map(|told| {
+            format!("issuers[bank].introspection.protocol: {told}, and there are no keys to verify it with; write jwks")
+        });
+        assert_eq!(mistakes(&without), Vec::from_iter(told), "{protocol}");
+    }
+    let unknown =
+        "issuers[bank].introspection.protocol: \"rfc7663\" is none of rfc7662, rfc9701, phantom, split, authlete";
+    assert_eq!(mistakes(&speaking("rfc7663")), [unknown]);
+}
+
+#[test]
+fn a_jwt_that_goes_on_in_place_of_a_token_moves_the_envoy_route() {
+    for (protocol, moves) in
+        [("phantom", true), ("split", true), ("rfc7662", false), ("rfc9701", false), ("authlete", false)]
+    {
+        let mut document = speaking(protocol);
+        document["routes"][0]["envoy_route"] = json!("accounts");
+        let told = "issuers[bank].introspection.protocol: can't stand beside envoy_route: it puts a JWT in place of the token, and a \
+                    changed header makes Envoy choose the route again, after the decision; match by host and path";
+        assert_eq!(mistakes(&document), if moves { vec![told] } else { vec![] }, "{protocol}");
+    }
+}
+
+#[test]
+fn a_jwt_without_an_end_is_never_taken() {
+    for (protocol, taken) in
+        [("phantom", false), ("split", false), ("rfc7662", true), ("rfc9701", true), ("authlete", true)]
+    {
+        let mut document = speaking(protocol);
+        document["issuers"][0]["introspection"]["danger_allow_no_exp"] = json!(true);
+        let told = "issuers[bank].introspection.danger_allow_no_exp: a JWT without exp is never taken; take it out";
+        assert_eq!(mistakes(&document), if taken { vec![] } else { vec![told] }, "{protocol}");
+    }
+}
+
+#[test]
+fn a_proof_holds_the_nonce_of_one_server() {
+    let with_nonces = |protocol: &str, nonce: &str| {
+        let mut document = speaking(protocol);
+        document["dpop"] = json!({"origins": ["https://api.bank.example"], "nonce": nonce});
+        if nonce == "required" {
+            document["dpop"]["nonce_keys"] = json!([{"env": "NONCE_KEY"}]);
+        }
+        mistakes(&document)
+    };
+    let told = "issuers[bank].introspection.protocol: a proof holds one nonce, and with authlete that is the API's, which is handed on; \
+                take nonce out of dpop";
+    assert_eq!(with_nonces("authlete", "required"), [told]);
+    assert_eq!(with_nonces("authlete", "none"), NONE);
+    assert_eq!(with_nonces("phantom", "required"), NONE);
+}

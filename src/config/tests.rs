@@ -420,7 +420,6 @@ fn what_waits_for_its_issue_is_refused_with_not_yet() {
     let word = |place: &str, path: &str, word: &str, what: &str| {
         (place.to_owned(), format!("{path}: {word} is not yet {what}"), json!(word))
     };
-    let protocol = "supported by this version; write rfc7662, or leave it out";
     let method = "supported by this version; write client_secret_basic, or leave it out";
     let none = "enforced by this version; write none, or leave it out";
     let introspection = "/issuers/0/introspection";
@@ -435,12 +434,10 @@ fn what_waits_for_its_issue_is_refused_with_not_yet() {
             "enforced by this version; write rfc9068 or legacy",
         ),
     ];
-    let protocols = ["rfc9701", "phantom", "split", "authlete"]
-        .map(|name| word(&format!("{introspection}/protocol"), "issuers[bank].introspection.protocol", name, protocol));
     let methods = ["client_secret_post", "private_key_jwt", "tls_client_auth", "bearer"].map(|name| {
         word(&format!("{introspection}/auth_method"), "issuers[bank].introspection.auth_method", name, method)
     });
-    for (place, told, value) in members.into_iter().chain(words).chain(protocols).chain(methods) {
+    for (place, told, value) in members.into_iter().chain(words).chain(methods) {
         assert_eq!(mistakes(&with(&reference(), &place, value)), [told], "{place}");
     }
 }

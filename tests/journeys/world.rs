@@ -113,7 +113,13 @@ impl World {
         if let Some(certificate) = digest {
             text = text.replace(&"b".repeat(64), &certificate.digest_hex());
         }
-        let environment = [("OP_SECRET", "test"), ("NONCE_KEY", NONCE_KEY), ("NONCE_KEY_OLD", OLD_NONCE_KEY)];
+        let environment = [
+            ("OP_SECRET", "test"),
+            ("CURITY_SECRET", "test"),
+            ("AUTHLETE_SECRET", "test"),
+            ("NONCE_KEY", NONCE_KEY),
+            ("NONCE_KEY_OLD", OLD_NONCE_KEY),
+        ];
         Self::with_environment(harness::yaml(&text).unwrap(), &environment)
     }
 

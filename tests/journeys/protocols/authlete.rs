@@ -220,7 +220,7 @@ fn a_proof_beside_a_token_that_needs_none_proves_nothing() {
     let (holder, mut world) = (Holder::named("ann"), authlete());
     let bodies = answering(&mut world, |_| ok(good(json!({}))));
     let proven = get("/either").dpop("opaque", &holder.proof("/either", "opaque", "1").sign());
-    assert_eq!(world.verdict(&proven), (401, "binding.no_key"));
+    assert_eq!(world.verdict(&proven), (401, "binding.unbound"));
     assert_eq!(bodies.borrow().len(), 1, "whoever stole it has a key too");
 }
 
