@@ -15,6 +15,7 @@ mod module;
 mod observation;
 mod paths;
 mod promql;
+mod protocols;
 mod relays;
 mod shipped;
 #[path = "../vectors/signatures.rs"]

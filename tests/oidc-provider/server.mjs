@@ -1,5 +1,6 @@
 // A real authorization server for the tests and the demo: node-oidc-provider with client authentication by certificate,
-// access tokens bound to certificates (RFC 8705) and to DPoP keys (RFC 9449), introspection (RFC 7662) and revocation (RFC 7009).
+// access tokens bound to certificates (RFC 8705) and to DPoP keys (RFC 9449), introspection (RFC 7662, RFC 9701) and revocation
+// (RFC 7009).
 //
 // Environment: PORT, ISSUER, CERTIFICATE_FILE, KEY_FILE, CLIENT_CA_FILE, RS_SECRET, WALLET_SECRET, NODE_MODULES_DIR.
 
@@ -73,6 +74,7 @@ const provider = new Provider(env.ISSUER, {
       client_id: 'rs',
       client_secret: env.RS_SECRET,
       token_endpoint_auth_method: 'client_secret_basic',
+      introspection_signed_response_alg: 'ES256',
       grant_types: [],
       response_types: [],
       redirect_uris: [],
@@ -93,6 +95,7 @@ const provider = new Provider(env.ISSUER, {
     clientCredentials: { enabled: true },
     revocation: { enabled: true },
     introspection: { enabled: true, allowedPolicy: (_ctx, caller) => caller.clientId === 'rs' },
+    jwtIntrospection: { enabled: true },
     mTLS: {
       enabled: true,
       certificateBoundAccessTokens: true,
