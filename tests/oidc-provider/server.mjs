@@ -54,8 +54,8 @@ function certificateSubjectMatches(ctx, property, expected) {
 }
 
 const provider = new Provider(env.ISSUER, {
-  // No ID tokens are issued, but each client has to name an algorithm that there is a key for.
-  clientDefaults: { id_token_signed_response_alg: 'ES256' },
+  // No ID tokens are issued, but each client has to name algorithms that there is a key for.
+  clientDefaults: { id_token_signed_response_alg: 'ES256', introspection_signed_response_alg: 'ES256' },
   clients: [
     client('bank', true),
     client('insurer', true),
@@ -74,7 +74,6 @@ const provider = new Provider(env.ISSUER, {
       client_id: 'rs',
       client_secret: env.RS_SECRET,
       token_endpoint_auth_method: 'client_secret_basic',
-      introspection_signed_response_alg: 'ES256',
       grant_types: [],
       response_types: [],
       redirect_uris: [],

@@ -7,7 +7,6 @@ use std::rc::Rc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::json;
 
 use crate::callout::{CalloutId, Proven};
 use crate::jose::base64url;
@@ -26,19 +25,22 @@ pub struct Proof<'a> {
 }
 
 pub(super) fn body(asking: &Asking<'_>, proof: Option<&Proof<'_>>) -> Rc<[u8]> {
-    let mut body = json!({"token": asking.token.as_str()});
+    let mut body = Object::default();
+    let mut put = |name: &str, text: String| body.insert(name.to_owned(), Value::String(text));
+    put("token", asking.token.as_str().to_owned());
     if let Some(leaf) = asking.certificate.and_then(|certificate| certificate.leaf.as_deref()) {
-        body["clientCertificate"] = pem(&leaf.der).into();
-    }
-    if !asking.scopes.is_empty() {
-        body["scopes"] = asking.scopes.into();
+        put("clientCertificate", pem(&leaf.der));
     }
     if let Some(Proof { field, method, htu }) = proof {
-        body["dpop"] = (*field).into();
-        body["htm"] = (*method).into();
-        body["htu"] = htu.as_str().into();
+        put("dpop", (*field).to_owned());
+        put("htm", (*method).to_owned());
+        put("htu", htu.clone());
     }
-    body.to_string().into_bytes().into()
+    if !asking.scopes.is_empty() {
+        let scopes = asking.scopes.iter().cloned().map(Value::String).collect();
+        body.insert("scopes".to_owned(), Value::Array(scopes));
+    }
+    Value::Object(body).to_string().into_bytes().into()
 }
 
 /// Token, certificate and scopes, none of which holds a line break.
