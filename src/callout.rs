@@ -45,10 +45,23 @@ pub struct Service {
 #[derive(Clone, PartialEq, Eq)]
 pub struct CalloutId {
     pub service: Rc<Service>,
+    /// The path, where it is not the service's own.
+    pub path: Option<Rc<str>>,
     /// The body sent; it may hold a token.
     pub body: Rc<[u8]>,
-    /// The token that is asked about, where one is: by it the answer is remembered.
-    pub token: Option<Rc<str>>,
+    /// The token that is asked about and all else that the answer depends on, where the answer may be remembered.
+    pub remembered_by: Option<Rc<str>>,
+    /// A proof goes along: its answer is for the one who sent it, and for nobody else.
+    pub proven: Option<Proven>,
+}
+
+/// Whose proof is judged elsewhere, and in which request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Proven {
+    /// SHA-256 thumbprint of the key that the proof names.
+    pub key: [u8; 32],
+    /// No two requests have the same.
+    pub number: u64,
 }
 
 /// One question to be sent.
@@ -70,6 +83,8 @@ pub struct Response {
     pub status: u16,
     /// `Content-Type`, empty where there is none.
     pub content_type: String,
+    /// `Cache-Control`, its fields joined by commas.
+    pub cache_control: String,
     pub body: Vec<u8>,
 }
 
@@ -129,6 +144,18 @@ impl fmt::Debug for CalloutId {
     }
 }
 
+impl CalloutId {
+    /// A question that holds nothing but whom it is asked of.
+    pub fn of(service: Rc<Service>) -> Self {
+        Self { service, path: None, body: Rc::default(), remembered_by: None, proven: None }
+    }
+
+    /// Where it is asked.
+    pub fn path(&self) -> &str {
+        self.path.as_deref().unwrap_or(&self.service.path)
+    }
+}
+
 impl Response {
     pub fn new(status: u16, body: Vec<u8>) -> Self {
         Self { status, body, ..Self::default() }
@@ -138,6 +165,20 @@ impl Response {
     pub fn is_of(&self, media_type: &str) -> bool {
         let told = self.content_type.split(';').next().unwrap_or_default();
         told.trim_ascii().eq_ignore_ascii_case(media_type)
+    }
+
+    /// How long it may be kept (RFC 9111 §5.2.2); none where it does not say.
+    pub fn max_age(&self) -> Option<Duration> {
+        let mut told = self.cache_control.split(',').filter_map(|directive| {
+            let (name, value) = directive.split_once('=').unwrap_or((directive, ""));
+            let is = |other: &str| name.trim_ascii().eq_ignore_ascii_case(other);
+            match is("max-age") {
+                true => Some(Duration::from_secs(value.trim_ascii().trim_matches('"').parse().unwrap_or(0))),
+                false => (is("no-store") || is("no-cache")).then_some(Duration::ZERO),
+            }
+        });
+        let first = told.next()?;
+        Some(told.fold(first, Duration::min))
     }
 }
 
@@ -151,6 +192,7 @@ impl Hash for CalloutId {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.service.issuer.hash(state);
         self.service.question.hash(state);
+        self.path.hash(state);
         self.body.hash(state);
     }
 }
@@ -393,11 +435,7 @@ mod tests {
 
     fn about(token: &str) -> Callout {
         Callout {
-            id: CalloutId {
-                service: Service::about(Question::Introspection),
-                body: token.as_bytes().into(),
-                token: None,
-            },
+            id: CalloutId { body: token.as_bytes().into(), ..CalloutId::of(Service::about(Question::Introspection)) },
         }
     }
 
@@ -530,17 +568,49 @@ mod tests {
             waiting.wait(about(token), u32::try_from(waiter).unwrap(), "state", 50, of(ANN)).unwrap();
         }
         assert_eq!(sent(&mut waiting), 2);
-        let keys =
-            Callout { id: CalloutId { service: Service::about(Question::KeySet), body: Rc::default(), token: None } };
+        let keys = Callout { id: CalloutId::of(Service::about(Question::KeySet)) };
         assert_eq!(waiting.wait(keys.clone(), 9, "late", 1, of(ANN)), Err(Crowded("late")));
         assert_eq!(waiting.next_to_send(), Some(keys.id));
+    }
+
+    #[test]
+    fn an_answer_says_of_what_type_it_is_and_how_long_it_may_be_kept() {
+        let of = |content_type: &str| Response { content_type: content_type.into(), ..Response::default() };
+        for (told, is) in [
+            ("application/jwt", true),
+            (" Application/JWT ; charset=utf-8", true),
+            ("", false),
+            ("application/jwt2", false),
+            ("application/jwt,application/jwt", false),
+            ("application/json; a=application/jwt", false),
+        ] {
+            assert_eq!(of(told).is_of("application/jwt"), is, "{told}");
+        }
+        let kept = |cache_control: &str| {
+            let response = Response { cache_control: cache_control.into(), ..Response::default() };
+            response.max_age().map(|age| age.as_secs())
+        };
+        for (told, age) in [
+            ("", None),
+            ("private, must-revalidate", None),
+            ("max-age=20", Some(20)),
+            ("private , Max-Age = \"20\"", Some(20)),
+            ("max-age=20, no-cache", Some(0)),
+            ("no-store", Some(0)),
+            ("max-age=20, max-age=10", Some(10)),
+            ("max-age=-1", Some(0)),
+            ("max-age=soon", Some(0)),
+            ("s-maxage=20", None),
+        ] {
+            assert_eq!(kept(told), age, "{told}");
+        }
     }
 
     #[test]
     fn neither_token_nor_credential_prints_itself() {
         let mut service = Service::about(Question::Introspection).as_ref().clone();
         service.headers = vec![("authorization", "Basic hidden".into())];
-        let id = CalloutId { service: Rc::new(service), body: b"token=hidden".as_slice().into(), token: None };
+        let id = CalloutId { body: b"token=hidden".as_slice().into(), ..CalloutId::of(Rc::new(service)) };
         assert_eq!(format!("{id:?}"), "Introspection of issuer 0 at login/introspect");
         let response = Answer::Response(Response::new(200, b"hidden".to_vec()));
         assert_eq!(format!("{response:?}"), "Response(200 with 6 bytes)");

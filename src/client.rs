@@ -86,6 +86,22 @@ impl Authentication {
         Some(Cow::Owned([form, parameters.as_bytes()].concat()))
     }
 
+    /// Who we are; nobody by a token.
+    pub fn client_id(&self) -> Option<&str> {
+        match self {
+            Self::ClientSecretBasic { client_id, .. }
+            | Self::ClientSecretPost { client_id, .. }
+            | Self::PrivateKeyJwt(Assertion { client_id, .. })
+            | Self::TlsClientAuth { client_id } => Some(client_id),
+            Self::Bearer { .. } => None,
+        }
+    }
+
+    /// Whether it stands in a field alone, so that questions need no form.
+    pub fn needs_form(&self) -> bool {
+        !matches!(self, Self::ClientSecretBasic { .. } | Self::Bearer { .. })
+    }
+
     /// Its name among `introspection_endpoint_auth_methods_supported`; none for a token, which needs no client.
     pub fn name(&self) -> Option<&'static str> {
         match self {

@@ -179,6 +179,11 @@ pub const REASONS: &[&str] = &[
     "relay.malformed",
     "relay.too_large",
     "relay.disagree",
+    "token.bad_request",
+    "token.refused",
+    "token.forbidden",
+    "proof.refused",
+    "nonce.wanted",
 ];
 
 /// One row: the RFC's code, the operator's reason, and the client's text, which never holds anything of the request.
@@ -265,6 +270,13 @@ fn of_credential(error: credential::Error) -> Row {
 fn of_token(error: token::Error) -> Row {
     use token::Error;
     let (reason, description) = match error {
+        Error::BadRequest => return Row(Code::BadRequest, "token.bad_request", "Malformed access token"),
+        Error::ProofRefused => return Row(Code::Proof, "proof.refused", "Invalid DPoP proof"),
+        Error::NonceWanted => {
+            return Row(Code::Nonce, "nonce.wanted", "Resource server requires nonce in DPoP proof");
+        }
+        Error::Scope => return Row(Code::Scope, "token.scope", "Insufficient scope"),
+        Error::Forbidden => return Row(Code::Deny, "token.forbidden", ""),
         Error::Malformed => ("token.malformed", "Malformed access token"),
         Error::Format => ("token.format", "Token format not accepted"),
         Error::Issuer => ("token.issuer", "Issuer not trusted"),
@@ -282,6 +294,8 @@ fn of_token(error: token::Error) -> Row {
         Error::Confirmation => ("token.confirmation", "Unsupported confirmation method"),
         Error::Inactive => ("token.inactive", "Token is not active"),
         Error::Disagreement => ("token.disagreement", "Token is not active"),
+        Error::Refused => ("token.refused", "Token is not active"),
+        Error::ProofWanted => ("binding.bearer_downgrade", "DPoP-bound token requires DPoP scheme"),
     };
     Row(Code::Token, reason, description)
 }

@@ -256,7 +256,7 @@ impl Discovery {
 }
 
 fn ask(service: &Rc<Service>) -> Callout {
-    Callout { id: CalloutId { service: Rc::clone(service), body: Rc::default(), token: None } }
+    Callout { id: CalloutId::of(Rc::clone(service)) }
 }
 
 fn parse(answer: Answer) -> Result<Value, Failure> {

@@ -15,13 +15,13 @@ use crate::binding::dpop::{self, FittingProof, MadeFor, UnverifiedProof};
 use crate::binding::prover::Provers;
 use crate::binding::replay::{ReplayMemory, SharedSlots};
 use crate::binding::{self, By, ConfirmedSender, Means, Requirement, replay};
-use crate::callout::{Answer, Callout, CalloutId, IssuerId, NoAnswer, Question};
+use crate::callout::{Answer, Callout, CalloutId, IssuerId, NoAnswer, Proven, Question};
 use crate::client::Random;
 use crate::credential::{self, AccessToken, Presented, Proof, Scheme};
 use crate::denial::{Ambiguous, Code, Denial, Unavailable};
 use crate::discovery::{self, Discovery, Located};
 use crate::effect::identity::{self, Caller, Owned};
-use crate::effect::{self, Forward, Reply, Return};
+use crate::effect::{self, Forward, Reply, Return, TokenForward};
 use crate::facts::Request;
 use crate::facts::peer::{CertificateDigest, Leaves, Peer, PeerCertificate, RelayId, Session, Source};
 use crate::facts::relay::{self, Readings};
@@ -33,7 +33,7 @@ use crate::policy::relay::{PeerKind, Relay};
 use crate::policy::route::{Matched, Revocation, Route, RouteId};
 use crate::policy::{self, Policy};
 use crate::time::UnixTime;
-use crate::token::introspection::{Introspected, MAX_OPAQUE, Unusable};
+use crate::token::introspection::{self, Answered, Asking, Introspected, MAX_OPAQUE, Signed, Unusable};
 use crate::token::jwt::{Form, UnverifiedJwt};
 use crate::token::memory::{self, Asked, Memory};
 use crate::token::{Error as TokenError, Issuer, VerifiedToken, Vouched};
@@ -61,6 +61,8 @@ pub struct Enforcer {
     tells_permits: bool,
     log: Log,
     verifier: Rc<dyn Verifier>,
+    /// Proofs that went elsewhere to be judged.
+    sent_proofs: u64,
     /// The time that was told last.
     told: UnixTime,
 }
@@ -148,6 +150,8 @@ pub struct Suspended {
     request: Request,
     matched: Matched,
     certificate: Option<PeerCertificate>,
+    /// What was said of its token, and waits for keys.
+    signed: Option<Rc<Signed>>,
     asked: u8,
 }
 
@@ -156,7 +160,7 @@ pub struct Suspended {
 pub enum Settled {
     Metadata(discovery::Fetched),
     Keys(Fetched),
-    Introspection(Result<Introspected, Unusable>),
+    Introspection(Result<Answered, Unusable>),
     /// There was no place to wait in.
     Crowded,
 }
@@ -171,7 +175,8 @@ impl Settled {
             Self::Introspection(Err(Unusable::NoAnswer(why))) => without_answer(*why),
             Self::Keys(Fetched::Failed(Failure::Status(status))) => by_status(*status),
             Self::Introspection(Err(Unusable::Status(status))) => by_status(*status),
-            Self::Keys(Fetched::Failed(Failure::NotAKeySet)) | Self::Introspection(Err(Unusable::Body)) => "unusable",
+            Self::Keys(Fetched::Failed(Failure::NotAKeySet)) => "unusable",
+            Self::Introspection(Err(Unusable::Body | Unusable::Signed(_))) => "unusable",
             Self::Introspection(Err(Unusable::OurCredentials)) => "our_credentials",
             Self::Crowded => "crowded",
         }
@@ -221,6 +226,38 @@ struct Shown<'a> {
     proof: Option<Box<FittingProof<'a>>>,
     /// Inside its dates.
     certificate: Option<PeerCertificate>,
+    /// What the authorization server wants in its next proof.
+    nonce: Option<Rc<str>>,
+}
+
+/// A token that is looked up, and what it came with.
+#[derive(Clone, Copy)]
+struct Sought<'a> {
+    request: &'a Request,
+    route: &'a Route,
+    shown: &'a Shown<'a>,
+    token: AccessToken<'a>,
+}
+
+/// What a request has waited for.
+#[derive(Clone, Copy, Default)]
+struct Waited<'a> {
+    settled: Option<&'a Settled>,
+    signed: Option<&'a Rc<Signed>>,
+}
+
+impl<'a> Sought<'a> {
+    fn asking(&self) -> Asking<'a> {
+        let Self { route, shown, token, .. } = *self;
+        Asking { token, certificate: shown.certificate.as_ref(), scopes: &route.scopes }
+    }
+}
+
+impl Waited<'_> {
+    /// Keys have just been fetched for it.
+    fn has_keys(&self) -> bool {
+        matches!(self.settled, Some(Settled::Keys(_)))
+    }
 }
 
 /// What was presented: a token that is remembered, with what was said of it, or one to be looked up.
@@ -259,6 +296,7 @@ impl Enforcer {
             tells_permits: settings.tells_permits,
             log: Log::default(),
             verifier,
+            sent_proofs: 0,
             told: UnixTime::new(0),
         }
     }
@@ -345,13 +383,16 @@ impl Enforcer {
         };
         let looked = match asked {
             Token::Known(said) => said.map(Looked::Up).map_err(Denial::from),
-            Token::Unknown(token) => self.look_up(&matched, token, None, now),
+            Token::Unknown(token) => {
+                let sought = Sought { request: &request, route: matched.route(), shown: &shown, token };
+                self.look_up(sought, Waited::default(), now)
+            }
         };
         match self.proceed(&request, &matched, &shown, looked, now) {
             Proceeded::Done(decision) => Step::Done(decision),
             Proceeded::Ask(callout) => {
                 let certificate = shown.certificate;
-                Step::Ask(callout, Suspended { request, matched, certificate, asked: 1 })
+                Step::Ask(callout, Suspended { request, matched, certificate, signed: None, asked: 1 })
             }
         }
     }
@@ -363,7 +404,7 @@ impl Enforcer {
 
     /// Goes on with a request whose question was settled.
     pub fn resume(&mut self, waiting: Suspended, settled: &Settled, now: UnixTime) -> Step {
-        let Suspended { request, matched, certificate, asked } = waiting;
+        let Suspended { request, matched, certificate, signed, asked } = waiting;
         let found = Presented::find(&request, self.dpop.is_some());
         let (presented, token) = match found.and_then(|presented| Ok((presented, presented.token()?))) {
             Ok(found) => found,
@@ -377,19 +418,29 @@ impl Enforcer {
                 return Step::Done(Err(self.refuse(binding::Error::from(error).into(), Some(&matched), known, now)));
             }
         };
-        let looked = match self.look_up(&matched, token, Some(settled), now) {
+        let (signed, nonce) = match settled {
+            Settled::Introspection(Ok(Answered::Signed(signed))) => (Some(Rc::clone(signed)), None),
+            Settled::Introspection(Ok(Answered::Said { nonce, .. })) => (signed, nonce.clone()),
+            Settled::Introspection(Err(_)) | Settled::Metadata(_) | Settled::Keys(_) | Settled::Crowded => {
+                (signed, None)
+            }
+        };
+        let shown = Shown { presented, proof, certificate, nonce };
+        let sought = Sought { request: &request, route: matched.route(), shown: &shown, token };
+        let waited = Waited { settled: Some(settled), signed: signed.as_ref() };
+        let looked = match self.look_up(sought, waited, now) {
             Ok(Looked::Ask(callout)) if asked >= MAX_ASKED => {
                 self.withdraw(&callout.id);
                 Err(unavailable(callout.id.service.question))
             }
             looked => looked,
         };
-        let shown = Shown { presented, proof, certificate };
         match self.proceed(&request, &matched, &shown, looked, now) {
             Proceeded::Done(decision) => Step::Done(decision),
             Proceeded::Ask(callout) => {
                 let certificate = shown.certificate;
-                Step::Ask(callout, Suspended { request, matched, certificate, asked: asked.saturating_add(1) })
+                let asked = asked.saturating_add(1);
+                Step::Ask(callout, Suspended { request, matched, certificate, signed, asked })
             }
         }
     }
@@ -427,23 +478,9 @@ impl Enforcer {
         match (id.service.question, keys, &issuer.introspection) {
             (Question::KeySet, Some(keys), _) => Settled::Keys(keys.settle(answer, now)),
             (Question::Introspection, _, Some(settings)) => {
-                let mut read = settings.read(issuer, &answer, now);
-                if let Ok(Ok(vouched)) = &mut read {
-                    self.memory.share(vouched);
-                }
-                let token = id.token.as_deref().unwrap_or_default();
-                let asked = asked_about(issuer, token);
-                match &read {
-                    // Each who waits puts it together with the signature, and remembers both.
-                    Ok(Ok(_)) if asked == Asked::Both => {}
-                    Ok(Ok(vouched)) => {
-                        let times = (settings.good_until(vouched, now), settings.stale_until(vouched, now));
-                        self.memory.remember_good(asked, token, Rc::clone(vouched), times, now);
-                    }
-                    // In a moment it may be good.
-                    Ok(Err(TokenError::NotYetValid)) => {}
-                    Ok(Err(error)) => self.memory.remember_bad(asked, token, *error, settings.cache, now),
-                    Err(_) => {}
+                let mut read = settings.read(issuer, id, &answer, now);
+                if let (Ok(Answered::Said { of, .. }), Some(by)) = (&mut read, &id.remembered_by) {
+                    remember(&mut self.memory, issuer, (of, by), None, now);
                 }
                 Settled::Introspection(read)
             }
@@ -487,6 +524,32 @@ impl Enforcer {
         if let (Question::Metadata, Some(Some(discovery))) = (id.service.question, self.discoveries.get_mut(at)) {
             discovery.withdraw();
         }
+    }
+}
+
+/// Remembers what was said of a token, for `most` where the server has said so.
+fn remember(
+    memory: &mut Memory,
+    issuer: &Issuer,
+    (said, by): (&mut Introspected, &str),
+    most: Option<Duration>,
+    now: UnixTime,
+) {
+    let Some(settings) = &issuer.introspection else { return };
+    let asked = asked_about(issuer, settings, by);
+    match said {
+        // Each who waits puts it together with the signature, and remembers both.
+        Ok(_) if asked == Asked::Both => {}
+        Ok(vouched) => {
+            memory.share(vouched);
+            let until = |time: UnixTime| most.map_or(time, |most| time.min(now.plus(most)));
+            let good = until(settings.good_until(vouched, now));
+            let stale = if most.is_some() { good } else { settings.stale_until(vouched, now) };
+            memory.remember_good(asked, by, Rc::clone(vouched), (good, stale), now);
+        }
+        // In a moment it may be good.
+        Err(TokenError::NotYetValid) => {}
+        Err(error) => memory.remember_bad(asked, by, *error, settings.cache, now),
     }
 }
 
@@ -554,7 +617,7 @@ impl Enforcer {
         if certificate.is_none() && matches!(route.binding, Requirement::Certificate | Requirement::Both) {
             return Err((binding::Error::NoCertificate.into(), known));
         }
-        Ok(Entered::Presented(Shown { presented, proof, certificate }, token))
+        Ok(Entered::Presented(Shown { presented, proof, certificate, nonce: None }, token))
     }
 
     /// What would have to be removed where nothing can be, on every route.
@@ -634,10 +697,33 @@ impl Enforcer {
             let vouched = Rc::clone(vouched);
             return (route.issuers.contains(&vouched.issuer()) && self.is_held(&vouched, now)).then_some(Ok(vouched));
         }
-        let said = self.memory.recall(Asked::Endpoint(route.introspects?), token, now)?;
+        // What depends on the caller too is looked up once the caller is known.
+        let asks = |issuer: &IssuerId| self.introspection(*issuer).is_some_and(|settings| !settings.judges_callers());
+        let said = self.recall_said(Asked::Endpoint(route.introspects.filter(asks)?), token, now)?;
         let is_opaque =
             || core::str::from_utf8(token).is_ok_and(|token| Form::of(AccessToken::new(token)) == Form::Opaque);
-        (!verifies || is_opaque()).then(|| said.clone())
+        (!verifies || is_opaque()).then_some(said)
+    }
+
+    fn introspection(&self, issuer: IssuerId) -> Option<&introspection::Settings> {
+        self.issuers.get(issuer.0)?.introspection.as_ref()
+    }
+
+    /// What was said of a token; where a key has a part in that, as long as its issuer still has the key.
+    fn recall_said(&mut self, asked: Asked, by: &[u8], now: UnixTime) -> Option<Introspected> {
+        let said = self.memory.recall(asked, by, now)?.clone();
+        let counts = said.as_ref().map_or(true, |vouched| self.may_count(vouched, now));
+        counts.then_some(said)
+    }
+
+    /// What was said of it lately, for the time in which its server is away.
+    fn recall_lately(&mut self, asked: Asked, by: &[u8], now: UnixTime) -> Option<Vouched> {
+        let said = self.memory.recall_stale(asked, by, now)?.clone().ok()?;
+        self.may_count(&said, now).then_some(said)
+    }
+
+    fn may_count(&mut self, vouched: &VerifiedToken, now: UnixTime) -> bool {
+        vouched.evidence().by.key().is_none() || self.is_held(vouched, now)
     }
 
     /// Whether the issuer still has the key that made the signature of this token.
@@ -749,7 +835,7 @@ impl Enforcer {
             Err(denial) => Err((denial, None)),
         };
         let Shown { presented, certificate, .. } = shown;
-        Proceeded::Done(match confirmed {
+        let decision = match confirmed {
             Ok(sender) => {
                 let certificate = certificate.as_ref();
                 let decision = self.decide(request, matched, Ok(certificate), Some(sender), Some(*presented), now);
@@ -759,6 +845,10 @@ impl Enforcer {
                 let known = Known { verified: token.as_ref(), ..Known::by(*presented) };
                 Err(self.refuse(denial, Some(matched), known, now))
             }
+        };
+        Proceeded::Done(match &shown.nonce {
+            Some(nonce) => relay_nonce(decision, nonce),
+            None => decision,
         })
     }
 
@@ -820,6 +910,18 @@ impl Enforcer {
     }
 }
 
+/// The nonce of the server that judges proofs goes to the client with whatever becomes of its request (RFC 9449 §8.2, §9).
+fn relay_nonce(decision: Decision, nonce: &str) -> Decision {
+    match decision {
+        Ok(Permit::Granted(told)) => Ok(Permit::Granted(Told { returns: Return::WithNonce(nonce.to_owned()), ..told })),
+        Ok(Permit::Public(told)) => Ok(Permit::Public(told)),
+        Err(mut refusal) => {
+            refusal.reply.hand_out(nonce.to_owned());
+            Err(refusal)
+        }
+    }
+}
+
 fn unavailable(question: Question) -> Denial {
     match question {
         Question::Metadata => Unavailable::Metadata.into(),
@@ -830,45 +932,34 @@ fn unavailable(question: Question) -> Denial {
 
 /// From a presented token to what its issuer says of it.
 impl Enforcer {
-    fn look_up(
-        &mut self,
-        matched: &Matched,
-        token: AccessToken<'_>,
-        settled: Option<&Settled>,
-        now: UnixTime,
-    ) -> Result<Looked, Denial> {
-        if let Some(Settled::Crowded) = settled {
+    fn look_up(&mut self, sought: Sought<'_>, waited: Waited<'_>, now: UnixTime) -> Result<Looked, Denial> {
+        if let Some(Settled::Crowded) = waited.settled {
             return Err(Unavailable::Crowded.into());
         }
-        let route = matched.route();
+        let Sought { route, token, .. } = sought;
         let verifies = self.verifies(route);
         match (Form::of(token), route.introspects) {
-            (Form::Jwt, _) if verifies => self.look_up_jwt(route, token, settled, now),
+            (Form::Jwt, _) if verifies => self.look_up_jwt(sought, waited, now),
             (Form::Encrypted, _) if verifies => Err(TokenError::Format.into()),
-            (_, Some(issuer)) => self.introspect(issuer, token, settled, now),
+            (_, Some(issuer)) => self.introspect(issuer, sought, waited, now),
             (_, None) => Err(TokenError::Format.into()),
         }
     }
 
     /// By the key of its issuer, and then by its endpoint where the route wants that too (checklist C31 to C37).
-    fn look_up_jwt(
-        &mut self,
-        route: &Route,
-        token: AccessToken<'_>,
-        settled: Option<&Settled>,
-        now: UnixTime,
-    ) -> Result<Looked, Denial> {
+    fn look_up_jwt(&mut self, sought: Sought<'_>, waited: Waited<'_>, now: UnixTime) -> Result<Looked, Denial> {
+        let Sought { route, token, .. } = sought;
         if route.revocation == Revocation::None {
-            return self.verify(route, token, settled, now);
+            return self.verify(sought, waited, now);
         }
         let signed = match self.recall_signed(route, token, now) {
             Some(signed) => signed,
-            None => match self.verify(route, token, settled, now)? {
+            None => match self.verify(sought, waited, now)? {
                 Looked::Up(vouched) if vouched.evidence().by.key().is_some() => vouched,
                 looked => return Ok(looked),
             },
         };
-        self.ask_about(route, signed, token, settled, now)
+        self.ask_about(sought, signed, waited, now)
     }
 
     /// A JWT whose signature was verified before, by a key that still is its issuer's.
@@ -880,44 +971,25 @@ impl Enforcer {
     /// What the endpoint of its issuer says of a token that a key has vouched for.
     fn ask_about(
         &mut self,
-        route: &Route,
+        sought: Sought<'_>,
         signed: Vouched,
-        token: AccessToken<'_>,
-        settled: Option<&Settled>,
+        waited: Waited<'_>,
         now: UnixTime,
     ) -> Result<Looked, Denial> {
+        let Sought { route, token, .. } = sought;
         let issuer = self.issuers.get(signed.issuer().0).ok_or(TokenError::Issuer)?;
-        let settings = issuer.introspection.as_ref().ok_or(Unavailable::Introspection)?;
         let wanted = route.audiences.as_ref().unwrap_or(&issuer.audiences);
         // Nobody is asked about one that is good for nothing here.
         if let Err(error) = signed.verify_time(issuer, now).and_then(|()| signed.verify_audience(wanted)) {
             return Ok(Looked::Refused(error, signed));
         }
-        let octets = token.as_str().as_bytes();
-        let key = signed.evidence().by.key();
-        let is_by_it = |said: &&Introspected| said.as_ref().map_or(true, |both| both.evidence().by.key() == key);
-        let remembered = self.memory.recall(Asked::Both, octets, now).filter(is_by_it).cloned();
-        let said = match (remembered, settled) {
-            (Some(said), _) => said,
-            (None, Some(Settled::Introspection(Ok(Err(error))))) => Err(*error),
-            (None, Some(Settled::Introspection(Ok(Ok(said))))) => {
-                let both = signed.agree(said).map(Rc::new);
-                self.memory.remember_both(token.as_str(), both, settings, now)
-            }
-            (None, Some(Settled::Introspection(Err(unusable)))) => {
-                let lately = unusable.is_away().then(|| self.memory.recall_stale(Asked::Both, octets, now)).flatten();
-                let lately = lately.filter(is_by_it).ok_or(Unavailable::from(*unusable))?.clone()?;
-                return Ok(Looked::UpLately(lately));
-            }
-            (None, Some(Settled::Metadata(_) | Settled::Keys(_) | Settled::Crowded) | None) => {
-                match locate(&mut self.discoveries, issuer.id, now) {
-                    Ok(callout) => return Ok(Looked::Ask(callout.unwrap_or_else(|| settings.ask(token)))),
-                    Err(unknown) => {
-                        let lately = self.memory.recall_stale(Asked::Both, octets, now).filter(is_by_it);
-                        return Ok(Looked::UpLately(lately.ok_or(unknown)?.clone()?));
-                    }
-                }
-            }
+        let id = issuer.id;
+        let said = match self.recall_said(Asked::Both, token.as_str().as_bytes(), now) {
+            Some(said) => said,
+            None => match self.hear(id, Asked::Both, sought, waited, now)? {
+                Heard::Said(said) => self.agree(&signed, said, token, now),
+                other => return other.looked(),
+            },
         };
         Ok(match said {
             Ok(both) => Looked::Up(both),
@@ -927,43 +999,38 @@ impl Enforcer {
         })
     }
 
-    fn verify(
-        &mut self,
-        route: &Route,
-        token: AccessToken<'_>,
-        settled: Option<&Settled>,
-        now: UnixTime,
-    ) -> Result<Looked, Denial> {
+    /// What both vouch for, which is remembered from now on.
+    fn agree(&mut self, signed: &Vouched, said: Introspected, token: AccessToken<'_>, now: UnixTime) -> Introspected {
+        let both = signed.agree(&*said?).map(Rc::new);
+        match self.issuers.get(signed.issuer().0).and_then(|issuer| issuer.introspection.as_ref()) {
+            Some(settings) => self.memory.remember_both(token.as_str(), both, settings, now),
+            None => both,
+        }
+    }
+
+    fn verify(&mut self, sought: Sought<'_>, waited: Waited<'_>, now: UnixTime) -> Result<Looked, Denial> {
+        let Sought { route, token, .. } = sought;
         let jwt = UnverifiedJwt::parse(token)?;
         let named = route.issuers.iter().filter_map(|id| self.issuers.get(id.0));
         let issuer = named
             .into_iter()
             .find(|issuer| jwt.issuer() == Some(issuer.identifier.as_str()))
             .ok_or(TokenError::Issuer)?;
-        let Some(Some(keys)) = self.keys.get_mut(issuer.id.0) else {
-            return self.introspect(issuer.id, token, settled, now);
-        };
+        let id = issuer.id;
+        if issuer.keys.is_none() {
+            return self.introspect(id, sought, waited, now);
+        }
         let algorithm = jwt.algorithm(issuer)?;
         let tells_keys = issuer.discovery.as_ref().is_some_and(|discovery| discovery.keys.is_some());
         if tells_keys && let Some(callout) = locate(&mut self.discoveries, issuer.id, now)? {
             return Ok(Looked::Ask(callout));
         }
-        let asked = matches!(settled, Some(Settled::Keys(_)));
-        let kid = jwt.key_id().map(str::to_owned);
-        let set = match keys.find(kid.as_deref(), algorithm, asked, now) {
-            Found::Set(set) => set,
-            Found::Ask(callout) => return Ok(Looked::Ask(callout)),
-            Found::NoSuchKey => return Err(TokenError::Key.into()),
-            Found::Unavailable => return Err(Unavailable::Keys.into()),
+        let signers = match self.signers(id, jwt.key_id(), algorithm, waited.has_keys(), now)? {
+            Signers::Held(keys) => keys,
+            Signers::Ask(callout) => return Ok(Looked::Ask(callout)),
         };
-        let mut candidates: Vec<&Rc<Jwk>> = match set.candidates(kid.as_deref(), algorithm) {
-            Candidates::Keys(keys) => keys,
-            Candidates::UnknownKid | Candidates::NoneFits | Candidates::Ambiguous => return Err(TokenError::Key.into()),
-        };
-        candidates.retain(|key| is_for(key, algorithm, &issuer.algorithms));
-        if candidates.is_empty() {
-            return Err(TokenError::Key.into());
-        }
+        let candidates: Vec<&Rc<Jwk>> = signers.iter().collect();
+        let issuer = self.issuers.get(id.0).ok_or(TokenError::Issuer)?;
         let mut vouched = Rc::new(jwt.verify(&*self.verifier, issuer, &candidates, now)?);
         self.memory.share(&mut vouched);
         let until = vouched.good_until(issuer);
@@ -977,46 +1044,160 @@ impl Enforcer {
         Ok(Looked::Up(vouched))
     }
 
+    /// The keys of an issuer that may have made a signature.
+    fn signers(
+        &mut self,
+        issuer: IssuerId,
+        kid: Option<&str>,
+        algorithm: Algorithm,
+        asked: bool,
+        now: UnixTime,
+    ) -> Result<Signers, Denial> {
+        let own = self.issuers.get(issuer.0).ok_or(TokenError::Issuer)?;
+        let keys = self.keys.get_mut(issuer.0).and_then(Option::as_mut).ok_or(TokenError::Key)?;
+        let set = match keys.find(kid, algorithm, asked, now) {
+            Found::Set(set) => set,
+            Found::Ask(callout) => return Ok(Signers::Ask(callout)),
+            Found::NoSuchKey => return Err(TokenError::Key.into()),
+            Found::Unavailable => return Err(Unavailable::Keys.into()),
+        };
+        let mut candidates: Vec<&Rc<Jwk>> = match set.candidates(kid, algorithm) {
+            Candidates::Keys(keys) => keys,
+            Candidates::UnknownKid | Candidates::NoneFits | Candidates::Ambiguous => return Err(TokenError::Key.into()),
+        };
+        candidates.retain(|key| is_for(key, algorithm, &own.algorithms));
+        match candidates.is_empty() {
+            true => Err(TokenError::Key.into()),
+            false => Ok(Signers::Held(candidates.into_iter().cloned().collect())),
+        }
+    }
+
     fn introspect(
         &mut self,
         issuer: IssuerId,
-        token: AccessToken<'_>,
-        settled: Option<&Settled>,
+        sought: Sought<'_>,
+        waited: Waited<'_>,
         now: UnixTime,
     ) -> Result<Looked, Denial> {
-        let settings = self.issuers.get(issuer.0).and_then(|issuer| issuer.introspection.as_ref());
-        let settings = settings.filter(|_| Form::of(token) != Form::Opaque || token.as_str().len() <= MAX_OPAQUE);
-        let settings = settings.ok_or(TokenError::Format)?;
-        let (asked, octets) = (Asked::Endpoint(issuer), token.as_str().as_bytes());
-        let said = match settled {
-            Some(Settled::Introspection(Ok(said))) => said.clone(),
-            Some(Settled::Introspection(Err(unusable))) => {
-                let lately = unusable.is_away().then(|| self.memory.recall_stale(asked, octets, now)).flatten();
-                let lately = lately.ok_or(Unavailable::from(*unusable))?.clone()?;
-                return Ok(Looked::UpLately(lately));
-            }
-            Some(Settled::Metadata(_) | Settled::Keys(_) | Settled::Crowded) | None => {
-                match self.memory.recall(asked, octets, now) {
-                    Some(said) => said.clone(),
-                    None => match locate(&mut self.discoveries, issuer, now) {
-                        Ok(callout) => return Ok(Looked::Ask(callout.unwrap_or_else(|| settings.ask(token)))),
-                        Err(unknown) => {
-                            let lately = self.memory.recall_stale(asked, octets, now).ok_or(unknown)?.clone()?;
-                            return Ok(Looked::UpLately(lately));
-                        }
-                    },
-                }
-            }
+        let (token, route) = (sought.token, sought.route);
+        if Form::of(token) == Form::Opaque && token.as_str().len() > MAX_OPAQUE {
+            return Err(TokenError::Format.into());
+        }
+        let asking = sought.asking();
+        let by = self.introspection(issuer).ok_or(TokenError::Format)?.remembers(&asking);
+        let remembered = match waited.settled {
+            Some(Settled::Introspection(_)) => None,
+            _ => self.recall_said(Asked::Endpoint(issuer), by.as_bytes(), now),
         };
-        Ok(Looked::Up(said?))
+        let heard = match remembered {
+            Some(said) => Heard::Said(said),
+            None => self.hear(issuer, Asked::Endpoint(issuer), sought, waited, now)?,
+        };
+        match heard {
+            Heard::Said(Err(TokenError::ProofWanted)) => self.show_proof(issuer, sought, &asking),
+            Heard::Said(Err(TokenError::Scope)) => Err(policy::Error::Scope { needed: route.scopes.clone() }.into()),
+            heard => heard.looked(),
+        }
+    }
+
+    /// What an endpoint says of a token, if it was asked and answered; the question, if it was not.
+    fn hear(
+        &mut self,
+        id: IssuerId,
+        asked: Asked,
+        sought: Sought<'_>,
+        waited: Waited<'_>,
+        now: UnixTime,
+    ) -> Result<Heard, Denial> {
+        if let Some(signed) = waited.signed {
+            return self.believe(id, sought.token, signed, waited.has_keys(), now);
+        }
+        let settings = self.issuers.get(id.0).and_then(|issuer| issuer.introspection.as_ref());
+        let (settings, asking) = (settings.ok_or(TokenError::Format)?, sought.asking());
+        let away = match waited.settled {
+            Some(Settled::Introspection(Ok(Answered::Said { of, .. }))) => return Ok(Heard::Said(of.clone())),
+            Some(Settled::Introspection(Err(unusable))) if unusable.is_away() => Unavailable::from(*unusable),
+            Some(Settled::Introspection(Err(unusable))) => return Err(Unavailable::from(*unusable).into()),
+            _ => match locate(&mut self.discoveries, id, now) {
+                Ok(callout) => return Ok(Heard::Ask(callout.unwrap_or_else(|| settings.ask(&asking)))),
+                Err(unknown) => unknown,
+            },
+        };
+        let by = settings.remembers(&asking);
+        Ok(Heard::Lately(self.recall_lately(asked, by.as_bytes(), now).ok_or(away)?))
+    }
+
+    /// The token is bound to a key, which only the server knows: it is asked once more, and shown the proof.
+    fn show_proof(&mut self, issuer: IssuerId, sought: Sought<'_>, asking: &Asking<'_>) -> Result<Looked, Denial> {
+        let Sought { request, shown, .. } = sought;
+        let (Some(proof), Proof::One(field)) = (&shown.proof, shown.presented.proof()) else {
+            return Err(binding::Error::BearerDowngrade.into());
+        };
+        let prover = proof.prover().map_err(binding::Error::from)?;
+        self.sent_proofs = self.sent_proofs.wrapping_add(1);
+        let proven = Proven { key: prover.thumbprint.0, number: self.sent_proofs };
+        let (Ok(field), Ok(method)) = (core::str::from_utf8(field), core::str::from_utf8(request.method())) else {
+            return Err(binding::Error::from(dpop::Error::Malformed).into());
+        };
+        let sent = introspection::Proof { field, method, htu: proof.htu() };
+        let settings = self.introspection(issuer).ok_or(TokenError::Format)?;
+        Ok(Looked::Ask(settings.ask_with_proof(asking, &sent, proven)))
+    }
+
+    /// What somebody has signed about a token, once it is known whose signature that is.
+    fn believe(
+        &mut self,
+        id: IssuerId,
+        token: AccessToken<'_>,
+        signed: &Signed,
+        asked: bool,
+        now: UnixTime,
+    ) -> Result<Heard, Denial> {
+        if let Some(said) = signed.said() {
+            return Ok(Heard::Said(said.clone().map_err(Unavailable::from)?));
+        }
+        let issuer = self.issuers.get(id.0).ok_or(TokenError::Issuer)?;
+        let (kid, algorithm) = signed.signer(issuer).map_err(Unavailable::from)?;
+        let signers = match self.signers(id, kid.as_deref(), algorithm, asked, now) {
+            Ok(Signers::Held(keys)) => keys,
+            Ok(Signers::Ask(callout)) => return Ok(Heard::Ask(callout)),
+            // Signed by somebody else.
+            Err(Denial::Token(_)) => Vec::new(),
+            Err(denial) => return Err(denial),
+        };
+        let issuer = self.issuers.get(id.0).ok_or(TokenError::Issuer)?;
+        let settings = issuer.introspection.as_ref().ok_or(TokenError::Format)?;
+        let signers: Vec<&Rc<Jwk>> = signers.iter().collect();
+        let said = signed.verify(&*self.verifier, (issuer, settings), &signers, now);
+        let mut said = said.clone().map_err(Unavailable::from)?;
+        remember(&mut self.memory, issuer, (&mut said, token.as_str()), signed.most, now);
+        Ok(Heard::Said(said))
+    }
+}
+
+/// What an endpoint says, or what there is for want of that.
+enum Heard {
+    Said(Introspected),
+    /// The endpoint is away, and has said so lately.
+    Lately(Vouched),
+    Ask(Callout),
+}
+
+impl Heard {
+    fn looked(self) -> Result<Looked, Denial> {
+        Ok(match self {
+            Self::Said(said) => Looked::Up(said?),
+            Self::Lately(vouched) => Looked::UpLately(vouched),
+            Self::Ask(callout) => Looked::Ask(callout),
+        })
     }
 }
 
 /// What is remembered of an answer about this token: where its issuer has keys, a JWT is asked about only once one of them
 /// has vouched for it.
-fn asked_about(issuer: &Issuer, token: &str) -> Asked {
-    match Form::of(AccessToken::new(token)) {
-        Form::Jwt if issuer.keys.is_some() => Asked::Both,
+fn asked_about(issuer: &Issuer, settings: &introspection::Settings, by: &str) -> Asked {
+    match Form::of(AccessToken::new(by)) {
+        Form::Jwt if issuer.keys.is_some() && !settings.judges_callers() => Asked::Both,
         Form::Jwt | Form::Encrypted | Form::Opaque => Asked::Endpoint(issuer.id),
     }
 }
@@ -1034,6 +1215,12 @@ fn locate(
     }
 }
 
+/// The keys that may have made a signature, or the question to ask first.
+enum Signers {
+    Held(Vec<Rc<Jwk>>),
+    Ask(Callout),
+}
+
 /// Each key is for one algorithm (RFC 8725 §3.1): the one that it names, or else the first of the issuer's that fits it.
 fn is_for(key: &Jwk, algorithm: Algorithm, of_issuer: &[Algorithm]) -> bool {
     key.algorithm.is_some() || of_issuer.iter().find(|own| key.key.fits(**own)) == Some(&algorithm)
@@ -1044,7 +1231,7 @@ impl From<Unusable> for Unavailable {
         match unusable {
             Unusable::OurCredentials => Self::OurCredentials,
             _ if unusable.is_away() => Self::Introspection,
-            Unusable::NoAnswer(_) | Unusable::Status(_) | Unusable::Body => Self::UnusableAnswer,
+            Unusable::NoAnswer(_) | Unusable::Status(_) | Unusable::Body | Unusable::Signed(_) => Self::UnusableAnswer,
         }
     }
 }
@@ -1088,10 +1275,16 @@ impl Enforcer {
         let caller = Caller { route, sender: known, certificate, policy: &self.policy };
         let means = sender.map(ConfirmedSender::means);
         let further = caller.told(&effects.filter_state).map_err(|identity::TooLong| Denial::FactTooLong)?;
-        let remove = self.removals(request, route, effects, sender.map(ConfirmedSender::scheme), certificate);
+        let swapped = sender.and_then(|sender| sender.token().swapped());
+        // What was presented is for nobody behind, where another token stands for it, and neither is the proof with it.
+        let presented_goes = if swapped.is_some() { TokenForward::Strip } else { effects.token };
+        let verified = sender.map(|sender| (sender.scheme(), presented_goes));
+        let remove = self.removals(request, route, verified, certificate);
         let mut add = caller.told(&effects.headers).map_err(|identity::TooLong| Denial::FactTooLong)?;
         // Nothing is told by an empty value that is not told by none.
         add.retain(|(_, value)| !value.is_empty());
+        let swapped = swapped.filter(|_| effects.token == TokenForward::Keep);
+        add.extend(swapped.map(|jwt| ("authorization".to_owned(), format!("Bearer {jwt}"))));
         // Last of all: a proof of which anything else is refused may be shown again.
         let remembered = sender.map_or(Ok(true), |sender| self.remember(sender, now))?;
         let reason = match means {
@@ -1131,7 +1324,7 @@ impl Enforcer {
     }
 
     fn pass_public(&self, request: &Request, matched: &Matched) -> Decision {
-        let remove = self.removals(request, matched.route(), self.effects_of(matched), None, None);
+        let remove = self.removals(request, matched.route(), None, None);
         let reason = if matched.is_preflight() { "preflight" } else { "public" };
         let report = self.report("permit", reason, Some(matched), None).written(self.log.permits, None);
         let forward = Forward { remove, add: Vec::new() };
@@ -1143,8 +1336,7 @@ impl Enforcer {
         &self,
         request: &Request,
         route: &Route,
-        effects: &effect::Settings,
-        verified: Option<Scheme>,
+        verified: Option<(Scheme, TokenForward)>,
         certificate: Option<&PeerCertificate>,
     ) -> Vec<Vec<u8>> {
         if self.policy.uses_envoy_route() {
@@ -1154,7 +1346,7 @@ impl Enforcer {
             Source::Connection => None,
             Source::Relay(id) => self.policy.relay(id).filter(|relay| relay.is_all_believed(request)),
         });
-        identity::removals(request, route, &self.owned, effects, verified, relay)
+        identity::removals(request, route, &self.owned, verified, relay)
     }
 
     fn refuse(&self, denial: Denial, matched: Option<&Matched>, known: Known<'_>, now: UnixTime) -> Refusal {
@@ -1250,7 +1442,8 @@ impl Suspended {
     /// Bytes held while it waits.
     pub fn size(&self) -> usize {
         // The token stands there once more in what is asked, and in a form, which makes three octets of one at the most.
-        self.request.size() + 4 * self.request.values(b"authorization").map(<[u8]>::len).sum::<usize>()
+        let signed = self.signed.as_ref().map_or(0, |signed| signed.size());
+        self.request.size() + signed + 4 * self.request.values(b"authorization").map(<[u8]>::len).sum::<usize>()
     }
 
     /// The digest of the caller's certificate, by which its callouts are counted.

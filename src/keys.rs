@@ -190,7 +190,7 @@ impl Keys {
 
     fn ask(&mut self, service: Rc<Service>) -> Found {
         self.under_way = true;
-        Found::Ask(Callout { id: CalloutId { service, body: Rc::default(), token: None } })
+        Found::Ask(Callout { id: CalloutId::of(service) })
     }
 
     fn ask_unless_failing(&mut self, service: Rc<Service>, now: UnixTime) -> Found {
@@ -242,7 +242,7 @@ impl Keys {
             return None;
         }
         self.under_way = true;
-        Some(Callout { id: CalloutId { service: Rc::clone(service), body: Rc::default(), token: None } })
+        Some(Callout { id: CalloutId::of(Rc::clone(service)) })
     }
 
     /// Takes the answer to a fetch. What can't be used leaves the last good set in place.

@@ -1,10 +1,11 @@
 //! An introspection answer: a token is active only where the server said so of a good one.
 #![no_main]
 
-use holdfast::callout::{Answer, Response};
+use holdfast::callout::{Answer, CalloutId, Response};
 use holdfast::config;
 use holdfast::time::UnixTime;
 use holdfast::token::Issuer;
+use holdfast::token::introspection::Answered;
 use libfuzzer_sys::fuzz_target;
 
 const NOW: u64 = 1_800_000_000;
@@ -29,8 +30,9 @@ fuzz_target!(|octets: &[u8]| ISSUER.with(|issuer| {
     let settings = issuer.introspection.as_ref().expect("introspection");
     let answer = |status| Answer::Response(Response::new(status, octets.to_vec()));
     let now = UnixTime::new(NOW);
-    assert!(settings.read(issuer, &answer(500), now).is_err());
-    let Ok(read) = settings.read(issuer, &answer(200), now) else { return };
+    let id = CalloutId::of(settings.service.clone());
+    assert!(settings.read(issuer, &id, &answer(500), now).is_err());
+    let Ok(Answered::Said { of: read, .. }) = settings.read(issuer, &id, &answer(200), now) else { return };
     let said: serde_json::Value = serde_json::from_slice(octets).expect("JSON");
     let Ok(token) = read else { return };
     assert_eq!(said["active"], true);

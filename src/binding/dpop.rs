@@ -249,6 +249,11 @@ fn verify_age(iat: UnixTime, past: Duration, future: Duration, now: UnixTime) ->
 }
 
 impl FittingProof<'_> {
+    /// The URI that it was made for, in its one spelling.
+    pub fn htu(&self) -> String {
+        self.claims.htu.octets().map(String::from_utf8_lossy).collect()
+    }
+
     /// Whoever it says has signed it.
     pub fn prover(&self) -> Result<Rc<Prover>, Error> {
         match self.jws.header() {

@@ -53,6 +53,7 @@ pub fn compile(document: Document, kept: Kept, found: &Found) -> Option<Compiled
         document.routes.iter().filter_map(|route| loading.route(route)).collect();
     loading.routes_are_reachable(&routes);
     loading.nothing_moves_the_envoy_route(&routes);
+    loading.protocols_fit();
     loading.told_ids_are_proven();
     loading.proofs_are_described();
     loading.who_is_told_has_an_issuer();
@@ -397,17 +398,37 @@ fn compile_introspection(
     written: &written::Introspection,
 ) -> introspection::Settings {
     // A further word compiles nowhere before something is done for it here.
-    let Protocol::Rfc7662 = written.protocol;
-    let mut service = endpoint(id, Question::Introspection, issuer, &written.endpoint);
-    service.method = "POST";
-    service.headers.extend(written.client.authorization().map(|value| ("authorization", value)));
-    service.headers.push(("content-type", "application/x-www-form-urlencoded".to_owned()));
+    let service = endpoint(id, Question::Introspection, issuer, &written.endpoint);
+    let (method, accept, content_type) = spoken(written.protocol);
+    let mut headers = vec![("accept", accept.to_owned())];
+    headers.extend(written.client.authorization().map(|value| ("authorization", value)));
+    headers.extend(content_type.map(|content_type| ("content-type", content_type.to_owned())));
     introspection::Settings {
-        service: Rc::new(service),
+        service: Rc::new(Service { method, headers, ..service }),
         client: written.client.clone(),
+        protocol: match written.protocol {
+            Protocol::Rfc7662 => introspection::Protocol::Rfc7662,
+            Protocol::Rfc9701 => introspection::Protocol::Rfc9701,
+            Protocol::Phantom => introspection::Protocol::Phantom,
+            Protocol::Split => introspection::Protocol::Split,
+            Protocol::Authlete => introspection::Protocol::Authlete,
+        },
         cache: written.cache,
         stale_if_error: written.stale_if_error,
         without_exp: written.danger_allow_no_exp,
+    }
+}
+
+/// By which method a question is asked, what may answer it, and what it is.
+fn spoken(protocol: Protocol) -> (&'static str, &'static str, Option<&'static str>) {
+    const FORM: &str = "application/x-www-form-urlencoded";
+    match protocol {
+        Protocol::Rfc7662 => ("POST", "application/json", Some(FORM)),
+        Protocol::Rfc9701 => ("POST", "application/token-introspection+jwt", Some(FORM)),
+        // Keycloak answers with a JWT only where this stands alone.
+        Protocol::Phantom => ("POST", "application/jwt", Some(FORM)),
+        Protocol::Split => ("GET", "*/*", None),
+        Protocol::Authlete => ("POST", "application/json", Some("application/json")),
     }
 }
 
@@ -467,12 +488,21 @@ impl Loading<'_> {
         Some((route, effects(&effective, &written.scopes, schemes)))
     }
 
-    /// Whose tokens a route takes: the one issuer, or those it names.
     /// Whether somebody can be asked about each JWT that the route takes.
     fn all_can_be_asked(&self, written: &written::Route, issuers: &[IssuerId]) {
         let at =
             if written.own.revocation.is_some() { format!("{}.revocation", written.at) } else { written.at.clone() };
         let issuers = issuers.iter().filter_map(|id| self.document.issuers.get(id.0));
+        for issuer in issuers.clone() {
+            let Some(introspection) = &issuer.introspection else { continue };
+            if !matches!(introspection.protocol, Protocol::Rfc7662 | Protocol::Rfc9701) {
+                let what = format!(
+                    "{} is not asked about JWTs by its protocol; write rfc7662 or rfc9701 there, or revocation: none here",
+                    issuer.name
+                );
+                self.wrong(&at, what);
+            }
+        }
         let silent = issuers.filter(|issuer| issuer.introspection.is_none());
         for issuer in silent.filter(|issuer| !self.is_told(&issuer.at, "introspection")) {
             let what = format!(
@@ -484,6 +514,7 @@ impl Loading<'_> {
         }
     }
 
+    /// Whose tokens a route takes: the one issuer, or those it names.
     fn issuers_of(&self, written: &written::Route, allow: &written::Allow) -> Vec<IssuerId> {
         let named: Vec<IssuerId> =
             written.issuers.iter().filter_map(|name| self.known_issuer(&written.at, name)).collect();
@@ -638,6 +669,13 @@ impl Loading<'_> {
         if !routes.iter().any(|(route, _)| !route.envoy_routes.is_empty()) {
             return;
         }
+        for (issuer, introspection) in self.introspecting() {
+            if matches!(introspection.protocol, Protocol::Phantom | Protocol::Split) {
+                let what = "can't stand beside envoy_route: it puts a JWT in place of the token, and a changed header makes Envoy \
+                            choose the route again, after the decision; match by host and path";
+                self.wrong(&format!("{}.introspection.protocol", issuer.at), what);
+            }
+        }
         for forward in self.forwards() {
             if forward.token == TokenForward::Strip {
                 let what = "can't stand beside envoy_route: a removed header makes Envoy choose the route again, after the decision; \
@@ -648,6 +686,50 @@ impl Loading<'_> {
                 let what = "can't stand beside envoy_route: an added header makes Envoy choose the route again, after the decision; \
                             use filter_state, or match by host and path";
                 self.wrong(&format!("{}.headers", forward.at), what);
+            }
+        }
+    }
+
+    fn introspecting(&self) -> impl Iterator<Item = (&written::Issuer, &written::Introspection)> {
+        self.document.issuers.iter().filter_map(|issuer| Some((issuer, issuer.introspection.as_ref()?)))
+    }
+
+    /// What is signed is verified with keys, and a proof holds one nonce.
+    fn protocols_fit(&self) {
+        for (issuer, introspection) in self.introspecting() {
+            let at = format!("{}.introspection", issuer.at);
+            let signed = match introspection.protocol {
+                Protocol::Rfc9701 => Some("rfc9701 answers with a JWT"),
+                Protocol::Phantom => Some("phantom answers with a JWT"),
+                Protocol::Split => Some("split makes a JWT of the token"),
+                Protocol::Rfc7662 | Protocol::Authlete => None,
+            };
+            if let Some(signed) = signed.filter(|_| issuer.jwks.is_none() && !self.is_told(&issuer.at, "jwks")) {
+                let what = format!("{signed}, and there are no keys to verify it with; write jwks");
+                self.wrong(&format!("{at}.protocol"), what);
+            }
+            let is_formless = matches!(introspection.protocol, Protocol::Split | Protocol::Authlete);
+            if is_formless && introspection.client.needs_form() {
+                let what = "is shown in a form, and this protocol sends none; write client_secret_basic or bearer";
+                self.wrong(&format!("{at}.auth_method"), what);
+            }
+            if is_formless && issuer.discovery.is_some() {
+                let what = "has an endpoint that discovery does not tell; take discovery out, and write the paths of jwks and introspection";
+                self.wrong(&format!("{at}.protocol"), what);
+            }
+            if introspection.protocol == Protocol::Rfc9701 && introspection.client.client_id().is_none() {
+                let what = "answers to a client by its client_id, and bearer has none; write another auth_method";
+                self.wrong(&format!("{at}.protocol"), what);
+            }
+            let is_jwt = matches!(introspection.protocol, Protocol::Phantom | Protocol::Split);
+            if is_jwt && introspection.danger_allow_no_exp {
+                let what = "a JWT without exp is never taken; take it out";
+                self.wrong(&format!("{at}.danger_allow_no_exp"), what);
+            }
+            let has_nonces = self.document.dpop.as_ref().is_some_and(|dpop| dpop.nonce_required);
+            if introspection.protocol == Protocol::Authlete && has_nonces {
+                let what = "a proof holds one nonce, and with authlete that is the API's, which is handed on; take nonce out of dpop";
+                self.wrong(&format!("{at}.protocol"), what);
             }
         }
     }

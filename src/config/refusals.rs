@@ -1273,3 +1273,125 @@ fn an_issuer_that_tells_its_paths_has_none_written() {
 }
 
 const ROUTE: &str = "a route: routes: [{...}]";
+/// `bank` introspects in this protocol.
+fn speaking(protocol: &str) -> Value {
+    with_issuer("introspection", introspection(protocol))
+}
+
+fn introspection(protocol: &str) -> Value {
+    json!({"cluster": "login", "path": "/i", "protocol": protocol, "client_id": "api", "client_secret": {"env": "API_SECRET"}})
+}
+
+#[test]
+fn whatever_is_signed_needs_keys() {
+    for (protocol, told) in [
+        ("rfc9701", Some("rfc9701 answers with a JWT")),
+        ("phantom", Some("phantom answers with a JWT")),
+        ("split", Some("split makes a JWT of the token")),
+        ("rfc7662", None),
+        ("authlete", None),
+    ] {
+        assert_eq!(mistakes(&speaking(protocol)), NONE, "{protocol}");
+        let mut without = speaking(protocol);
+        without["issuers"][0].as_object_mut().unwrap().remove("jwks");
+        let told = told.map(|told| {
+            format!("issuers[bank].introspection.protocol: {told}, and there are no keys to verify it with; write jwks")
+        });
+        assert_eq!(mistakes(&without), Vec::from_iter(told), "{protocol}");
+    }
+    let unknown =
+        "issuers[bank].introspection.protocol: \"rfc7663\" is none of rfc7662, rfc9701, phantom, split, authlete";
+    assert_eq!(mistakes(&speaking("rfc7663")), [unknown]);
+}
+
+#[test]
+fn a_jwt_that_goes_on_in_place_of_a_token_moves_the_envoy_route() {
+    for (protocol, moves) in
+        [("phantom", true), ("split", true), ("rfc7662", false), ("rfc9701", false), ("authlete", false)]
+    {
+        let mut document = speaking(protocol);
+        document["routes"][0]["envoy_route"] = json!("accounts");
+        let told = "issuers[bank].introspection.protocol: can't stand beside envoy_route: it puts a JWT in place of the token, and a \
+                    changed header makes Envoy choose the route again, after the decision; match by host and path";
+        assert_eq!(mistakes(&document), if moves { vec![told] } else { vec![] }, "{protocol}");
+    }
+}
+
+#[test]
+fn a_jwt_without_an_end_is_never_taken() {
+    for (protocol, taken) in
+        [("phantom", false), ("split", false), ("rfc7662", true), ("rfc9701", true), ("authlete", true)]
+    {
+        let mut document = speaking(protocol);
+        document["issuers"][0]["introspection"]["danger_allow_no_exp"] = json!(true);
+        let told = "issuers[bank].introspection.danger_allow_no_exp: a JWT without exp is never taken; take it out";
+        assert_eq!(mistakes(&document), if taken { vec![] } else { vec![told] }, "{protocol}");
+    }
+}
+
+#[test]
+fn a_proof_holds_the_nonce_of_one_server() {
+    let with_nonces = |protocol: &str, nonce: &str| {
+        let mut document = speaking(protocol);
+        document["dpop"] = json!({"origins": ["https://api.bank.example"], "nonce": nonce});
+        if nonce == "required" {
+            document["dpop"]["nonce_keys"] = json!([{"env": "NONCE_KEY"}]);
+        }
+        mistakes(&document)
+    };
+    let told = "issuers[bank].introspection.protocol: a proof holds one nonce, and with authlete that is the API's, which is handed on; \
+                take nonce out of dpop";
+    assert_eq!(with_nonces("authlete", "required"), [told]);
+    assert_eq!(with_nonces("authlete", "none"), NONE);
+    assert_eq!(with_nonces("phantom", "required"), NONE);
+}
+
+#[test]
+fn a_protocol_that_has_no_form_takes_credentials_in_a_field_and_a_path_that_is_written() {
+    for (protocol, has_form) in
+        [("rfc7662", true), ("rfc9701", true), ("phantom", true), ("split", false), ("authlete", false)]
+    {
+        let at = "issuers[bank].introspection";
+        let told = |told: &str| if has_form { vec![] } else { vec![told.to_owned()] };
+        let mut posted = speaking(protocol);
+        posted["issuers"][0]["introspection"]["auth_method"] = json!("client_secret_post");
+        let formless = "is shown in a form, and this protocol sends none; write client_secret_basic or bearer";
+        assert_eq!(mistakes(&posted), told(&format!("{at}.auth_method: {formless}")), "{protocol}");
+        let mut found = speaking(protocol);
+        found["issuers"][0]["discovery"] = json!({"cluster": "login"});
+        for path in ["jwks", "introspection"] {
+            found["issuers"][0][path].as_object_mut().unwrap().remove("path");
+        }
+        let own = "has an endpoint that discovery does not tell; take discovery out, and write the paths of jwks and introspection";
+        assert_eq!(mistakes(&found), told(&format!("{at}.protocol: {own}")), "{protocol}");
+    }
+}
+
+#[test]
+fn a_signed_answer_is_for_a_client_by_its_name() {
+    for (protocol, fits) in [("rfc9701", false), ("rfc7662", true), ("phantom", true), ("authlete", true)] {
+        let mut document = speaking(protocol);
+        document["issuers"][0]["introspection"] = json!({
+            "cluster": "login", "path": "/i", "protocol": protocol, "auth_method": "bearer", "token": {"env": "API_SECRET"}
+        });
+        let told = "issuers[bank].introspection.protocol: answers to a client by its client_id, and bearer has none; write another \
+                    auth_method";
+        assert_eq!(mistakes(&document), if fits { vec![] } else { vec![told] }, "{protocol}");
+    }
+}
+
+#[test]
+fn who_is_asked_about_jwts_speaks_of_them() {
+    for (protocol, fits) in
+        [("rfc7662", true), ("rfc9701", true), ("phantom", false), ("split", false), ("authlete", false)]
+    {
+        let mut document = speaking(protocol);
+        document["routes"][0]["revocation"] = json!("introspection");
+        let name = document["routes"][0]["name"].as_str().unwrap().to_owned();
+        let told = format!(
+            "routes[{name}].revocation: bank is not asked about JWTs by its protocol; write rfc7662 or rfc9701 there, or revocation: \
+             none here"
+        );
+        assert_eq!(mistakes(&document), if fits { vec![] } else { vec![told] }, "{protocol}");
+    }
+}

@@ -411,9 +411,7 @@ fn what_waits_for_its_issue_is_refused_with_not_yet() {
     let word = |place: &str, path: &str, word: &str, what: &str| {
         (place.to_owned(), format!("{path}: {word} is not yet {what}"), json!(word))
     };
-    let protocol = "supported by this version; write rfc7662, or leave it out";
     let none = "enforced by this version; write none, introspection, or leave it out";
-    let introspection = "/issuers/0/introspection";
     let words = [
         word("/revocation", "revocation", "status_list", none),
         word("/routes/2/revocation", "routes[balance].revocation", "status_list", none),
@@ -424,9 +422,7 @@ fn what_waits_for_its_issue_is_refused_with_not_yet() {
             "enforced by this version; write rfc9068 or legacy",
         ),
     ];
-    let protocols = ["rfc9701", "phantom", "split", "authlete"]
-        .map(|name| word(&format!("{introspection}/protocol"), "issuers[bank].introspection.protocol", name, protocol));
-    for (place, told, value) in members.into_iter().chain(words).chain(protocols) {
+    for (place, told, value) in members.into_iter().chain(words) {
         assert_eq!(mistakes(&with(&reference(), &place, value)), [told], "{place}");
     }
 }

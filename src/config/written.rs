@@ -258,9 +258,14 @@ pub struct Introspection {
     pub danger_allow_no_exp: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
+/// RFC 7662 as JSON or signed (RFC 9701); the JWT that an opaque token stands for; a JWT of which the token is the signature; Authlete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     Rfc7662,
+    Rfc9701,
+    Phantom,
+    Split,
+    Authlete,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -643,7 +648,13 @@ vocabulary! {
     Preflights: bool = { "refuse" => false, "pass" => true }
     Principals: Principal = { "user" => Principal::User, "client" => Principal::Client }
     Profiles: Profile = { "rfc9068" => Profile::Rfc9068, "legacy" => Profile::Legacy }
-    Protocols: Protocol = { "rfc7662" => Protocol::Rfc7662 }
+    Protocols: Protocol = {
+        "rfc7662" => Protocol::Rfc7662,
+        "rfc9701" => Protocol::Rfc9701,
+        "phantom" => Protocol::Phantom,
+        "split" => Protocol::Split,
+        "authlete" => Protocol::Authlete,
+    }
     ReplayScopes: Scope = { "process" => Scope::Process, "worker" => Scope::Worker, "none" => Scope::None }
     Revocations: Revocation = { "none" => Revocation::None, "introspection" => Revocation::Introspection }
     ScopeFormats: ScopeFormat = { "string" => ScopeFormat::String, "array" => ScopeFormat::Array }
@@ -1050,8 +1061,7 @@ impl Introspection {
     fn read(node: &Node<'_>, (issuer, discovers): (&str, bool), environment: Environment<'_>) -> Option<Self> {
         let map = node.map()?;
         let endpoint = Endpoint::read(&map, discovers);
-        let later = ["rfc9701", "phantom", "split", "authlete"];
-        let protocol = map.get("protocol").and_then(|node| word_or_later(&node, Protocols::WORDS, &later, "supported"));
+        let protocol = map.get("protocol").and_then(|node| node.word(Protocols::WORDS));
         let client = read_authentication(&map, issuer, environment);
         let cache = duration(&map, "cache", seconds(30), ZERO, seconds(5 * MINUTE));
         let stale_if_error = duration(&map, "stale_if_error", ZERO, ZERO, seconds(MINUTE));

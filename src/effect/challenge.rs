@@ -22,6 +22,15 @@ impl Reply {
         }
         Self { status: code.status(), headers, body: denial.description(), reason: denial.reason() }
     }
+
+    /// Hands out a nonce, in place of another one.
+    pub fn hand_out(&mut self, nonce: String) {
+        self.headers.retain(|(name, _)| *name != NONCE);
+        self.headers.push((NONCE, nonce));
+        if !self.headers.iter().any(|(name, _)| *name == CACHE_CONTROL) {
+            self.headers.push((CACHE_CONTROL, NO_STORE.to_owned()));
+        }
+    }
 }
 
 /// The challenges, each in a field of its own: those of all schemes where none was used, or where two were and none can be told

@@ -12,7 +12,7 @@ use crate::policy::route::Route;
 use crate::token::Issuer;
 use crate::token::claims::visible;
 
-use super::{Fact, Settings, TokenForward};
+use super::{Fact, TokenForward};
 
 /// Fields that no caller may write: what only proxies in front of a service say, what asks for another method or target than
 /// the one decided on, and what this configuration tells upstreams.
@@ -107,23 +107,22 @@ fn is_token_scheme(value: &[u8]) -> bool {
 
 /// The fields that the upstream must not see: forgeries on every route, unverified tokens where none was read, and the
 /// verified one where the route says so; its proof goes the same way, and a proof that proved nothing goes nowhere. `verified` is the
-/// scheme of a token that was. What the `relay` wrote that was believed is no forgery.
+/// scheme of a token that was, and what becomes of it. What the `relay` wrote that was believed is no forgery.
 pub fn removals(
     request: &Request,
     route: &Route,
     owned: &Owned,
-    settings: &Settings,
-    verified: Option<Scheme>,
+    verified: Option<(Scheme, TokenForward)>,
     relay: Option<&Relay>,
 ) -> Vec<Vec<u8>> {
     let hides_token = match verified {
-        Some(_) => settings.token == TokenForward::Strip,
+        Some((_, forward)) => forward == TokenForward::Strip,
         None => !route.forwards_unverified_token,
     };
     let gone = |name: &[u8], value: &[u8]| {
         (owned.holds(name) && !relay.is_some_and(|relay| relay.writes(name)))
             || (hides_token && is_token(name, value))
-            || (verified == Some(Scheme::Bearer) && is_proof(name))
+            || (matches!(verified, Some((Scheme::Bearer, _))) && is_proof(name))
             || (verified.is_none() && is_unread(route, name))
     };
     request.fields().filter(|(name, value)| gone(name, value)).map(|(name, _)| name.to_vec()).collect()

@@ -80,6 +80,8 @@ pub struct Leaf {
     pub for_clients: bool,
     /// SHA-256 of its public key's DER (`SubjectPublicKeyInfo`).
     pub key: [u8; 32],
+    /// All of it, for who judges it elsewhere.
+    pub der: Box<[u8]>,
 }
 
 /// One attribute of a distinguished name (RFC 5280 §4.1.2.4).
@@ -187,6 +189,7 @@ impl Leaf {
             not_before: certificate.validity().not_before.timestamp(),
             not_after: certificate.validity().not_after.timestamp(),
             key: Sha256::digest(certificate.public_key().raw).into(),
+            der: der.into(),
             ..Self::default()
         };
         for attribute in certificate.subject().iter_attributes() {
@@ -237,7 +240,7 @@ impl Leaf {
         let names = self.uris.iter().chain(&self.dns).chain(&self.emails).map(|name| name.len() + size_of::<String>());
         let told = |attribute: &Attribute| attribute.kind.len() + attribute.value.as_ref().map_or(0, String::len);
         let subject = self.subject.iter().map(|attribute| told(attribute) + size_of::<Attribute>());
-        size_of::<Self>() + names.chain(subject).sum::<usize>() + self.ips.len() * size_of::<IpAddr>()
+        size_of::<Self>() + self.der.len() + names.chain(subject).sum::<usize>() + self.ips.len() * size_of::<IpAddr>()
     }
 
     /// Whether `now` lies within its dates, both included.

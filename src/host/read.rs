@@ -80,8 +80,8 @@ fn with_body(fields: &Fields, status: u16, body: usize) -> Answer {
     if body > MAX_BODY {
         return Answer::None(NoAnswer::TooLarge);
     }
-    let content_type = joined(fields, b"content-type");
-    let of = |body| Response { status, content_type, body };
+    let (content_type, cache_control) = (joined(fields, b"content-type"), joined(fields, b"cache-control"));
+    let of = |body| Response { status, content_type, cache_control, body };
     match abi::buffer(Buffer::CallResponseBody, MAX_BODY) {
         Ok(body) => Answer::Response(of(body.unwrap_or_default())),
         Err(_) if body == 0 => Answer::Response(of(Vec::new())),

@@ -203,8 +203,7 @@ impl Root {
 
     fn send(&self, shared: &Shared, id: &CalloutId) -> Option<u32> {
         let service = &id.service;
-        let mut headers =
-            vec![(":method", service.method), (":authority", &service.authority), (":path", &service.path)];
+        let mut headers = vec![(":method", service.method), (":authority", &service.authority), (":path", id.path())];
         headers.extend(service.headers.iter().map(|(name, value)| (*name, value.as_str())));
         let body = shared.borrow().enforcer.body(id, &random()?, abi::now())?;
         let timeout = u32::try_from(service.timeout.as_millis()).unwrap_or(u32::MAX);

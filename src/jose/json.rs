@@ -258,6 +258,13 @@ impl Object {
         self.place(name).ok().and_then(|place| self.by_name.get(place)).copied()
     }
 
+    /// Adds a member, unless there is one of its name.
+    pub fn insert(&mut self, name: String, value: Value) {
+        if self.get(&name).is_none() {
+            self.push(name, value);
+        }
+    }
+
     /// Adds a member whose name is not there yet.
     fn push(&mut self, name: String, value: Value) {
         if !self.by_name.is_empty()
@@ -321,6 +328,16 @@ impl Object {
             self.members.get(*position).map_or(Ordering::Less, |(other, _)| other.as_str().cmp(name))
         };
         self.by_name.binary_search_by(compare)
+    }
+}
+
+impl IntoIterator for Object {
+    type Item = (String, Value);
+    type IntoIter = std::vec::IntoIter<Self::Item>;
+
+    /// The members in the order they were written.
+    fn into_iter(self) -> Self::IntoIter {
+        self.members.into_iter()
     }
 }
 

@@ -38,6 +38,7 @@ impl VerifiedToken {
             not_before: self.not_before.max(said.not_before),
             expires: earliest(self.expires, said.expires),
             digest: OnceCell::new(),
+            swapped: None,
             claims: known(&self.claims, &said.claims),
         })
     }

@@ -42,6 +42,7 @@ impl VerifiedToken {
             not_before: date(&claims, "nbf")?,
             expires: date(&claims, "exp")?,
             digest: OnceCell::new(),
+            swapped: None,
             claims,
         };
         token.read_lifetime(issuer, now)?;
@@ -120,6 +121,7 @@ impl VerifiedToken {
             + texts(&self.audiences)
             + self.scopes.as_deref().map_or(0, texts)
             + self.acr.as_deref().map_or(0, of_text)
+            + self.swapped.as_deref().map_or(0, of_text)
             + self.claims.size()
     }
 }
@@ -208,7 +210,7 @@ fn verify_actor(act: Option<&Value>) -> Result<(), Error> {
     if actor.is_none() { Ok(()) } else { Err(Error::Claim("act")) }
 }
 
-fn audiences(value: Option<&Value>) -> Result<Vec<String>, Error> {
+pub(super) fn audiences(value: Option<&Value>) -> Result<Vec<String>, Error> {
     match value {
         None => Ok(Vec::new()),
         Some(Value::String(audience)) => Ok(vec![audience.clone()]),

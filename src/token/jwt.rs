@@ -77,13 +77,22 @@ impl<'a> UnverifiedJwt<'a> {
 
     /// What the header says, as far as it can be judged without a key: the algorithm, if this issuer uses it.
     pub fn algorithm(&self, issuer: &Issuer) -> Result<Algorithm, Error> {
+        self.algorithm_if(issuer, |typ| is_access_token(issuer.profile, typ))
+    }
+
+    /// The same for a JWT of another type, which it has to name.
+    pub(super) fn algorithm_of(&self, issuer: &Issuer, media_type: &str) -> Result<Algorithm, Error> {
+        self.algorithm_if(issuer, |typ| typ.is_some_and(|typ| media_type_is(typ, media_type)))
+    }
+
+    fn algorithm_if(&self, issuer: &Issuer, is_type: impl Fn(Option<&str>) -> bool) -> Result<Algorithm, Error> {
         let header = self.jws.header();
         if header.crit_present || header.b64_present {
             return Err(Error::Critical);
         }
         let algorithm = Algorithm::parse(&header.algorithm_name).filter(|name| issuer.algorithms.contains(name));
         let algorithm = algorithm.ok_or(Error::Algorithm)?;
-        if header.cty.is_some() || !is_access_token(issuer.profile, header.typ.as_deref()) {
+        if header.cty.is_some() || !is_type(header.typ.as_deref()) {
             return Err(Error::Type);
         }
         Ok(algorithm)
@@ -98,8 +107,7 @@ impl<'a> UnverifiedJwt<'a> {
         now: UnixTime,
     ) -> Result<VerifiedToken, Error> {
         let algorithm = self.algorithm(issuer)?;
-        let signed = keys.iter().find(|key| self.jws.verify(verifier, &key.key, algorithm).is_ok());
-        let evidence = Evidence { by: Voucher::Key(Rc::clone(signed.ok_or(Error::Signature)?)), at: now };
+        let evidence = Evidence { by: Voucher::Key(self.signed_by(verifier, algorithm, keys)?), at: now };
         if self.issuer() != Some(issuer.identifier.as_str()) {
             return Err(Error::Issuer);
         }
@@ -112,6 +120,23 @@ impl<'a> UnverifiedJwt<'a> {
         }
         token.keep(&issuer.kept);
         Ok(token)
+    }
+
+    fn signed_by(&self, verifier: &dyn Verifier, algorithm: Algorithm, keys: &[&Rc<Jwk>]) -> Result<Rc<Jwk>, Error> {
+        let signed = keys.iter().find(|key| self.jws.verify(verifier, &key.key, algorithm).is_ok());
+        signed.map(|key| Rc::clone(key)).ok_or(Error::Signature)
+    }
+
+    /// The claims of a JWT of another type, if one of `keys` made its signature.
+    pub(super) fn signed(
+        self,
+        verifier: &dyn Verifier,
+        issuer: &Issuer,
+        media_type: &str,
+        keys: &[&Rc<Jwk>],
+    ) -> Result<Value, Error> {
+        let algorithm = self.algorithm_of(issuer, media_type)?;
+        self.signed_by(verifier, algorithm, keys).map(|_| self.claims)
     }
 }
 

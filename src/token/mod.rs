@@ -147,6 +147,8 @@ pub struct VerifiedToken {
     expires: Option<UnixTime>,
     /// SHA-256 of the token as it is presented, once a proof was made for it.
     digest: OnceCell<Box<[u8; 32]>>,
+    /// The JWT that it stands for, where that is another.
+    swapped: Option<Rc<str>>,
 }
 
 /// Which grants are told at all, be it that none is there.
@@ -226,6 +228,11 @@ impl VerifiedToken {
         **self.digest.get_or_init(|| Box::new(presented.digest()))
     }
 
+    /// The JWT that goes on in place of the token as it was presented (checklist §26).
+    pub fn swapped(&self) -> Option<&str> {
+        self.swapped.as_deref()
+    }
+
     pub fn confirmation(&self) -> &Confirmation {
         &self.confirmation
     }
@@ -281,6 +288,20 @@ pub enum Error {
     Inactive,
     /// Its signed claims and the authorization server's answer name different issuers, users, clients or bindings.
     Disagreement,
+    /// The authorization server has judged the request too, and finds it malformed.
+    BadRequest,
+    /// It knows the token, and refuses it in these hands.
+    Refused,
+    /// It takes the token with a proof only.
+    ProofWanted,
+    /// It finds the proof wrong.
+    ProofRefused,
+    /// It wants its nonce in the proof.
+    NonceWanted,
+    /// The token grants less than the scopes that the route names.
+    Scope,
+    /// It forbids what is asked for.
+    Forbidden,
 }
 
 #[cfg(test)]
@@ -322,6 +343,7 @@ mod tests {
                 not_before: None,
                 expires: None,
                 digest: OnceCell::new(),
+                swapped: None,
             }
         }
 

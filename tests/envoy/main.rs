@@ -18,6 +18,7 @@ mod module;
 mod observation;
 mod paths;
 mod promql;
+mod protocols;
 mod relays;
 mod shipped;
 #[path = "../vectors/signatures.rs"]

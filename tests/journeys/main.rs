@@ -10,6 +10,7 @@ mod issuers;
 mod memory;
 mod policies;
 mod proof;
+mod protocols;
 mod relays;
 mod revocation;
 mod servers;

@@ -4,7 +4,9 @@ use harness::{Algorithm, Authority, Certificate, Leaf, SigningKey};
 use serde_json::{Value, json};
 
 use super::proof::Holder;
-use super::world::{Ask, NOW, PASSES, World, certificate, get, leaf, ok, request, token, valid};
+use super::world::{
+    Ask, Key, NOW, PASSES, World, answered, certificate, claims, get, leaf, ok, request, token, told, valid,
+};
 
 #[test]
 fn no_policy_is_without_its_requests() {
@@ -597,4 +599,71 @@ fn a_sidecar_knows_clients_through_the_gateway_and_workloads_by_themselves() {
         ),
     ];
     each(&mut world, table);
+}
+
+#[test]
+fn a_phantom_token_is_bound_as_the_jwt_is_that_it_stands_for() {
+    let (ours, holder, mut world) = (certificate(), Holder::named("ann"), policy("phantom-token"));
+    world.serve_keys("curity", &[&Key::named("k1")]);
+    let inside = |others: Value| {
+        let mut claims = claims(&ours, others);
+        claims["iss"] = json!("https://idsvr.example/oauth/v2/oauth-anonymous");
+        claims["aud"] = json!("https://api.shop.example");
+        claims["scope"] = json!("orders");
+        Key::named("k1").jwt(&claims)
+    };
+    let tokens = [
+        ("by-certificate", inside(json!({}))),
+        ("by-key", inside(json!({"cnf": {"jkt": holder.jkt()}}))),
+        ("unbound", inside(json!({"cnf": null}))),
+    ];
+    world.answers = Some(Box::new(move |id| {
+        let asked =
+            |(name, _): &&(&str, String)| *id.body == *format!("token={name}&token_type_hint=access_token").as_bytes();
+        let found = tokens.iter().find(asked);
+        found.map_or(answered(204, ""), |(_, jwt)| told(200, "application/jwt", "max-age=60", jwt))
+    }));
+    let orders = get("/orders/7").host("api.shop.example");
+    let mut proof = holder.proof("/orders/7", "by-key", "1");
+    proof.claims["htu"] = json!("https://api.shop.example/orders/7");
+    let table = [
+        ("an opaque token", orders.clone().bearer("by-certificate").certificate(&ours), PASSES),
+        ("the same with DPoP", orders.clone().dpop("by-key", &proof.sign()), PASSES),
+        ("as Bearer", orders.clone().bearer("by-key"), (401, "binding.bearer_downgrade")),
+        ("neither", orders.clone().bearer("unbound").certificate(&ours), (401, "binding.unbound")),
+        ("unknown", orders.clone().bearer("other").certificate(&ours), (401, "token.inactive")),
+        (
+            "another certificate",
+            orders.bearer("by-certificate").certificate(&certificate()),
+            (401, "binding.other_certificate"),
+        ),
+    ];
+    each(&mut world, table);
+}
+
+#[test]
+fn authlete_judges_any_certificate_and_scopes_are_judged_here() {
+    let (ours, mut world) = (certificate(), policy("authlete"));
+    let thumbprint = ours.x5t_s256();
+    world.answers = Some(Box::new(move |id| {
+        let asked: Value = serde_json::from_slice(&id.body).unwrap();
+        let scopes = if asked["token"] == "all" { json!(["accounts", "payments"]) } else { json!(["accounts"]) };
+        ok(
+            json!({"action": "OK", "clientId": 7, "scopes": scopes, "expiresAt": (NOW + 60) * 1000, "certificateThumbprint": thumbprint,
+                  "accessTokenResources": ["https://api.bank.example"]}),
+        )
+    }));
+    let write = |token: &str| request("POST", "/accounts/7").bearer(token).certificate(&ours);
+    let table = [
+        ("read", get("/accounts/7").bearer("some").certificate(&ours), PASSES),
+        ("write without the second scope", write("some"), (403, "token.scope")),
+        ("write", write("all"), PASSES),
+        (
+            "another certificate",
+            get("/accounts/7").bearer("some").certificate(&certificate()),
+            (401, "binding.other_certificate"),
+        ),
+    ];
+    each(&mut world, table);
+    assert_eq!(world.asked, ["authlete/api/auth/introspection"; 4], "it is asked every time");
 }

@@ -408,12 +408,14 @@ fn what_a_callout_came_to_is_one_of_few_words() {
 
 #[test]
 fn an_unusable_answer_is_told_in_the_operators_words() {
+    use holdfast::token::Error as TokenError;
     use holdfast::token::introspection::Unusable;
     for (unusable, expected) in [
         (Unusable::NoAnswer(NoAnswer::Reset), NoAnswer::Reset.to_string()),
         (Unusable::OurCredentials, "the server refused our own credentials".to_owned()),
         (Unusable::Status(502), "the server answered 502".to_owned()),
-        (Unusable::Body, "the answer is not a JSON object with a boolean `active`".to_owned()),
+        (Unusable::Body, "the answer is not one of this protocol".to_owned()),
+        (Unusable::Signed(TokenError::Audience), "the signed answer is not believed for its audience".to_owned()),
     ] {
         assert_eq!(unusable.to_string(), expected);
     }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use holdfast::binding::replay::{SharedSlots, Unreachable, Written};
-use holdfast::callout::{Answer, Callout, NoAnswer, Question, Response};
+use holdfast::callout::{Answer, Callout, CalloutId, NoAnswer, Question, Response};
 use holdfast::config;
 use holdfast::effect::{FILTER_STATE, Return};
 use holdfast::facts::peer::{CertificateDigest, Peer};
@@ -39,11 +39,16 @@ pub struct World {
     pub keys: HashMap<String, Answer>,
     /// What introspection answers, by token, or by cluster and token; others are inactive.
     pub introspection: HashMap<String, Answer>,
+    /// The same in another protocol than RFC 7662's.
+    pub answers: Option<Answers>,
     /// Everything that was asked, by cluster and path.
     pub asked: Vec<String>,
     /// What the configuration is warned of.
     pub warnings: Vec<String>,
 }
+
+/// What a server answers to a question.
+pub type Answers = Box<dyn Fn(&CalloutId) -> Answer>;
 
 /// What became of a request.
 #[derive(Debug, PartialEq, Eq)]
@@ -110,9 +115,9 @@ impl World {
         if let Some(certificate) = digest {
             text = text.replace(&"b".repeat(64), &certificate.digest_hex());
         }
-        let secrets = ["OP_SECRET", "KEYCLOAK_SECRET"].map(|name| (name, "test"));
+        let names = ["OP_SECRET", "KEYCLOAK_SECRET", "CURITY_SECRET", "AUTHLETE_SECRET"];
         let nonce_keys = [("NONCE_KEY", NONCE_KEY), ("NONCE_KEY_OLD", OLD_NONCE_KEY)];
-        let environment = [secrets, nonce_keys].concat();
+        let environment = [names.map(|name| (name, "test")).as_slice(), &nonce_keys].concat();
         Self::with_environment(harness::yaml(&text).unwrap(), &environment)
     }
 
@@ -134,6 +139,7 @@ impl World {
             metadata: HashMap::new(),
             keys: HashMap::new(),
             introspection: HashMap::new(),
+            answers: None,
             asked: Vec::new(),
             warnings: compiled.warnings,
         };
@@ -185,7 +191,10 @@ impl World {
 
     fn answer(&mut self, callout: &Callout) -> Answer {
         let service = &callout.id.service;
-        self.asked.push(format!("{}{}", service.cluster, service.path));
+        self.asked.push(format!("{}{}", service.cluster, callout.id.path()));
+        if let (Question::Introspection, Some(answers)) = (service.question, &self.answers) {
+            return answers(&callout.id);
+        }
         match service.question {
             Question::Metadata => {
                 let at = format!("{}{}", service.cluster, service.path);
@@ -208,6 +217,15 @@ pub fn ok(body: Value) -> Answer {
 
 pub fn answered(status: u16, body: &str) -> Answer {
     Answer::Response(Response::new(status, body.as_bytes().to_vec()))
+}
+
+/// The same of this media type, which may be kept so long.
+pub fn told(status: u16, content_type: &str, cache_control: &str, body: &str) -> Answer {
+    Answer::Response(Response {
+        content_type: content_type.into(),
+        cache_control: cache_control.into(),
+        ..Response::new(status, body.as_bytes().to_vec())
+    })
 }
 
 impl Outcome {

@@ -1,5 +1,6 @@
 // A real authorization server for the tests and the demo: node-oidc-provider with client authentication by certificate,
-// access tokens bound to certificates (RFC 8705) and to DPoP keys (RFC 9449), introspection (RFC 7662) and revocation (RFC 7009).
+// access tokens bound to certificates (RFC 8705) and to DPoP keys (RFC 9449), introspection (RFC 7662, RFC 9701) and revocation
+// (RFC 7009).
 //
 // Environment: PORT, ISSUER, CERTIFICATE_FILE, KEY_FILE, CLIENT_CA_FILE, RS_SECRET, RS_KEYS (public JWKs), WALLET_SECRET, NODE_MODULES_DIR.
 
@@ -60,8 +61,8 @@ function certificateSubjectMatches(ctx, property, expected) {
 }
 
 const provider = new Provider(env.ISSUER, {
-  // No ID tokens are issued, but each client has to name an algorithm that there is a key for.
-  clientDefaults: { id_token_signed_response_alg: 'ES256' },
+  // No ID tokens are issued, but each client has to name algorithms that there is a key for.
+  clientDefaults: { id_token_signed_response_alg: 'ES256', introspection_signed_response_alg: 'ES256' },
   clients: [
     client('bank', true),
     client('insurer', true),
@@ -99,6 +100,7 @@ const provider = new Provider(env.ISSUER, {
     clientCredentials: { enabled: true },
     revocation: { enabled: true },
     introspection: { enabled: true, allowedPolicy: (_ctx, caller) => /^rs(-|$)/.test(caller.clientId) },
+    jwtIntrospection: { enabled: true },
     mTLS: {
       enabled: true,
       certificateBoundAccessTokens: true,

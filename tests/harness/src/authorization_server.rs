@@ -38,11 +38,15 @@ pub struct AuthorizationServer {
     script: Arc<Mutex<Script>>,
 }
 
+/// What is answered at a path and below it.
+type Speaker = Arc<dyn Fn(&Received) -> Reaction + Send + Sync>;
+
 #[derive(Default)]
 struct Script {
     keys: Vec<SigningKey>,
     tokens: HashMap<String, Value>,
     faults: HashMap<String, Fault>,
+    speakers: Vec<(String, Speaker)>,
     asked: Vec<Received>,
     /// Questions about tokens that are not answered yet, and the most that ever were.
     open: usize,
@@ -93,6 +97,11 @@ impl AuthorizationServer {
         self.script().tokens.remove(token);
     }
 
+    /// Speaks at this path, and at all below it, as somebody else does.
+    pub fn speak(&self, path: &str, answers: impl Fn(&Received) -> Reaction + Send + Sync + 'static) {
+        self.script().speakers.push((path.to_owned(), Arc::new(answers)));
+    }
+
     /// Goes wrong at this path until mended.
     pub fn fail(&self, path: &str, fault: Fault) {
         self.script().faults.insert(path.to_owned(), fault);
@@ -137,25 +146,31 @@ fn answer(script: &Mutex<Script>, request: Received) -> Reaction {
     let path = request.path.clone();
     let token =
         request.text().split('&').find_map(|pair| pair.strip_prefix("token=").map(str::to_owned)).unwrap_or_default();
-    let (fault, answer) = {
+    let (fault, answer, speaker) = {
         let mut script = script.lock().expect("the script");
-        script.asked.push(request);
+        script.asked.push(request.clone());
         let body = match path.as_str() {
             path if path.starts_with("/jwks") => {
                 json!({"keys": script.keys.iter().map(SigningKey::jwk).collect::<Vec<_>>()})
             }
             _ => script.tokens.get(&token).cloned().unwrap_or_else(|| json!({"active": false})),
         };
-        (script.faults.get(&path).cloned(), body)
+        let below = |place: &str| path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let speaker = script.speakers.iter().find(|(place, _)| below(place)).map(|(_, speaker)| Arc::clone(speaker));
+        (script.faults.get(&path).cloned(), body, speaker)
     };
     let fault = if matches!(fault, Some(Fault::Held)) { after_held(script, &path) } else { fault };
-    let good =
-        Reaction::Answer { status: 200, content_type: "application/json", body: answer.to_string().into_bytes() };
+    let good = || match speaker {
+        Some(answers) => answers(&request),
+        None => {
+            Reaction::Answer { status: 200, content_type: "application/json", body: answer.to_string().into_bytes() }
+        }
+    };
     match fault {
-        None | Some(Fault::Held) => good,
+        None | Some(Fault::Held) => good(),
         Some(Fault::Slow(delay)) => {
             std::thread::sleep(delay);
-            good
+            good()
         }
         Some(Fault::Close) => Reaction::Close,
         Some(Fault::Reset) => Reaction::Reset,

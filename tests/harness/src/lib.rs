@@ -4,6 +4,7 @@
 //! - [`Upstream`]: the service behind the proxy, which records what reaches it
 //! - [`AuthorizationServer`]: a scripted one that can be slow, wrong, rotate its keys, and counts what it was asked
 //! - [`OidcProvider`]: a real one
+//! - [`Authlete`], [`Curity`]: stand-ins that speak as these do, each at a path of the scripted one
 //! - [`Envoy`]: the proxy, by a configuration of the tests or by one of `envoy/*.yaml`
 //! - [`Terminator`]: nginx or HAProxy in front of it, which tell it the client's certificate
 //! - [`GrpcService`]: the same for gRPC
@@ -15,10 +16,12 @@
 //!
 //! All listen on loopback, on ports that the system chose, so tests run side by side.
 
+mod authlete;
 mod authorization_server;
 mod certificate;
 mod client;
 mod clock;
+mod curity;
 mod directory;
 mod envoy;
 mod grpc_service;
@@ -35,10 +38,12 @@ mod trap;
 mod upstream;
 mod wasm;
 
+pub use authlete::{Authlete, Record};
 pub use authorization_server::{AuthorizationServer, Fault};
 pub use certificate::{Authority, Certificate, Leaf};
 pub use client::{Client, Connection, Request, Session, TlsVersion};
 pub use clock::Clock;
+pub use curity::Curity;
 pub use directory::Directory;
 pub use envoy::{Cluster, Configuration, Envoy, Options, Protocol, Tls};
 pub use grpc_service::GrpcService;
@@ -48,7 +53,7 @@ pub use keys::{Algorithm, SigningKey, base64url, sha256, sign_octets};
 pub use module::{module, set_up, top, vectors_module};
 pub use oidc_provider::OidcProvider;
 pub use proof::Proof;
-pub use server::Received;
+pub use server::{Reaction, Received};
 pub use terminator::{NGINX_FIELD, Terminator};
 pub use trap::Trap;
 pub use upstream::Upstream;

@@ -38,6 +38,12 @@ pub enum Reaction {
         content_type: &'static str,
         body: Vec<u8>,
     },
+    /// Answers with these fields, and with the length of the body.
+    Told {
+        status: u16,
+        fields: Vec<(&'static str, String)>,
+        body: Vec<u8>,
+    },
     /// Answers with these octets, whatever they are, and closes.
     Octets(Vec<u8>),
     /// Takes the upgrade to a WebSocket, and sends back every octet that comes then.
@@ -129,6 +135,12 @@ fn react(stream: &mut TcpStream, reaction: Reaction, stopped: &AtomicBool) -> bo
                 format!("HTTP/1.1 {status} x\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\n\r\n");
             // A 204 has neither body nor length.
             let head = if status == 204 { format!("HTTP/1.1 {status} x\r\n\r\n") } else { head };
+            stream.write_all(&[head.as_bytes(), &body].concat()).is_ok()
+        }
+        Reaction::Told { status, fields, body } => {
+            let fields: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+            let length = if status == 204 { String::new() } else { format!("content-length: {}\r\n", body.len()) };
+            let head = format!("HTTP/1.1 {status} x\r\n{fields}{length}\r\n");
             stream.write_all(&[head.as_bytes(), &body].concat()).is_ok()
         }
         Reaction::Octets(octets) => {

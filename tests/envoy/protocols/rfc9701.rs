@@ -1,0 +1,130 @@
+//! Signed introspection (RFC 9701), by the scripted server and by node-oidc-provider.
+
+use harness::{
+    Algorithm, Authority, Envoy, Fault, Leaf, OidcProvider, Options, Reaction, Request, SigningKey, Upstream, now,
+};
+use serde_json::{Value, json};
+
+use super::{bad_answers, each_is_unusable, says, set, speaking};
+use crate::stage::{Stage, api};
+
+const TYPE: &str = "application/token-introspection+jwt";
+
+/// The answer about a good token.
+fn response(said: &Value) -> Value {
+    json!({"iss": "https://login.bank.example", "aud": "api", "iat": now(), "token_introspection": said})
+}
+
+fn signed(key: &SigningKey, payload: &Value) -> String {
+    key.mint(json!({"typ": "token-introspection+jwt"}), payload)
+}
+
+/// Every token that begins with `good` is one of the bank.
+fn stage() -> Stage {
+    let stage = set(&speaking("rfc9701", "/introspect")).warm();
+    let (key, said) = (stage.key.clone(), stage.active());
+    stage.server.speak("/introspect", move |asked| {
+        let said = if asked.text().starts_with("token=good") { said.clone() } else { json!({"active": false}) };
+        let body = signed(&key, &response(&said)).into_bytes();
+        Reaction::Answer { status: 200, content_type: "application/token-introspection+jwt; charset=utf-8", body }
+    });
+    stage
+}
+
+#[test]
+fn a_signed_answer_is_judged_as_a_plain_one_is() {
+    let stage = stage();
+    for _ in 0..2 {
+        assert_eq!((stage.as_bank(&api("good")).status, stage.reached()), (200, 1), "{}", stage.envoy.log());
+    }
+    assert_eq!(stage.server.count("/introspect"), 1);
+    assert_eq!(stage.as_thief(&api("good")).status, 401);
+    assert_eq!(stage.as_bank(&api("other")).status, 401);
+    assert_eq!(stage.as_bank(&Request::get("/admin/x").bearer("good")).status, 403);
+    let asked = stage.server.asked().into_iter().find(|asked| asked.path == "/introspect").expect("a question");
+    assert_eq!(asked.values("accept"), [TYPE]);
+    assert_eq!(stage.reached(), 0);
+}
+
+#[test]
+fn no_downgrade_is_taken() {
+    let stage = stage();
+    let good = response(&stage.active());
+    let with = |name: &str, value: Value| {
+        let mut changed = good.clone();
+        changed[name] = value;
+        signed(&stage.key, &changed)
+    };
+    let unusable = "server.unusable_answer";
+    let mut active_as_text = stage.active();
+    active_as_text["active"] = json!("true");
+    let mut faults = bad_answers(TYPE, &signed(&stage.key, &good));
+    let signed_faults = [
+        ("to somebody else", with("aud", json!("other"))),
+        ("of somebody else", with("iss", json!("https://evil.example"))),
+        ("old", with("iat", json!(now() - 90))),
+        ("of tomorrow", with("iat", json!(now() + 86_400))),
+        ("active as text", with("token_introspection", active_as_text)),
+        ("algorithm none", stage.key.mint(json!({"typ": "token-introspection+jwt", "alg": "none"}), &good)),
+        ("HS256", stage.key.mint(json!({"typ": "token-introspection+jwt", "alg": "HS256"}), &good)),
+        ("the type of an access token", stage.key.mint(json!({}), &good)),
+        ("a forgery", signed(&SigningKey::new(Algorithm::Es256, "k1"), &good)),
+        ("plain", stage.active().to_string()),
+    ];
+    faults.extend(signed_faults.map(|(name, body)| (name, says(200, TYPE, body), unusable)));
+    faults.push(("plain JSON", says(200, "application/json", stage.active().to_string()), unusable));
+    faults.push(("signed, and called JSON", says(200, "application/json", signed(&stage.key, &good)), unusable));
+    let number = std::cell::Cell::new(0);
+    let issue = || {
+        number.set(number.get() + 1);
+        format!("good-{}", number.get())
+    };
+    each_is_unusable(&stage, faults, issue, |_| "/introspect".to_owned());
+}
+
+#[test]
+fn a_new_key_of_the_server_is_fetched_while_the_answer_waits() {
+    let stage = stage();
+    let new = SigningKey::new(Algorithm::Es256, "k2");
+    stage.server.publish(&[&stage.key, &new]);
+    let fetched = stage.server.count("/jwks");
+    let body = signed(&new, &response(&stage.active())).into_bytes();
+    stage.server.fail("/introspect", Fault::Answer { status: 200, content_type: TYPE, body });
+    assert_eq!((stage.as_bank(&api("new")).status, stage.reached()), (200, 1), "{}", stage.envoy.log());
+    assert_eq!(stage.server.count("/jwks"), fetched + 1);
+}
+
+#[test]
+fn node_oidc_provider_signs_what_it_says() {
+    const API: &str = "https://api.market.example";
+    let ca = Authority::new("market CA");
+    let (bank, insurer) = (ca.issue(Leaf::client("bank")), ca.issue(Leaf::client("insurer")));
+    let (provider, upstream) = (OidcProvider::start(&ca), Upstream::start());
+    let authority = format!("localhost:{}", provider.address().port());
+    let document = |client_id: &str| {
+        json!({
+            "issuers": [{
+                "issuer": provider.issuer(), "name": "op", "audiences": [API],
+                "jwks": {"cluster": "login", "path": "/jwks", "authority": authority},
+                "introspection": {"cluster": "login", "path": "/token/introspection", "authority": authority,
+                    "protocol": "rfc9701", "client_id": client_id, "client_secret": {"env": "RS_SECRET"}, "cache": "0s"}
+            }],
+            "routes": [{"name": "prices", "path": "/prices/**", "allow": [{"scopes": ["prices.read"]}]}]
+        })
+    };
+    let options = Options::new(&document("rs"), upstream.address())
+        .verified_cluster("login", provider.address(), &ca.certificate, "localhost")
+        .variable("RS_SECRET", &provider.rs_secret);
+    let envoy = Envoy::start(ca, options);
+    let token = provider.token("bank", &bank, "prices.read", &format!("{API}/opaque"));
+    let prices = |token: &str| Request::get("/prices/x").bearer(token);
+    assert_eq!(envoy.client(&bank).send(&prices(&token)).status, 200, "{}", envoy.log());
+    assert_eq!(envoy.client(&insurer).send(&prices(&token)).status, 401);
+    assert_eq!(envoy.client(&bank).send(&prices("opaque")).status, 401);
+    provider.revoke("bank", &bank, &token);
+    assert_eq!(envoy.client(&bank).send(&prices(&token)).status, 401);
+    assert_eq!(upstream.received().len(), 1);
+    let lines = envoy.settled_access_log();
+    let reasons: Vec<&str> = lines.iter().filter_map(|line| line.split(' ').nth(3)).collect();
+    assert_eq!(reasons, ["granted", "binding.other_certificate", "token.inactive", "token.inactive"]);
+}
