@@ -12,7 +12,7 @@ use super::{Answered, Unusable, parse};
 pub(super) fn read(response: &Response, issuer: &Issuer) -> Result<Answered, Unusable> {
     if response.is_of("application/jwt") {
         let text = core::str::from_utf8(&response.body).map_err(|_| Unusable::Body)?;
-        return Signed::new(text.trim_ascii(), Holds::AccessToken, response.max_age(), issuer);
+        return Signed::answer(text.trim_ascii(), Holds::AccessToken, response.max_age(), issuer);
     }
     if !response.is_of("application/json") {
         return Err(Unusable::Body);
@@ -24,7 +24,7 @@ pub(super) fn read(response: &Response, issuer: &Issuer) -> Result<Answered, Unu
         Some(false) => Ok(Answered::from(Err(Error::Inactive))),
         Some(true) => {
             let text = claim(&claims, "jwt").and_then(Value::as_str).ok_or(Unusable::Body)?;
-            Signed::new(text, Holds::AccessToken, None, issuer)
+            Signed::answer(text, Holds::AccessToken, None, issuer)
         }
     }
 }

@@ -50,7 +50,12 @@ impl fmt::Debug for Signed {
 }
 
 impl Signed {
-    pub(super) fn new(text: &str, holds: Holds, most: Option<Duration>, issuer: &Issuer) -> Result<Answered, Unusable> {
+    pub(super) fn answer(
+        text: &str,
+        holds: Holds,
+        most: Option<Duration>,
+        issuer: &Issuer,
+    ) -> Result<Answered, Unusable> {
         if text.len() > LONGEST {
             return Err(Unusable::Body);
         }
@@ -62,7 +67,7 @@ impl Signed {
     /// A plain answer where a signed one was asked for is none.
     pub(super) fn introspection(response: &Response, issuer: &Issuer) -> Result<Answered, Unusable> {
         let text = core::str::from_utf8(&response.body).ok().filter(|_| response.is_of(MEDIA_TYPE));
-        Self::new(text.ok_or(Unusable::Body)?.trim_ascii(), Holds::Introspection, None, issuer)
+        Self::answer(text.ok_or(Unusable::Body)?.trim_ascii(), Holds::Introspection, None, issuer)
     }
 
     /// Bytes that it holds.

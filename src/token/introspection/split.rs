@@ -22,5 +22,5 @@ pub(super) fn path(path: &str, token: AccessToken<'_>) -> String {
 pub(super) fn read(response: &Response, id: &CalloutId, issuer: &Issuer) -> Result<Answered, Unusable> {
     let signed = core::str::from_utf8(&response.body).map_err(|_| Unusable::Body)?;
     let signature = id.remembered_by.as_deref().unwrap_or_default();
-    Signed::new(&format!("{}.{signature}", signed.trim_ascii()), Holds::AccessToken, None, issuer)
+    Signed::answer(&format!("{}.{signature}", signed.trim_ascii()), Holds::AccessToken, None, issuer)
 }
