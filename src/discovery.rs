@@ -579,7 +579,7 @@ mod tests {
 
     #[test]
     fn workers_refresh_at_times_of_their_own() {
-        for (seed, at) in [(0, 480), (128, 420), (255, 361)] {
+        for (seed, at) in [(0, 480), (128, 420), (255, 360)] {
             let mut discovery = Discovery::new(settings());
             discovery.spread(seed);
             settle(&mut discovery, document(json!({})), T);

@@ -354,7 +354,7 @@ mod tests {
 
     #[test]
     fn workers_refresh_at_times_of_their_own() {
-        for (seed, at) in [(0, 240), (128, 210), (255, 181)] {
+        for (seed, at) in [(0, 240), (128, 210), (255, 180)] {
             let mut keys = keys();
             keys.spread(seed);
             keys.settle(set_of(&["a"]), T);

@@ -293,7 +293,7 @@ fn a_field_that_stands_elsewhere_is_told_where_it_belongs() {
         mistakes(&with_issuer("scope", json!("/scp"))),
         [
             "issuers[bank].scope: is not a field here; there are issuer, name, audiences, danger_any_audience, algorithms, profile, \
-          leeway, max_token_lifetime, claims, client_token_when, clients, roles, jwks, introspection"
+          leeway, max_token_lifetime, claims, client_token_when, clients, roles, discovery, jwks, introspection"
         ]
     );
     assert_eq!(in_route("scope", json!("a")), ["routes[accounts].scope: is not a field here; write scopes: [...]"]);
