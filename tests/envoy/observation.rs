@@ -347,8 +347,14 @@ fn troubled() -> Vec<Sample> {
     document["issuers"][0]["clients"] = json!([{"client": "known", "certificate": {"san_dns": "bank"}}]);
     document["binding"] = json!("either");
     document["dpop"] = json!({"origins": ["https://api.bank.example"]});
+    let asked = json!({"name": "asked", "path": "/asked", "revocation": "introspection", "allow": "authenticated"});
+    document["routes"].as_array_mut().expect("a list").push(asked);
     let stage = observed(&document, |options| options.tls(Tls::Resuming)).warm();
     stage.as_bank(&api(&stage.token()));
+    let (token, mut of_another) = (stage.token(), stage.active());
+    of_another["sub"] = json!("eve");
+    stage.server.know(&token, of_another);
+    stage.as_bank(&Request::get("/asked").bearer(&token));
     let thief = stage.envoy.client(&stage.thief).resuming();
     (0..2).for_each(|_| drop(thief.send(&api(&stage.token()))));
     proofs_of_others(&stage);

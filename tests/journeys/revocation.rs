@@ -7,6 +7,7 @@ use holdfast::flow::Step;
 use holdfast::time::UnixTime;
 use serde_json::{Value, json};
 
+use super::proof::Holder;
 use super::world::{Ask, Key, NOW, PASSES, World, answered, bank, certificate, claims, get, ok, token};
 
 /// What the proof key of other files hashes to: some key that nobody here has.
@@ -531,4 +532,40 @@ fn opaque_tokens_are_asked_about_as_ever_and_a_jwt_of_an_issuer_without_keys_too
         assert_eq!(keyless.verdict(&at("/all", &jwt, &ours)), PASSES, "nobody here can read it");
     }
     assert_eq!(keyless.asked, ["as/introspect"]);
+}
+
+#[test]
+fn a_proof_is_for_what_both_say_the_token_is_bound_to() {
+    let (ours, ann, eve) = (certificate(), Holder::named("ann"), Holder::named("eve"));
+    let mut whole = bank();
+    whole["introspection"] =
+        json!({"cluster": "as", "path": "/introspect", "client_id": "rs", "client_secret": {"env": "SECRET"}});
+    let route =
+        json!({"name": "a", "path": "/a", "binding": "dpop", "revocation": "introspection", "allow": "authenticated"});
+    let document = json!({"issuers": [whole], "dpop": {"origins": ["https://api.bank.example"]}, "routes": [route]});
+    let (of_ann, of_eve) = (json!({"jkt": ann.jkt()}), json!({"jkt": eve.jkt()}));
+    for (signed, said, holder, expected) in [
+        (of_ann.clone(), of_ann.clone(), &ann, PASSES),
+        (of_ann.clone(), Value::Null, &ann, PASSES),
+        (Value::Null, of_ann.clone(), &ann, PASSES),
+        (of_ann.clone(), of_ann.clone(), &eve, (401, "binding.other_key")),
+        (of_ann.clone(), Value::Null, &eve, (401, "binding.other_key")),
+        (Value::Null, of_ann.clone(), &eve, (401, "binding.other_key")),
+        (of_ann.clone(), of_eve.clone(), &ann, (401, "token.disagreement")),
+        (of_ann.clone(), of_eve.clone(), &eve, (401, "token.disagreement")),
+        (of_ann.clone(), json!({"jkt": ann.jkt(), "kc-jkt-type": "DPoP"}), &ann, PASSES),
+    ] {
+        let mut world = World::with_environment(document.clone(), &[("SECRET", "s3cr3t")]);
+        let jwt = token(&ours, json!({"cnf": signed}));
+        let kind = if said.is_null() { Value::Null } else { json!("DPoP") };
+        world.introspect(&jwt, active(&ours, json!({"cnf": said, "token_type": kind})));
+        for jti in ["1", "2"] {
+            let asked = get("/a").dpop(&jwt, &holder.proof("/a", &jwt, jti).sign());
+            assert_eq!(world.verdict(&asked), expected, "{signed} and {said}");
+        }
+        assert_eq!(world.asked, ["login/jwks", "as/introspect"], "{signed} and {said}");
+        let again = get("/a").dpop(&jwt, &holder.proof("/a", &jwt, "2").sign());
+        let replayed = if expected == PASSES { (401, "proof.replayed") } else { expected };
+        assert_eq!(world.verdict(&again), replayed, "{signed} and {said}");
+    }
 }
