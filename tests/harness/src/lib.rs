@@ -4,6 +4,7 @@
 //! - [`Upstream`]: the service behind the proxy, which records what reaches it
 //! - [`AuthorizationServer`]: a scripted one that can be slow, wrong, rotate its keys, and counts what it was asked
 //! - [`OidcProvider`]: a real one
+//! - [`StepCa`]: a real certificate authority, which renews what it issued
 //! - [`Envoy`]: the proxy, by a configuration of the tests or by one of `envoy/*.yaml`
 //! - [`Terminator`]: nginx or HAProxy in front of it, which tell it the client's certificate
 //! - [`GrpcService`]: the same for gRPC
@@ -30,6 +31,7 @@ mod oidc_provider;
 mod process;
 mod proof;
 mod server;
+mod step_ca;
 mod terminator;
 mod trap;
 mod upstream;
@@ -49,6 +51,7 @@ pub use module::{module, set_up, top, vectors_module};
 pub use oidc_provider::OidcProvider;
 pub use proof::Proof;
 pub use server::Received;
+pub use step_ca::StepCa;
 pub use terminator::{NGINX_FIELD, Terminator};
 pub use trap::Trap;
 pub use upstream::Upstream;

@@ -31,12 +31,17 @@ pub struct OidcProvider {
 impl OidcProvider {
     /// Starts it with a certificate of this authority, which also vouches for its clients.
     pub fn start(authority: &Authority) -> Self {
+        Self::start_for(authority, &authority.certificate)
+    }
+
+    /// The same, where another authority vouches for its clients.
+    pub fn start_for(authority: &Authority, clients: &Certificate) -> Self {
         let modules = set_up("oidc-provider").join("node_modules");
         let directory = Directory::new();
         let server = authority.issue(Leaf::server());
         directory.write("server.crt", &server.cert_pem);
         directory.write("server.key", &server.key_pem);
-        directory.write("client-ca.crt", &authority.certificate.cert_pem);
+        directory.write("client-ca.crt", &clients.cert_pem);
         let [rs_secret, wallet_secret] = [secret(), secret()];
         // The issuer holds the port, so one is chosen before the server starts; somebody else may take it in between.
         for _ in 0..5 {
