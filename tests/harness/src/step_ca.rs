@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -19,10 +19,17 @@ pub struct StepCa {
     pub root: Certificate,
 }
 
-/// The command line of its clients, and its files.
+/// The command line, and what authority and clients share.
 struct Step {
     programs: PathBuf,
     directory: Directory,
+}
+
+/// Where a client has its certificate and its key.
+struct Files {
+    directory: Directory,
+    crt: String,
+    key: String,
 }
 
 /// What certificates of clients say. The names are those that were asked for.
@@ -56,13 +63,13 @@ impl StepCa {
 
     /// A certificate for these names, good for so long (`5m`), with a minute before now.
     pub fn issue(&self, names: &[&str], lifetime: &str) -> Certificate {
-        let [crt, key] = self.step.paths();
-        let mut arguments = vec!["ca", "certificate", names[0], &crt, &key, "--force", "--not-after", lifetime];
+        let files = Files::new();
+        let mut arguments = vec!["ca", "certificate", names[0], &files.crt, &files.key, "--not-after", lifetime];
         let password = self.step.path("password");
         arguments.extend(["--provisioner", PROVISIONER, "--provisioner-password-file", &password]);
         arguments.extend(names.iter().flat_map(|name| ["--san", name]));
         self.step.run(&arguments).unwrap_or_else(|error| panic!("no certificate for {names:?}: {error}"));
-        self.step.read()
+        files.read()
     }
 
     /// Another certificate for the same key, or what the authority says against it.
@@ -76,10 +83,23 @@ impl StepCa {
     }
 
     fn exchange(&self, verb: &str, certificate: &Certificate) -> Result<Certificate, String> {
-        self.step.directory.write("client.crt", &certificate.cert_pem);
-        self.step.directory.write("client.key", &certificate.key_pem);
-        let [crt, key] = self.step.paths();
-        self.step.run(&["ca", verb, "--force", &crt, &key]).map(|()| self.step.read())
+        let files = Files::new();
+        files.directory.write("crt", &certificate.cert_pem);
+        files.directory.write("key", &certificate.key_pem);
+        self.step.run(&["ca", verb, "--force", &files.crt, &files.key]).map(|()| files.read())
+    }
+}
+
+impl Files {
+    fn new() -> Self {
+        let directory = Directory::new();
+        let [crt, key] = ["crt", "key"].map(|name| directory.path().join(name).display().to_string());
+        Self { directory, crt, key }
+    }
+
+    fn read(&self) -> Certificate {
+        let [crt, key] = [&self.crt, &self.key].map(|path| std::fs::read_to_string(path).expect("what step wrote"));
+        Certificate::read(crt, key)
     }
 }
 
@@ -90,16 +110,6 @@ impl Step {
 
     fn path(&self, name: &str) -> String {
         self.file(name).display().to_string()
-    }
-
-    /// Where a client's certificate and key lie.
-    fn paths(&self) -> [String; 2] {
-        ["client.crt", "client.key"].map(|name| self.path(name))
-    }
-
-    fn read(&self) -> Certificate {
-        let [crt, key] = self.paths().map(|path| std::fs::read_to_string(path).expect("what step wrote"));
-        Certificate::read(crt, key)
     }
 
     /// Keys and configuration of an authority, with a password of this run.
@@ -135,7 +145,7 @@ impl Step {
     }
 
     fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(self.programs.join(Path::new(program)));
+        let mut command = Command::new(self.programs.join(program));
         command.env("STEPPATH", self.directory.path());
         command
     }
