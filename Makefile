@@ -26,11 +26,12 @@ image: ## pack the module as an image for registries (an OCI layout, a bill of m
 
 reproducible: ## build HEAD in two folders and compare module, image and bill of materials byte for byte
 	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+	clone() { git clone --quiet --no-local "$$1" "$$folder/$$2"; }; \
 	build() { \
-	  git clone --quiet --no-local . "$$folder/$$1"; \
 	  CARGO_TARGET_DIR=$$folder/$$2 "$$folder/$$1/tests/set-up" image; \
 	  sums+=("$$(cat "$$folder/$$2/SHA256SUMS")"); \
 	}; \
+	clone . short; clone "$$folder/short" a-folder-with-a-longer-name/and/depth; \
 	build short target; \
 	build a-folder-with-a-longer-name/and/depth elsewhere/output; \
 	if [[ $${sums[0]} != "$${sums[1]}" ]]; then echo "make: NOT reproducible: two builds of HEAD differ"; exit 1; fi; \
