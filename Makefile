@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .NOTPARALLEL:
-.PHONY: help set-up wasm image reproducible demo bench bench-core schema lint lint-wasm test test-versions fuzz fuzz-short coverage mutants clean
+.PHONY: help set-up wasm image reproducible demo bench bench-core schema lint lint-wasm test test-versions test-step-ca fuzz fuzz-short coverage mutants clean
 .DEFAULT_GOAL := help
 
 output := $(or $(CARGO_TARGET_DIR),target)
@@ -26,11 +26,12 @@ image: ## pack the module as an image for registries (an OCI layout, a bill of m
 
 reproducible: ## build HEAD in two folders and compare module, image and bill of materials byte for byte
 	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+	clone() { git clone --quiet --no-local "$$1" "$$folder/$$2"; }; \
 	build() { \
-	  git clone --quiet --no-local . "$$folder/$$1"; \
 	  CARGO_TARGET_DIR=$$folder/$$2 "$$folder/$$1/tests/set-up" image; \
 	  sums+=("$$(cat "$$folder/$$2/SHA256SUMS")"); \
 	}; \
+	clone . short; clone "$$folder/short" a-folder-with-a-longer-name/and/depth; \
 	build short target; \
 	build a-folder-with-a-longer-name/and/depth elsewhere/output; \
 	if [[ $${sums[0]} != "$${sums[1]}" ]]; then echo "make: NOT reproducible: two builds of HEAD differ"; exit 1; fi; \
@@ -49,11 +50,13 @@ bench: ## measure the filter beside what else could be used; ONLY=hot in a minut
 schema: ## write the JSON Schema of the configuration from its types
 	@schema=$$($(print_schema)); printf '%s\n' "$$schema" >docs/holdfast.schema.json
 
+# What plain `cargo test` leaves out is not among all targets, and beside --all-targets a name counts for nothing.
 lint: ## check format, clippy and the documentation, for this machine and for wasm
 	@cargo fmt --version >/dev/null || { echo "make: rustfmt is missing; install it with: rustup component add rustfmt"; exit 1; }
 	@cargo clippy --version >/dev/null || { echo "make: clippy is missing; install it with: rustup component add clippy"; exit 1; }
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --features holdfast/schema --locked -- -D warnings
+	cargo clippy --workspace --test step-ca --features holdfast/schema --locked -- -D warnings
 	@$(print_schema) | cmp --silent - docs/holdfast.schema.json || { echo "make: docs/holdfast.schema.json is not what the types say; run: make schema"; exit 1; }
 	@if compgen -G "$$(rustc --print target-libdir --target wasm32-wasip1)/libstd-*.rlib" >/dev/null; then \
 	  $(MAKE) --no-print-directory lint-wasm; \
@@ -98,6 +101,10 @@ bench-core: ## measure single acts of the core on this machine; ONLY=route for t
 test-versions: ## run the tests of older Envoys alone (`make test` runs them too)
 	@tests/set-up envoys wasm
 	@$(with_module) cargo test --locked --test envoy versions::
+
+test-step-ca: ## issue and renew certificates by a real step-ca, beside tokens bound to them; the first run builds it with Go
+	@tests/set-up envoy oidc-provider step-ca wasm
+	@$(with_module) cargo test --locked --test step-ca; $(call took,test-step-ca)
 
 clean: ## remove what was built here (downloads stay in the cache)
 	@cargo clean

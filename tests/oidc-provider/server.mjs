@@ -19,12 +19,13 @@ const { Provider, errors } = await import(pathToFileURL(from.resolve('oidc-provi
 const API = 'https://api.market.example';
 const SCOPES = 'prices.read prices.write';
 
-// What `resource` at the token endpoint decides. All tokens are for the one API.
+// What `resource` at the token endpoint decides. All tokens but the last are for the one API.
 const RESOURCES = {
   [API]: { accessTokenFormat: 'jwt', accessTokenTTL: 300, jwt: { sign: { alg: 'ES256' } } },
   [`${API}/ps256`]: { accessTokenFormat: 'jwt', accessTokenTTL: 300, jwt: { sign: { alg: 'PS256' } } },
   [`${API}/short`]: { accessTokenFormat: 'jwt', accessTokenTTL: 1, jwt: { sign: { alg: 'ES256' } } },
   [`${API}/opaque`]: { accessTokenFormat: 'opaque', accessTokenTTL: 300 },
+  'urn:rs:internal': { accessTokenFormat: 'opaque', accessTokenTTL: 300, audience: 'urn:rs:internal' },
 };
 
 const BY_CERTIFICATE = '/by-certificate';
@@ -43,7 +44,7 @@ function client(id, bound) {
     redirect_uris: [],
     scope: SCOPES,
     token_endpoint_auth_method: 'tls_client_auth',
-    tls_client_auth_san_dns: id,
+    [id.includes('@') ? 'tls_client_auth_san_email' : 'tls_client_auth_san_dns']: id,
     tls_client_certificate_bound_access_tokens: bound,
   };
 }
@@ -56,8 +57,9 @@ function resourceServer(id, method, members) {
 const certificateOf = (ctx) => ctx.req.socket.getPeerX509Certificate();
 
 function certificateSubjectMatches(ctx, property, expected) {
-  if (property !== 'tls_client_auth_san_dns') throw new errors.InvalidClientAuth(`${property} is not used here`);
-  return (certificateOf(ctx)?.subjectAltName ?? '').split(', ').includes(`DNS:${expected}`);
+  const kind = { tls_client_auth_san_dns: 'DNS', tls_client_auth_san_email: 'email' }[property];
+  if (!kind) throw new errors.InvalidClientAuth(`${property} is not used here`);
+  return (certificateOf(ctx)?.subjectAltName ?? '').split(', ').includes(`${kind}:${expected}`);
 }
 
 const provider = new Provider(env.ISSUER, {
@@ -67,6 +69,7 @@ const provider = new Provider(env.ISSUER, {
     client('bank', true),
     client('insurer', true),
     client('legacy', false),
+    client('curl@internal', false),
     {
       client_id: 'wallet',
       client_secret: env.WALLET_SECRET,

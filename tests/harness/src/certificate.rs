@@ -6,6 +6,8 @@ use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, SanType,
 };
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use sha2::{Digest as _, Sha256};
 use time::{Duration, OffsetDateTime};
 
@@ -22,6 +24,7 @@ pub struct Authority {
 #[derive(Clone, Debug)]
 pub struct Certificate {
     pub der: Vec<u8>,
+    /// The certificate, and those between it and the root, if there are any.
     pub cert_pem: String,
     pub key_pem: String,
 }
@@ -157,6 +160,12 @@ impl Leaf {
 impl Certificate {
     fn of(certificate: &rcgen::Certificate, key: &KeyPair) -> Self {
         Self { der: certificate.der().to_vec(), cert_pem: certificate.pem(), key_pem: key.serialize_pem() }
+    }
+
+    /// One that another authority issued.
+    pub fn read(cert_pem: String, key_pem: String) -> Self {
+        let der = CertificateDer::from_pem_slice(cert_pem.as_bytes()).expect("a certificate").to_vec();
+        Self { der, cert_pem, key_pem }
     }
 
     fn digest(&self) -> [u8; 32] {

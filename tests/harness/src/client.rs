@@ -164,7 +164,8 @@ impl Client {
             None => builder.with_no_client_auth(),
             Some(own) => {
                 let key = PrivateKeyDer::from_pem_slice(own.key_pem.as_bytes()).expect("a key");
-                let chain = vec![CertificateDer::from(own.der.clone())];
+                let chain = CertificateDer::pem_slice_iter(own.cert_pem.as_bytes());
+                let chain = chain.collect::<Result<_, _>>().expect("its chain");
                 builder.with_client_auth_cert(chain, key).expect("a certificate with its key")
             }
         };

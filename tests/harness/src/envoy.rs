@@ -68,6 +68,8 @@ pub struct Configuration {
 pub struct Options {
     pub concurrency: u32,
     pub tls: Tls,
+    /// Who vouches for clients, if not the authority that issued the proxy's own certificate.
+    pub clients: Option<Certificate>,
     /// Whoever shows no certificate gets no connection.
     pub requires_certificate: bool,
     pub clusters: Vec<Cluster>,
@@ -141,6 +143,7 @@ impl Options {
         Self {
             concurrency: 1,
             tls: Tls::Optional,
+            clients: None,
             requires_certificate: false,
             clusters: vec![Cluster::plain("upstream", upstream)],
             environment: Vec::new(),
@@ -204,7 +207,7 @@ impl Envoy {
         let server = authority.issue(Leaf::server());
         directory.write("server.crt", &server.cert_pem);
         directory.write("server.key", &server.key_pem);
-        directory.write("client-ca.crt", &authority.certificate.cert_pem);
+        directory.write("client-ca.crt", &options.clients.as_ref().unwrap_or(&authority.certificate).cert_pem);
         for cluster in &options.clusters {
             if let Some((trusted, _)) = &cluster.trusted {
                 directory.write(&format!("{}-ca.crt", cluster.name), &trusted.cert_pem);

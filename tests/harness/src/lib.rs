@@ -5,6 +5,7 @@
 //! - [`AuthorizationServer`]: a scripted one that can be slow, wrong, rotate its keys, and counts what it was asked
 //! - [`OidcProvider`]: a real one
 //! - [`Authlete`], [`Curity`]: stand-ins that speak as these do, each at a path of the scripted one
+//! - [`StepCa`]: a real certificate authority, which renews what it issued
 //! - [`Envoy`]: the proxy, by a configuration of the tests or by one of `envoy/*.yaml`
 //! - [`Terminator`]: nginx or HAProxy in front of it, which tell it the client's certificate
 //! - [`GrpcService`]: the same for gRPC
@@ -33,6 +34,7 @@ mod oidc_provider;
 mod process;
 mod proof;
 mod server;
+mod step_ca;
 mod terminator;
 mod trap;
 mod upstream;
@@ -54,6 +56,7 @@ pub use module::{module, set_up, top, vectors_module};
 pub use oidc_provider::OidcProvider;
 pub use proof::Proof;
 pub use server::{Reaction, Received};
+pub use step_ca::StepCa;
 pub use terminator::{NGINX_FIELD, Terminator};
 pub use trap::Trap;
 pub use upstream::Upstream;

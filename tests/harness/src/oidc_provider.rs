@@ -33,12 +33,17 @@ pub struct OidcProvider {
 impl OidcProvider {
     /// Starts it with a certificate of this authority, which also vouches for its clients.
     pub fn start(authority: &Authority) -> Self {
+        Self::start_for(authority, &authority.certificate)
+    }
+
+    /// The same, where another authority vouches for its clients.
+    pub fn start_for(authority: &Authority, clients: &Certificate) -> Self {
         let modules = set_up("oidc-provider").join("node_modules");
         let directory = Directory::new();
         let server = authority.issue(Leaf::server());
         directory.write("server.crt", &server.cert_pem);
         directory.write("server.key", &server.key_pem);
-        directory.write("client-ca.crt", &authority.certificate.cert_pem);
+        directory.write("client-ca.crt", &clients.cert_pem);
         let [rs_secret, wallet_secret] = [secret(), secret()];
         let algorithms = [Algorithm::Es256, Algorithm::Ps256, Algorithm::Rs256];
         let rs_keys: Vec<SigningKey> =

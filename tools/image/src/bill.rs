@@ -1,10 +1,12 @@
 //! Turns the sources of a module into the bill of its materials (CycloneDX 1.6).
 
-use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
 use wasmparser::{KnownCustom, Parser, Payload};
 
 use crate::sources::{Crate, Sources};
-use crate::{Error, sha256};
+use crate::{Error, sha256, with};
 
 /// The reference of the standard library, which cargo does not list.
 const STD: &str = "rust-std";
@@ -15,10 +17,8 @@ pub fn of(module: &[u8], digest: &str, sources: &Sources) -> Result<Value, Error
         compiler(module).ok_or_else(|| Error::Unreadable("the module", "no compiler is named in it".to_owned()))?;
     let components: Vec<Value> =
         sources.linked.iter().map(|linked| library(linked, sources)).chain([std(&compiler)]).collect();
-    let mut metadata = json!({"component": subject(module, digest, sources.root())});
-    if let (Some(members), Some(commit)) = (metadata.as_object_mut(), &sources.commit) {
-        members.insert("timestamp".into(), json!(commit.date));
-    }
+    let metadata = json!({"component": subject(module, digest, sources.root())});
+    let metadata = with(metadata, "timestamp", sources.commit.as_ref().map(|commit| json!(commit.date)));
     Ok(json!({
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
@@ -45,23 +45,16 @@ fn subject(module: &[u8], digest: &str, root: &Crate) -> Value {
 }
 
 fn library(linked: &Crate, sources: &Sources) -> Value {
-    let mut library = Map::from_iter([
-        ("bom-ref".to_owned(), json!(reference(linked))),
-        ("name".to_owned(), json!(linked.name)),
-        ("purl".to_owned(), json!(reference(linked))),
-        ("type".to_owned(), json!("library")),
-        ("version".to_owned(), json!(linked.version)),
-    ]);
-    if let Some(checksum) = sources.checksums.get(&(linked.name.clone(), linked.version.clone())) {
-        library.insert("hashes".to_owned(), json!([{"alg": "SHA-256", "content": checksum}]));
-    }
-    if !linked.licence.is_empty() {
-        library.insert("licenses".to_owned(), json!([{"expression": linked.licence}]));
-    }
-    if !linked.repository.is_empty() {
-        library.insert("externalReferences".to_owned(), json!([{"type": "vcs", "url": linked.repository}]));
-    }
-    library.into()
+    let reference = reference(linked);
+    let checksum = sources.checksums.get(&(linked.name.clone(), linked.version.clone()));
+    let told = |text: &String| (!text.is_empty()).then(|| text.clone());
+    let library = json!({
+        "bom-ref": reference, "name": linked.name, "purl": reference, "type": "library", "version": linked.version,
+    });
+    let library = with(library, "hashes", checksum.map(|sum| json!([{"alg": "SHA-256", "content": sum}])));
+    let library = with(library, "licenses", told(&linked.licence).map(|it| json!([{"expression": it}])));
+    let url = told(&linked.repository);
+    with(library, "externalReferences", url.map(|url| json!([{"type": "vcs", "url": url}])))
 }
 
 /// It is linked into every module, together with its own crates and wasi-libc.
@@ -80,7 +73,7 @@ fn std(compiler: &str) -> Value {
 }
 
 fn dependencies(sources: &Sources) -> Vec<Value> {
-    let entry = |(user, used): (&Crate, &std::collections::BTreeSet<Crate>)| {
+    let entry = |(user, used): (&Crate, &BTreeSet<Crate>)| {
         let mut used: Vec<String> = used.iter().map(reference).collect();
         if user == sources.root() {
             used.push(STD.to_owned());

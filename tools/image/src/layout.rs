@@ -6,12 +6,15 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::sources::Sources;
-use crate::{Error, Files, archive, sha256};
+use crate::{Error, Files, archive, sha256, with};
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+
+/// By their names, which OCI has chosen.
+type Labels<'a> = BTreeMap<&'static str, &'a str>;
 
 /// An image in its folder.
 pub struct Layout {
@@ -23,39 +26,35 @@ pub struct Layout {
 impl Layout {
     pub fn of(module: &[u8], sources: &Sources) -> Result<Self, Error> {
         let labels = labels(sources);
-        let mut layout = Self { digest: String::new(), files: Files::new() };
         let archive = archive::tar("plugin.wasm", module);
         let layer = archive::gzip(&archive).map_err(|error| Error::File("plugin.wasm".into(), error))?;
-        let config = layout.blob(CONFIG, octets(&config(&labels, &digest(&archive))));
-        let layer = layout.blob(LAYER, layer);
-        let manifest = json!({
-            "annotations": labels,
-            "config": config,
-            "layers": [layer],
-            "mediaType": MANIFEST,
-            "schemaVersion": 2,
-        });
-        let manifest = octets(&manifest);
-        layout.digest = digest(&manifest);
-        let mut manifest = layout.blob(MANIFEST, manifest);
-        if let Some(descriptor) = manifest.as_object_mut() {
-            descriptor.insert(
-                "annotations".into(),
-                json!({"org.opencontainers.image.ref.name": sources.root().version.as_str()}),
-            );
-        }
-        let index = json!({"manifests": [manifest], "mediaType": INDEX, "schemaVersion": 2});
-        layout.files.insert("index.json".into(), octets(&index));
-        layout.files.insert("oci-layout".into(), octets(&json!({"imageLayoutVersion": "1.0.0"})));
-        Ok(layout)
+        let mut files = Files::new();
+        let config = blob(&mut files, CONFIG, octets(&config(&labels, &digest(&archive))));
+        let layer = blob(&mut files, LAYER, layer);
+        let manifest = octets(&manifest(&labels, &config, &layer));
+        let digest = digest(&manifest);
+        let index = index(blob(&mut files, MANIFEST, manifest), &sources.root().version);
+        files.insert("index.json".into(), octets(&index));
+        files.insert("oci-layout".into(), octets(&json!({"imageLayoutVersion": "1.0.0"})));
+        Ok(Self { digest, files })
     }
+}
 
-    /// Puts a blob in its place and returns what describes it.
-    fn blob(&mut self, kind: &str, octets: Vec<u8>) -> Value {
-        let descriptor = json!({"digest": digest(&octets), "mediaType": kind, "size": octets.len()});
-        self.files.insert(format!("blobs/sha256/{}", sha256(&octets)), octets);
-        descriptor
-    }
+/// Puts a blob in its place and returns what describes it.
+fn blob(files: &mut Files, kind: &str, octets: Vec<u8>) -> Value {
+    let descriptor = json!({"digest": digest(&octets), "mediaType": kind, "size": octets.len()});
+    files.insert(format!("blobs/sha256/{}", sha256(&octets)), octets);
+    descriptor
+}
+
+fn manifest(labels: &Labels<'_>, config: &Value, layer: &Value) -> Value {
+    json!({"annotations": labels, "config": config, "layers": [layer], "mediaType": MANIFEST, "schemaVersion": 2})
+}
+
+/// Some tools find an image in a folder by its tag alone.
+fn index(manifest: Value, tag: &str) -> Value {
+    let manifest = with(manifest, "annotations", Some(json!({"org.opencontainers.image.ref.name": tag})));
+    json!({"manifests": [manifest], "mediaType": INDEX, "schemaVersion": 2})
 }
 
 fn digest(octets: &[u8]) -> String {
@@ -67,7 +66,7 @@ fn octets(document: &Value) -> Vec<u8> {
 }
 
 /// What the image says of itself, in its configuration and in its manifest.
-fn labels(sources: &Sources) -> BTreeMap<&'static str, &str> {
+fn labels(sources: &Sources) -> Labels<'_> {
     let mut labels = BTreeMap::from([
         ("org.opencontainers.image.licenses", sources.root().licence.as_str()),
         ("org.opencontainers.image.title", sources.root().name.as_str()),
@@ -80,15 +79,12 @@ fn labels(sources: &Sources) -> BTreeMap<&'static str, &str> {
     labels
 }
 
-fn config(labels: &BTreeMap<&'static str, &str>, archive: &str) -> Value {
-    let mut config = json!({
+fn config(labels: &Labels<'_>, archive: &str) -> Value {
+    let config = json!({
         "architecture": "wasm",
         "config": {"Labels": labels},
         "os": "wasip1",
         "rootfs": {"diff_ids": [archive], "type": "layers"},
     });
-    if let (Some(members), Some(created)) = (config.as_object_mut(), labels.get("org.opencontainers.image.created")) {
-        members.insert("created".into(), json!(created));
-    }
-    config
+    with(config, "created", labels.get("org.opencontainers.image.created").map(|created| json!(created)))
 }

@@ -18,6 +18,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use layout::Layout;
@@ -81,8 +82,16 @@ fn sha256(octets: &[u8]) -> String {
     Sha256::digest(octets).iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
+/// An object with one more member, if there is something to say.
+fn with(mut object: Value, name: &str, value: Option<Value>) -> Value {
+    if let (Some(members), Some(value)) = (object.as_object_mut(), value) {
+        members.insert(name.to_owned(), value);
+    }
+    object
+}
+
 /// A document that people may want to read too.
-fn text(document: &serde_json::Value) -> Vec<u8> {
+fn text(document: &Value) -> Vec<u8> {
     format!("{document:#}\n").into_bytes()
 }
 

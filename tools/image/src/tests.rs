@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::*;
 use sources::Commit;
