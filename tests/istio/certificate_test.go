@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/pem"
 	"math/big"
 	"net/url"
@@ -64,6 +65,12 @@ func signed(t *testing.T, issuer *identity, template *x509.Certificate) identity
 	certificate, err := x509.ParseCertificate(der)
 	must(t, err)
 	return identity{certificate, key}
+}
+
+// hex is how Envoy writes its digest.
+func (i identity) hex() string {
+	sum := sha256.Sum256(i.certificate.Raw)
+	return hex.EncodeToString(sum[:])
 }
 
 // digest is what a token that is bound to this certificate holds: x5t#S256 of RFC 8705.
