@@ -7,21 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"istio.io/istio/pkg/test/util/yml"
 	"sigs.k8s.io/yaml"
 )
-
-// installation is what istio/mesh-config.yaml tells Istio itself, and of that what becomes the default of every proxy.
-func installation(t *testing.T) (string, map[string]any) {
-	t.Helper()
-	text := []byte(read(t, shippedManifests+"/mesh-config.yaml"))
-	var values struct {
-		MeshConfig map[string]any `json:"meshConfig"`
-	}
-	must(t, yaml.Unmarshal(text, &values))
-	settings, err := yaml.Marshal(values.MeshConfig)
-	must(t, err)
-	return string(settings), values.MeshConfig["defaultConfig"].(map[string]any)
-}
 
 // bootstrapOverride is what the annotation of the gateway's Deployment has injection mount.
 func bootstrapOverride(t *testing.T, manifests string) string {
@@ -53,8 +41,8 @@ func (w *world) rendered(t *testing.T, folder string) string {
 func of(t *testing.T, kind, manifests string) string {
 	t.Helper()
 	var wanted []string
-	for _, document := range documents(manifests) {
-		if strings.Contains(document, "\nkind: "+kind+"\n") {
+	for _, document := range yml.SplitString(manifests) {
+		if strings.Contains("\n"+document, "\nkind: "+kind+"\n") {
 			wanted = append(wanted, document)
 		}
 	}
@@ -64,14 +52,11 @@ func of(t *testing.T, kind, manifests string) string {
 	return strings.Join(wanted, "\n---\n")
 }
 
-func documents(manifests string) []string { return strings.Split(manifests, "\n---\n") }
-
 // once leaves out what several folders bring alike.
-func once(t *testing.T, manifests string) string {
-	t.Helper()
+func once(manifests string) string {
 	seen := map[string]bool{}
 	var all []string
-	for _, document := range documents(manifests) {
+	for _, document := range yml.SplitString(manifests) {
 		if document = strings.TrimSpace(document); !seen[document] {
 			seen[document] = true
 			all = append(all, document)

@@ -11,11 +11,11 @@ import (
 	"istio.io/istio/pkg/security"
 )
 
-// mesh is a control plane that proxies connect to, of manifests that a test changes while they run.
-type mesh struct{ server *xds.FakeDiscoveryServer }
+// controlPlane is one that proxies connect to, of manifests that a test changes while they run.
+type controlPlane struct{ server *xds.FakeDiscoveryServer }
 
 // serveMesh starts one; every proxy is believed to be each of these workloads.
-func serveMesh(t *testing.T, settings *meshconfig.MeshConfig, manifests string, workloads ...string) mesh {
+func serveMesh(t *testing.T, settings *meshconfig.MeshConfig, manifests string, workloads ...string) controlPlane {
 	t.Helper()
 	server := xds.NewFakeDiscoveryServer(t, xds.FakeOptions{
 		ConfigString: manifests, KubernetesObjectString: manifests, MeshConfig: settings, // Secrets are read from the second
@@ -23,11 +23,11 @@ func serveMesh(t *testing.T, settings *meshconfig.MeshConfig, manifests string, 
 		ListenerBuilder:            func() (net.Listener, error) { return net.Listen("tcp", discovery) },
 	})
 	server.Discovery.Authenticators = append(server.Discovery.Authenticators, believed(workloads))
-	return mesh{server}
+	return controlPlane{server}
 }
 
 // apply creates or changes what the manifests say, as `kubectl apply` does.
-func (m mesh) apply(t *testing.T, manifests string) {
+func (m controlPlane) apply(t *testing.T, manifests string) {
 	t.Helper()
 	for _, wanted := range parsed(t, manifests) {
 		_, err := m.server.Store().Update(wanted)
@@ -39,7 +39,7 @@ func (m mesh) apply(t *testing.T, manifests string) {
 }
 
 // remove deletes them.
-func (m mesh) remove(t *testing.T, manifests string) {
+func (m controlPlane) remove(t *testing.T, manifests string) {
 	t.Helper()
 	for _, unwanted := range parsed(t, manifests) {
 		must(t, m.server.Store().Delete(unwanted.GroupVersionKind, unwanted.Name, unwanted.Namespace, nil))

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	settings "istio.io/istio/pkg/config/mesh"
 	"istio.io/istio/pkg/log"
+	"istio.io/istio/pkg/util/protomarshal"
 )
 
 // world is a bank's mesh: clients, a gateway, a workload behind its sidecar, and an authorization server.
@@ -14,7 +14,7 @@ import (
 //	client --mutual TLS--> gateway --mesh mTLS--> sidecar --> service
 //	                          '-------------------'--> authorization server
 type world struct {
-	mesh             mesh
+	mesh             controlPlane
 	login            *authorizationServer
 	gateway, sidecar *proxy
 	image            string // by its digest
@@ -46,12 +46,12 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) startMesh(t *testing.T) {
 	t.Helper()
-	written, defaults := installation(t)
-	installed, err := settings.ApplyMeshConfig(written, settings.DefaultMeshConfig())
+	settings := shippedMesh(t)
+	defaults, err := protomarshal.ToJSONMap(settings.DefaultConfig)
 	must(t, err)
 	manifests := []string{read(t, "testdata/cluster.yaml"), w.secrets(t), w.shipped(t, "gateway"), w.shipped(t, "behind-the-gateway")}
 	const gateway, orders = "spiffe://cluster.local/ns/istio-ingress/sa/gateway", "spiffe://cluster.local/ns/bank/sa/orders"
-	w.mesh = serveMesh(t, installed, once(t, strings.Join(manifests, "\n---\n")), gateway, orders)
+	w.mesh = serveMesh(t, settings, once(strings.Join(manifests, "\n---\n")), gateway, orders)
 	statistics := bootstrapOverride(t, manifests[2])
 	w.gateway = &proxy{
 		kind: "router", name: "gateway-1", namespace: "istio-ingress", account: "gateway", address: "127.0.0.2", admin: 16100,
