@@ -8,8 +8,10 @@ import (
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	filelog "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
 	httpwasm "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/wasm/v3"
 	manager "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	wasmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/wasm/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -224,4 +226,203 @@ func sameJSON(t *testing.T, one, other string) bool {
 		return string(sorted)
 	}
 	return one != "" && canonical(one) == canonical(other)
+}
+
+// Only the gateway enforces: no filter at the workload, and nobody but the gateway reaches it, on any port.
+func TestRenderedByIstiodOnlyTheGatewayReachesTheWorkload(t *testing.T) {
+	found := render(t, control(t, build(t, shippedManifests+"/only-through-the-gateway")), aSidecar)
+	const gateway, other = "spiffe://cluster.local/ns/istio-ingress/sa/gateway", "spiffe://cluster.local/ns/bank/sa/other"
+	for _, row := range []struct {
+		by   connection
+		want bool
+	}{
+		{connection{8080, gateway}, true},
+		{connection{8080, other}, false},
+		{connection{9999, gateway}, false},
+		{connection{9999, other}, false},
+	} {
+		chains, admitting := 0, 0
+		for _, chain := range found.inbound(row.by.port) {
+			admitted, err := row.by.admits(authorizations(chain))
+			must(t, err)
+			chains++
+			if admitted {
+				admitting++
+			}
+		}
+		if wanted := map[bool]int{true: chains, false: 0}[row.want]; chains == 0 || admitting != wanted {
+			t.Errorf("%v is admitted by %d of %d chains", row.by, admitting, chains)
+		}
+	}
+	if findings := found.findings(); !slices.Equal(findings, []string{"virtualInbound: serves requests without the filter"}) {
+		t.Errorf("%q", findings)
+	}
+}
+
+// inbound are the chains that may serve a connection to this port.
+func (r rendered) inbound(port uint32) []*listenerv3.FilterChain {
+	var found []*listenerv3.FilterChain
+	declared := func(chain *listenerv3.FilterChain) bool {
+		return chain.FilterChainMatch.GetDestinationPort().GetValue() == port
+	}
+	for _, listener := range r.listeners {
+		if listener.Name != model.VirtualInboundListenerName {
+			continue
+		}
+		isDeclared := slices.ContainsFunc(listener.FilterChains, declared)
+		for _, chain := range listener.FilterChains {
+			if !goesNowhere(chain) && (declared(chain) || !isDeclared && chain.FilterChainMatch.GetDestinationPort() == nil) {
+				found = append(found, chain)
+			}
+		}
+	}
+	return found
+}
+
+// A resource in the root namespace reaches every sidecar, and no gateway.
+func TestRenderedByIstiodTheWholeMeshHasTheFilterAndNoGatewayHas(t *testing.T) {
+	istiod := control(t, build(t, shippedManifests+"/gateway")+"\n---\n"+build(t, shippedManifests+"/mesh"))
+	if names := render(t, istiod, aSidecar).names(); !slices.Equal(names, []string{"extensions.istio.io/trafficextension/istio-system.holdfast"}) {
+		t.Errorf("a sidecar has %q", names)
+	}
+	if names := render(t, istiod, aGateway).names(); !slices.Equal(names, []string{"extensions.istio.io/trafficextension/istio-ingress.holdfast"}) {
+		t.Errorf("the gateway has %q", names)
+	}
+}
+
+// Waypoints know no client's certificate: nothing that is shipped is there, and what is aimed at one is found.
+func TestRenderedByIstiodNothingIsAtAWaypoint(t *testing.T) {
+	waypoint := read(t, "testdata/waypoint.yaml") + "\n---\n"
+	everything := waypoint + build(t, shippedManifests+"/mesh") + "\n---\n" + build(t, shippedManifests+"/gateway")
+	if found := render(t, control(t, everything), aWaypoint); len(found.names()) != 0 || len(found.listeners) == 0 {
+		t.Errorf("%d listeners have %q", len(found.listeners), found.names())
+	}
+	aimed := strings.Replace(build(t, shippedManifests+"/workloads"), "  match:\n  - mode: SERVER\n",
+		"  targetRefs:\n  - {group: gateway.networking.k8s.io, kind: Gateway, name: waypoint}\n", 1)
+	found := render(t, control(t, waypoint+aimed), aWaypoint).findings()
+	if !slices.Equal(found, []string{"main_internal: the filter is at a waypoint, where no certificate reaches it"}) {
+		t.Errorf("%q", found)
+	}
+}
+
+// What istio/mesh-config.yaml says of connections is in every listener with HTTP.
+func TestRenderedByIstiodNoRequestWaitsForEver(t *testing.T) {
+	for _, of := range []model.Proxy{aGateway, aSidecar} {
+		folder := map[model.NodeType]string{model.Router: "/gateway", model.SidecarProxy: "/workloads"}[of.Type]
+		managers := 0
+		for _, listener := range render(t, control(t, build(t, shippedManifests+folder)), of).listeners {
+			for _, chain := range listener.FilterChains {
+				http := httpManager(chain)
+				if http == nil || of.Type == model.SidecarProxy && listener.Name != model.VirtualInboundListenerName {
+					continue
+				}
+				managers++
+				options := http.CommonHttpProtocolOptions
+				got := []any{
+					http.StreamIdleTimeout.AsDuration().String(), http.RequestHeadersTimeout.AsDuration().String(), options.IdleTimeout.AsDuration().String(),
+					options.MaxConnectionDuration.AsDuration().String(), http.MergeSlashes, http.PathWithEscapedSlashesAction.String(),
+					options.HeadersWithUnderscoresAction.String(),
+				}
+				want := []any{"30s", "5s", "5m0s", "1h0m0s", false, "KEEP_UNCHANGED", "REJECT_REQUEST"}
+				if !slices.Equal(got, want) {
+					t.Errorf("%s: %v", listener.Name, got)
+				}
+			}
+		}
+		if managers == 0 {
+			t.Errorf("%s: no listener has HTTP", of.ID)
+		}
+	}
+}
+
+func TestRenderedByIstiodTheAccessLogTellsWhoAndWhy(t *testing.T) {
+	for _, of := range []model.Proxy{aGateway, aSidecar} {
+		folder := map[model.NodeType]string{model.Router: "/gateway", model.SidecarProxy: "/workloads"}[of.Type]
+		for _, listener := range render(t, control(t, build(t, shippedManifests+folder)), of).listeners {
+			for _, chain := range listener.FilterChains {
+				http := httpManager(chain)
+				if http == nil || len(extensionNames(http)) == 0 {
+					continue
+				}
+				if len(http.AccessLog) != 1 {
+					t.Fatalf("%s: %d access logs", listener.Name, len(http.AccessLog))
+				}
+				log := unpacked(http.AccessLog[0].GetTypedConfig()).(*filelog.FileAccessLog)
+				fields := log.GetLogFormat().GetJsonFormat().AsMap()
+				for name, wanted := range map[string]string{
+					"client_id": "%FILTER_STATE(wasm.holdfast.client_id:PLAIN)%", "decision": "%FILTER_STATE(wasm.holdfast.decision:PLAIN)%",
+					"reason": "%FILTER_STATE(wasm.holdfast.reason:PLAIN)%", "certificate_uri": "%DOWNSTREAM_PEER_URI_SAN%",
+				} {
+					if fields[name] != wanted {
+						t.Errorf("%s: %s is %v", listener.Name, name, fields[name])
+					}
+				}
+			}
+		}
+	}
+}
+
+// Sessions are resumed nowhere where the operator asks for that, and what has no TLS stays as it was, or Envoy refuses it all.
+func TestRenderedByIstiodNoSessionIsResumed(t *testing.T) {
+	for _, of := range []model.Proxy{aGateway, aSidecar} {
+		folder := map[model.NodeType]string{model.Router: "/gateway", model.SidecarProxy: "/workloads"}[of.Type]
+		for _, asked := range []bool{false, true} {
+			manifests := build(t, shippedManifests+folder)
+			if asked {
+				manifests += "\n---\n" + build(t, shippedManifests+"/no-session-resumption")
+			}
+			with, without := 0, 0
+			for _, listener := range render(t, control(t, manifests), of).listeners {
+				if of.Type == model.SidecarProxy && listener.Name != model.VirtualInboundListenerName {
+					continue
+				}
+				for _, chain := range listener.FilterChains {
+					if goesNowhere(chain) {
+						if chain.TransportSocket != nil {
+							t.Errorf("%s: TLS where there was none", chain.Name)
+						}
+						continue
+					}
+					tls := unpacked(chain.TransportSocket.GetTypedConfig()).(*tlsv3.DownstreamTlsContext)
+					if tls.DisableStatefulSessionResumption && tls.GetDisableStatelessSessionResumption() {
+						without++
+					} else {
+						with++
+					}
+				}
+			}
+			if (with == 0) != asked || (without == 0) == asked {
+				t.Errorf("%s: asked for: %v, %d chains resume, %d do not", of.ID, asked, with, without)
+			}
+		}
+	}
+}
+
+// The gateway shows the certificate of its own Secret, and no sidecar reads that.
+func TestRenderedByIstiodTheGatewayShowsItsCertificate(t *testing.T) {
+	manifests := build(t, shippedManifests+"/client-certificate") + "\n---\n"
+	istiod := control(t, manifests+build(t, shippedManifests+"/gateway")+"\n---\n"+build(t, shippedManifests+"/workloads"))
+	for _, row := range []struct {
+		of        model.Proxy
+		shows     []string
+		authority string
+	}{
+		{aGateway, []string{"kubernetes://login-client"}, "kubernetes://login-client-cacert"},
+		{aSidecar, nil, "configmap://istio-system/login-ca-cacert"},
+	} {
+		found := render(t, istiod, row.of)
+		cluster := found.clusters["outbound|443||login.bank.example"]
+		if findings := ofCallout("login", cluster); len(findings) != 0 {
+			t.Errorf("%s: %q", row.of.ID, findings)
+		}
+		tls := unpacked(cluster.TransportSocket.GetTypedConfig()).(*tlsv3.UpstreamTlsContext).CommonTlsContext
+		var shows []string
+		for _, secret := range tls.TlsCertificateSdsSecretConfigs {
+			shows = append(shows, secret.Name)
+		}
+		authority := tls.GetCombinedValidationContext().GetValidationContextSdsSecretConfig().GetName()
+		if !slices.Equal(shows, row.shows) || authority != row.authority {
+			t.Errorf("%s shows %q and trusts %s", row.of.ID, shows, authority)
+		}
+	}
 }
