@@ -134,10 +134,10 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// eventually tries until it holds, for ten seconds.
+// eventually tries until it holds, for twenty seconds.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !holds(); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); !holds(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("never: %s", what)
 		}

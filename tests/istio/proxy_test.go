@@ -24,7 +24,6 @@ type proxy struct {
 	labels                            map[string]string
 	admin                             int // this port and the three after it
 	identity, root                    identity
-	defaults                          map[string]any    // the mesh's, for every proxy
 	defaults                          map[string]any    // the mesh's, of every proxy
 	secrets                           map[string]string // the container's environment, of Secrets
 	override                          string            // what Envoy adds to the agent's bootstrap
@@ -138,6 +137,11 @@ func (p *proxy) asked(path string) string {
 	defer response.Body.Close()
 	body, _ := io.ReadAll(response.Body)
 	return string(body)
+}
+
+// listeners are those that take new connections; older ones, which only drain, would be in the way of seeing what is enforced.
+func (p *proxy) listeners() string {
+	return p.asked("/config_dump?resource=dynamic_listeners&mask=active_state")
 }
 
 func (p *proxy) log(t *testing.T) string {

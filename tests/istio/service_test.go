@@ -83,7 +83,7 @@ func (c caller) ask(t *testing.T, method, path, token string, fields ...string) 
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	must(t, err)
-	got := answer{status: response.StatusCode, challenge: response.Header.Get("www-authenticate"), resumed: response.TLS.DidResume}
+	got := answer{status: response.StatusCode, challenge: response.Header.Get("www-authenticate"), resumed: response.TLS != nil && response.TLS.DidResume}
 	if got.status == http.StatusOK && json.Unmarshal(body, &got.reached) != nil {
 		t.Fatalf("%s %s: the service did not write %q", method, path, body)
 	}
