@@ -82,7 +82,7 @@ data: {tls.crt: %s, tls.key: %s, ca.crt: %s}
 ---
 apiVersion: v1
 kind: ConfigMap
-metadata: {name: login-ca-cacert, namespace: istio-system}
+metadata: {name: login-ca, namespace: istio-system}
 data: {ca.crt: %s}
 `, encoded(server.pem()), encoded(server.keyPEM(t)), encoded(w.clientCA.pem()), text(w.serverCA.pem()))
 }

@@ -35,7 +35,7 @@ func TestLive(t *testing.T) {
 	}
 	runtime.LockOSThread() // the child is told of the death of this thread
 	defer runtime.UnlockOSThread()
-	child := exec.Command("/proc/self/exe", "-test.run=^TestLive$", "-test.v", "-test.timeout=150s")
+	child := exec.Command("/proc/self/exe", "-test.run=^TestLive$", "-test.v", "-test.timeout=4m")
 	child.Env = append(os.Environ(), environment...)
 	child.Stdout, child.Stderr = os.Stdout, os.Stderr
 	child.SysProcAttr = namespaces()

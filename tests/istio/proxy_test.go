@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -45,7 +46,7 @@ func (p *proxy) start(t *testing.T) {
 	t.Cleanup(func() {
 		p.stop()
 		if t.Failed() {
-			t.Logf("%s ended its log with:\n%s", p.name, last(p.log(t), 40))
+			t.Logf("%s ended its log with:\n%s", p.name, p.words(t, 30))
 		}
 	})
 }
@@ -151,7 +152,9 @@ func (p *proxy) log(t *testing.T) string {
 	return string(said)
 }
 
-func last(text string, lines int) string {
-	all := strings.Split(text, "\n")
+// words are the last lines of the log that are not the access log.
+func (p *proxy) words(t *testing.T, lines int) string {
+	t.Helper()
+	all := slices.DeleteFunc(strings.Split(p.log(t), "\n"), func(line string) bool { return strings.HasPrefix(line, "{") })
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }

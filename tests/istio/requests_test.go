@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -101,8 +102,8 @@ func (w *world) clients(t *testing.T) {
 	})
 	t.Run("who_has_no_certificate_of_the_authority_gets_no_connection", func(t *testing.T) {
 		stranger := authority(t, "strangers").host(t, "bank-a.example")
-		refused(t, w.client(nil), prices, token, "tls: certificate required")
-		refused(t, w.client(&stranger), prices, token, "tls: unknown certificate authority")
+		refused(t, w.client(nil), prices, token)
+		refused(t, w.client(&stranger), prices, token)
 	})
 }
 
@@ -123,12 +124,14 @@ func told(t *testing.T, got answer, whose identity, wanted bool) {
 	}
 }
 
-// refused is a connection that ends without an answer.
-func refused(t *testing.T, by caller, line, token, problem string) {
+// refused is a connection that the proxy ends without an answer. Which of these its caller sees depends on who was faster.
+func refused(t *testing.T, by caller, line, token string) {
 	t.Helper()
 	method, path, _ := strings.Cut(line, " ")
-	if got := by.ask(t, method, path, token); got.status != 0 || !strings.Contains(got.problem, problem) {
-		t.Errorf("%d: %q, and %q is wanted", got.status, got.problem, problem)
+	got := by.ask(t, method, path, token)
+	ends := func(end string) bool { return strings.Contains(got.problem, end) }
+	if got.status != 0 || !slices.ContainsFunc([]string{"tls: ", "EOF", "connection reset", "broken pipe"}, ends) {
+		t.Errorf("%d: %q, and a connection that ends is wanted", got.status, got.problem)
 	}
 }
 
@@ -152,18 +155,18 @@ func (w *world) peers(t *testing.T) {
 		told(t, got, w.bank, false)
 	})
 	t.Run("a_port_that_no_service_declares_is_closed", func(t *testing.T) {
-		refused(t, w.peer("9090", &risk), prices, "", "EOF")
-		if got := w.peer("9090", &risk, "istio-http/1.1").ask(t, "GET", "/prices/DE0001", ""); got.status != 403 {
+		refused(t, w.peer("9090", &risk), prices, "")
+		if got := w.peer("9090", &risk, "istio-http/1.1").ask(t, "GET", "/prices/"+unlisted, ""); got.status != 403 {
 			t.Errorf("%d %s", got.status, got.problem)
 		}
 	})
 	t.Run("nobody_connects_without_a_certificate_of_the_mesh", func(t *testing.T) {
-		refused(t, w.peer("8080", nil), prices, "", "tls: ")
-		refused(t, w.peer("8080", &w.bank), prices, token, "tls: ")
-		refused(t, w.peer("8080", &abroad), prices, "", "tls: ")
+		refused(t, w.peer("8080", nil), prices, "")
+		refused(t, w.peer("8080", &w.bank), prices, token)
+		refused(t, w.peer("8080", &abroad), prices, "")
 		plain := w.peer("8080", nil)
 		plain.base = "http://orders.bank"
-		refused(t, plain, prices, "", "EOF")
+		refused(t, plain, prices, "")
 	})
 }
 
