@@ -73,6 +73,8 @@ func (c connection) holds(permission *rbacv3.Permission) (bool, error) {
 		return !held, err
 	case *rbacv3.Permission_DestinationPort:
 		return rule.DestinationPort == c.port, nil
+	case *rbacv3.Permission_UrlPath:
+		return text(rule.UrlPath.GetPath(), "/")
 	}
 	return false, fmt.Errorf("a permission by %T", permission.Rule)
 }

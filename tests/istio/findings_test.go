@@ -13,6 +13,7 @@ import (
 	tcpproxy "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	wasmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/wasm/v3"
+	"github.com/google/go-containerregistry/pkg/name"
 
 	"istio.io/istio/pilot/pkg/model"
 )
@@ -39,8 +40,18 @@ func (r rendered) findings() []string {
 	for _, plugin := range r.extensions {
 		found = append(found, r.ofPlugin(plugin)...)
 	}
+	if r.kind != model.Waypoint && !r.servesHTTP() {
+		found = append(found, "nothing is served")
+	}
 	slices.Sort(found)
 	return slices.Compact(found)
+}
+
+func (r rendered) servesHTTP() bool {
+	return slices.ContainsFunc(r.listeners, func(listener *listenerv3.Listener) bool {
+		outbound := r.kind == model.SidecarProxy && listener.Name != model.VirtualInboundListenerName
+		return !outbound && slices.ContainsFunc(listener.FilterChains, func(chain *listenerv3.FilterChain) bool { return httpManager(chain) != nil })
+	})
 }
 
 func (r rendered) ofChain(listener *listenerv3.Listener, chain *listenerv3.FilterChain) []string {
@@ -102,6 +113,48 @@ func (r rendered) ofOpaque(chain *listenerv3.FilterChain) []string {
 	return nil
 }
 
+const theGateway = "spiffe://cluster.local/ns/istio-ingress/sa/gateway"
+
+// reached is every way around a gateway that alone enforces, and whether the gateway itself gets through.
+func (r rendered) reached() []string {
+	var found []string
+	for _, by := range []connection{{8080, theGateway}, {8080, stranger.peer}, {9999, theGateway}, {9999, stranger.peer}} {
+		for _, chain := range r.inbound(by.port) {
+			admitted, err := by.admits(authorizations(chain))
+			switch {
+			case err != nil:
+				found = append(found, fmt.Sprintf("port %d may be open: %v", by.port, err))
+			case admitted && by != connection{8080, theGateway}:
+				found = append(found, fmt.Sprintf("port %d is reached by %s", by.port, by.peer))
+			case !admitted && by == connection{8080, theGateway}:
+				found = append(found, "the gateway does not reach port 8080")
+			}
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}
+
+// inbound are the chains that may serve a connection to this port.
+func (r rendered) inbound(port uint32) []*listenerv3.FilterChain {
+	var found []*listenerv3.FilterChain
+	declared := func(chain *listenerv3.FilterChain) bool {
+		return chain.FilterChainMatch.GetDestinationPort().GetValue() == port
+	}
+	for _, listener := range r.listeners {
+		if listener.Name != model.VirtualInboundListenerName {
+			continue
+		}
+		isDeclared := slices.ContainsFunc(listener.FilterChains, declared)
+		for _, chain := range listener.FilterChains {
+			if !goesNowhere(chain) && (declared(chain) || !isDeclared && chain.FilterChainMatch.GetDestinationPort() == nil) {
+				found = append(found, chain)
+			}
+		}
+	}
+	return found
+}
+
 func authorizations(chain *listenerv3.FilterChain) []*rbacv3.RBAC {
 	var found []*rbacv3.RBAC
 	for _, filter := range chain.Filters {
@@ -147,9 +200,9 @@ func ofPlace(http *manager.HttpConnectionManager) []string {
 		return []string{"serves requests without the filter"}
 	}
 	var found []string
-	for before, name := range names[:slices.Index(names, ours[len(ours)-1])] {
-		if slices.Contains(behind, name) && before >= 0 {
-			found = append(found, "the filter stands behind "+name)
+	for _, before := range names[:slices.Index(names, ours[len(ours)-1])] {
+		if slices.Contains(behind, before) {
+			found = append(found, "the filter stands behind "+before)
 		}
 	}
 	return found
@@ -161,8 +214,8 @@ func (r rendered) ofPlugin(plugin *wasmv3.PluginConfig) []string {
 		found = append(found, fmt.Sprintf("failure policy %s", policy))
 	}
 	url := plugin.GetVmConfig().GetCode().GetRemote().GetHttpUri().GetUri()
-	if registry, is := strings.CutPrefix(url, "oci://"); !is || strings.HasPrefix(registry, "/") {
-		found = append(found, fmt.Sprintf("%s names no registry", url))
+	if image, is := strings.CutPrefix(url, "oci://"); !is || !isImage(image) {
+		found = append(found, fmt.Sprintf("%s is no image", url))
 	}
 	var policy any
 	if json.Unmarshal([]byte(written(plugin)), &policy) != nil {
@@ -182,27 +235,33 @@ func (r rendered) ofPlugin(plugin *wasmv3.PluginConfig) []string {
 	return found
 }
 
+// isImage asks the library with which Istio's agent reads the name.
+func isImage(image string) bool {
+	_, err := name.ParseReference(image)
+	return err == nil
+}
+
 // ofCallout judges how the authorization server is reached: who could hand out keys in its place?
-func ofCallout(name string, cluster *clusterv3.Cluster) []string {
+func ofCallout(called string, cluster *clusterv3.Cluster) []string {
 	if cluster == nil {
-		return []string{fmt.Sprintf("%s: the proxy has no such cluster", name)}
+		return []string{fmt.Sprintf("%s: the proxy has no such cluster", called)}
 	}
 	tls, is := unpacked(cluster.TransportSocket.GetTypedConfig()).(*tlsv3.UpstreamTlsContext)
 	if !is {
-		return []string{fmt.Sprintf("%s: is asked in plain text", name)}
+		return []string{fmt.Sprintf("%s: is asked in plain text", called)}
 	}
 	verified := tls.CommonTlsContext.GetCombinedValidationContext()
 	authority := verified.GetValidationContextSdsSecretConfig().GetName()
 	var found []string
 	switch {
 	case authority == "":
-		found = append(found, fmt.Sprintf("%s: no authority vouches for it", name))
+		found = append(found, fmt.Sprintf("%s: no authority vouches for it", called))
 	case authority == "file-root:system":
-		found = append(found, fmt.Sprintf("%s: every authority of the operating system vouches for it", name))
+		found = append(found, fmt.Sprintf("%s: every authority of the operating system vouches for it", called))
 	}
 	//nolint:staticcheck // Istio still writes the older field
 	if names := verified.GetDefaultValidationContext().GetMatchSubjectAltNames(); len(names) == 0 {
-		found = append(found, fmt.Sprintf("%s: whatever name is in its certificate", name))
+		found = append(found, fmt.Sprintf("%s: whatever name is in its certificate", called))
 	}
 	return found
 }
