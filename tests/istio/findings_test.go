@@ -14,6 +14,7 @@ import (
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	wasmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/wasm/v3"
 	"github.com/google/go-containerregistry/pkg/name"
+	"google.golang.org/protobuf/types/known/anypb"
 
 	"istio.io/istio/pilot/pkg/model"
 )
@@ -155,12 +156,19 @@ func (r rendered) inbound(port uint32) []*listenerv3.FilterChain {
 	return found
 }
 
+// authorizations are those of Istio, for the connection and for each request in it.
 func authorizations(chain *listenerv3.FilterChain) []*rbacv3.RBAC {
 	var found []*rbacv3.RBAC
-	for _, filter := range chain.Filters {
-		if of := rules(filter.GetTypedConfig()); of != nil {
+	keep := func(typed *anypb.Any) {
+		if of := rules(typed); of != nil {
 			found = append(found, of)
 		}
+	}
+	for _, filter := range chain.Filters {
+		keep(filter.GetTypedConfig())
+	}
+	for _, filter := range httpManager(chain).GetHttpFilters() {
+		keep(filter.GetTypedConfig())
 	}
 	return found
 }

@@ -62,6 +62,7 @@ func shippedMesh(t *testing.T) *meshconfig.MeshConfig {
 // control starts istiod's own code with manifests and the mesh around them.
 func control(t *testing.T, manifests string) *xds.FakeDiscoveryServer {
 	t.Helper()
+	quiet()
 	test.SetForTest(t, &features.EnableAmbient, true)
 	all := read(t, "testdata/mesh.yaml") + "\n---\n" + manifests
 	return xds.NewFakeDiscoveryServer(t, xds.FakeOptions{ConfigString: all, KubernetesObjectString: all, MeshConfig: shippedMesh(t)})

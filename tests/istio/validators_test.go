@@ -30,6 +30,7 @@ const (
 	byIstioctl  = "istioctl"
 	byRendered  = "rendered"
 	byFilter    = "filter"
+	byWarning   = "warning" // nobody refuses, and istioctl has something to say
 )
 
 // judge is nil for a document that `kubectl apply` and `istioctl validate` take. istioctl alone takes any kind and any name.
@@ -86,8 +87,8 @@ func judgeIstio(object *unstructured.Unstructured, schema resource.Schema) *refu
 	}
 	meta := config.Meta{GroupVersionKind: schema.GroupVersionKind(), Name: object.GetName(), Namespace: object.GetNamespace()}
 	warned, err := schema.ValidateConfig(config.Config{Meta: meta, Spec: spec})
-	if err == nil && warned != nil {
-		err = warned // what we ship shall not even be warned of
+	if err == nil {
+		return refusedBy(byWarning, warned)
 	}
 	return refusedBy(byIstioctl, err)
 }
