@@ -67,7 +67,7 @@ func (r rendered) ofChain(listener *listenerv3.Listener, chain *listenerv3.Filte
 	case http == nil:
 		return r.ofOpaque(chain)
 	default:
-		return slices.Concat(r.ofTLS(chain), ofCertificateHeader(r.kind, http), ofPlace(http))
+		return slices.Concat(r.ofTLS(chain), ofCertificateHeader(r.kind, http), ofPlace(http), ofWaiting(http))
 	}
 }
 
@@ -194,6 +194,14 @@ func ofCertificateHeader(kind model.NodeType, http *manager.HttpConnectionManage
 	}
 	if http.ForwardClientCertDetails != wanted {
 		return []string{fmt.Sprintf("X-Forwarded-Client-Cert is %s, not %s", http.ForwardClientCertDetails, wanted)}
+	}
+	return nil
+}
+
+// The filter holds a request until an answer comes; should it be lost, only this ends the request.
+func ofWaiting(http *manager.HttpConnectionManager) []string {
+	if http.StreamIdleTimeout.AsDuration() == 0 {
+		return []string{"a request waits for ever"}
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	meshconfig "istio.io/api/mesh/v1alpha1"
 	"istio.io/istio/pilot/pkg/model"
 	"istio.io/istio/pkg/test/util/yml"
 	"sigs.k8s.io/yaml"
@@ -44,10 +45,20 @@ func (m mistake) made(t *testing.T) string {
 	return folder
 }
 
+// settings is the mesh's own configuration, with the mistake if it is in that.
+func (m mistake) settings(t *testing.T, shipped string) (*meshconfig.MeshConfig, *refusal) {
+	t.Helper()
+	settings, err := meshIn(shipped)
+	return settings, refusedBy(byIstioctl, err)
+}
+
 // judged is who refuses a folder before a proxy sees it.
 func (m mistake) judged(t *testing.T, shipped string) (string, *refusal) {
 	t.Helper()
 	for _, document := range yml.SplitString(read(t, filepath.Join(shipped, m.File))) {
+		if m.File == "mesh-config.yaml" {
+			continue // values, and no document of a cluster
+		}
 		if refused := judge(document); refused != nil && refused.by == byYAML {
 			return "", refused
 		}
@@ -70,12 +81,17 @@ func TestMistakesAreRefusedOrFoundInWhatIsRendered(t *testing.T) {
 			continue // the filter's own loader reads the same table
 		}
 		t.Run(m.Mistake, func(t *testing.T) {
-			manifests, refused := m.judged(t, m.made(t))
+			shipped := m.made(t)
+			manifests, refused := m.judged(t, shipped)
+			settings, unfit := m.settings(t, shipped)
+			if unfit != nil {
+				refused = unfit
+			}
 			switch {
 			case m.By == byRendered && refused != nil:
 				t.Errorf("%s refuses it: %s", refused.by, refused.says)
 			case m.By == byRendered:
-				if found := m.found(t, manifests); !slices.Equal(found, sentences(m.Says)) {
+				if found := m.found(t, settings, manifests); !slices.Equal(found, sentences(m.Says)) {
 					t.Errorf("what is rendered has %q", found)
 				}
 			case refused == nil:
@@ -87,9 +103,9 @@ func TestMistakesAreRefusedOrFoundInWhatIsRendered(t *testing.T) {
 	}
 }
 
-func (m mistake) found(t *testing.T, manifests string) []string {
+func (m mistake) found(t *testing.T, settings *meshconfig.MeshConfig, manifests string) []string {
 	t.Helper()
-	made := render(t, control(t, manifests), proxyOf[m.Folder])
+	made := render(t, controlBy(t, settings, manifests), proxyOf[m.Folder])
 	if m.Folder == "only-through-the-gateway" {
 		return made.reached()
 	}

@@ -2,6 +2,7 @@ package istio
 
 import (
 	"encoding/json"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -23,6 +24,7 @@ import (
 	"istio.io/istio/pilot/pkg/model"
 	"istio.io/istio/pilot/test/xds"
 	"istio.io/istio/pkg/config/mesh"
+	meshvalidation "istio.io/istio/pkg/config/validation/agent"
 	"istio.io/istio/pkg/test"
 	"istio.io/istio/pkg/test/util/yml"
 )
@@ -48,24 +50,46 @@ var (
 // shippedMesh is the mesh's own configuration, as istio/mesh-config.yaml has it.
 func shippedMesh(t *testing.T) *meshconfig.MeshConfig {
 	t.Helper()
+	settings, err := meshIn(shippedManifests)
+	must(t, err)
+	return settings
+}
+
+// meshIn is the mesh's own configuration in a folder, if Istio takes it.
+func meshIn(folder string) (*meshconfig.MeshConfig, error) {
+	text, err := os.ReadFile(folder + "/mesh-config.yaml")
+	if err != nil {
+		return nil, err
+	}
 	var values struct {
 		MeshConfig map[string]any `json:"meshConfig"`
 	}
-	must(t, yaml.UnmarshalStrict([]byte(read(t, shippedManifests+"/mesh-config.yaml")), &values))
-	text, err := yaml.Marshal(values.MeshConfig)
-	must(t, err)
+	if err := yaml.UnmarshalStrict(text, &values); err != nil {
+		return nil, err
+	}
+	if text, err = yaml.Marshal(values.MeshConfig); err != nil {
+		return nil, err
+	}
 	settings, err := mesh.ApplyMeshConfig(string(text), mesh.DefaultMeshConfig())
-	must(t, err)
-	return settings
+	if err != nil {
+		return nil, err
+	}
+	_, err = meshvalidation.ValidateMeshConfig(settings)
+	return settings, err
 }
 
 // control starts istiod's own code with manifests and the mesh around them.
 func control(t *testing.T, manifests string) *xds.FakeDiscoveryServer {
 	t.Helper()
+	return controlBy(t, shippedMesh(t), manifests)
+}
+
+func controlBy(t *testing.T, settings *meshconfig.MeshConfig, manifests string) *xds.FakeDiscoveryServer {
+	t.Helper()
 	quiet()
 	test.SetForTest(t, &features.EnableAmbient, true)
 	all := read(t, "testdata/mesh.yaml") + "\n---\n" + manifests
-	return xds.NewFakeDiscoveryServer(t, xds.FakeOptions{ConfigString: all, KubernetesObjectString: all, MeshConfig: shippedMesh(t)})
+	return xds.NewFakeDiscoveryServer(t, xds.FakeOptions{ConfigString: all, KubernetesObjectString: all, MeshConfig: settings})
 }
 
 // render is what one of its proxies gets.
