@@ -249,6 +249,7 @@ func (w *world) onlyThroughTheGateway(t *testing.T) {
 	bank, thief, opaque := w.client(&w.bank), w.client(&w.thief), w.login.opaque(w.claims("prices.read"))
 	ready(t, "the sidecar admits the gateway alone", 403, w.peer("8080", &risk), prices, "")
 	without(t, w.sidecar)
+	ready(t, "the gateway has connected anew", 200, bank, prices, opaque)
 	w.run(t,
 		row{"a token that says nothing is asked about", bank, prices, opaque, nil, 200, "granted", ""},
 		row{"and bound like another", thief, prices, opaque, nil, 401, "binding.other_certificate", ""},

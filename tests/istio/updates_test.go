@@ -22,6 +22,7 @@ func (w *world) outage(t *testing.T) {
 	opaque := func() string { return w.login.opaque(w.claims("prices.read")) }
 	known, jwt := w.bound(t, "prices.read"), w.bound(t, "prices.read")
 	ready(t, "the bank is served", 200, bank, prices, known)
+	ready(t, "the gateway has connected anew", 200, bank, prices, opaque())
 	asked := opaque()
 	w.run(t, row{"a token is asked about", bank, prices, asked, nil, 200, "granted", ""})
 	w.login.stop()
@@ -69,8 +70,8 @@ func (w *world) wrongDigest(t *testing.T) {
 	good := w.only(t, "gateway", "TrafficExtension")
 	bank, thief, token := w.client(&w.bank), w.client(&w.thief), w.bound(t, "prices.read")
 	for name, bad := range map[string]string{
-		"in_the_reference":     strings.Replace(good, w.image, w.image[:len(w.image)-64]+strings.Repeat("0", 64), 1),
-		"beside_the_reference": strings.Replace(good, "    url: ", "    sha256: "+strings.Repeat("0", 64)+"\n    url: ", 1),
+		"in_the_reference":     strings.Replace(good, w.image, w.image[:len(w.image)-64]+strings.Repeat("f", 64), 1),
+		"beside_the_reference": strings.Replace(good, "    url: ", "    sha256: "+strings.Repeat("f", 64)+"\n    url: ", 1),
 	} {
 		t.Run(name, func(t *testing.T) {
 			ready(t, "the bank is served", 200, bank, prices, token)
