@@ -185,9 +185,9 @@ func (w *world) nobody(t *testing.T) {
 	w.mesh.remove(t, filter)
 	t.Cleanup(func() {
 		w.mesh.apply(t, filter)
-		ready(t, "the gateway has its filter again", 401, w.client(&w.bank), prices, "")
+		filtered(t, w.gateway, true)
 	})
-	without(t, w.gateway)
+	filtered(t, w.gateway, false)
 	anybody, bank = w.client(nil), w.client(&w.bank)
 	w.run(t,
 		row{"where the sidecar alone judges, with one", bank, prices, token, nil, 200, "", "granted"},
@@ -219,12 +219,12 @@ func (w *world) workloads(t *testing.T) {
 	)
 }
 
-// without waits until a proxy has no filter.
-func without(t *testing.T, at *proxy) {
+// filtered waits until a proxy has the filter where new connections come in, or has none.
+func filtered(t *testing.T, at *proxy, wanted bool) {
 	t.Helper()
-	eventually(t, at.name+" has no filter", func() bool {
+	eventually(t, fmt.Sprintf("%s with the filter: %t", at.name, wanted), func() bool {
 		listeners := at.listeners()
-		return listeners != "" && !strings.Contains(listeners, "trafficextension/")
+		return listeners != "" && strings.Contains(listeners, "trafficextension/") == wanted
 	})
 }
 
@@ -244,11 +244,12 @@ func (w *world) onlyThroughTheGateway(t *testing.T) {
 	t.Cleanup(func() {
 		w.mesh.apply(t, filter)
 		w.mesh.remove(t, admits)
-		ready(t, "the sidecar has its filter again", 200, w.peer("8080", &risk), prices, "")
+		filtered(t, w.sidecar, true)
+		ready(t, "the sidecar admits others again", 401, w.peer("8080", &w.sidecar.identity), prices, "")
 	})
 	bank, thief, opaque := w.client(&w.bank), w.client(&w.thief), w.login.opaque(w.claims("prices.read"))
 	ready(t, "the sidecar admits the gateway alone", 403, w.peer("8080", &risk), prices, "")
-	without(t, w.sidecar)
+	filtered(t, w.sidecar, false)
 	ready(t, "the gateway has connected anew", 200, bank, prices, opaque)
 	w.run(t,
 		row{"a token that says nothing is asked about", bank, prices, opaque, nil, 200, "granted", ""},

@@ -15,9 +15,9 @@ func (w *world) outage(t *testing.T) {
 	w.mesh.remove(t, filter)
 	t.Cleanup(func() {
 		w.mesh.apply(t, filter)
-		ready(t, "the sidecar has its filter again", 401, w.peer("8080", &w.sidecar.identity), prices, "")
+		filtered(t, w.sidecar, true)
 	})
-	without(t, w.sidecar)
+	filtered(t, w.sidecar, false)
 	bank := w.client(&w.bank)
 	opaque := func() string { return w.login.opaque(w.claims("prices.read")) }
 	known, jwt := w.bound(t, "prices.read"), w.bound(t, "prices.read")
