@@ -49,10 +49,7 @@ func (r rendered) findings() []string {
 }
 
 func (r rendered) servesHTTP() bool {
-	return slices.ContainsFunc(r.listeners, func(listener *listenerv3.Listener) bool {
-		outbound := r.kind == model.SidecarProxy && listener.Name != model.VirtualInboundListenerName
-		return !outbound && slices.ContainsFunc(listener.FilterChains, func(chain *listenerv3.FilterChain) bool { return httpManager(chain) != nil })
-	})
+	return slices.ContainsFunc(r.ways(), func(chain *listenerv3.FilterChain) bool { return httpManager(chain) != nil })
 }
 
 func (r rendered) ofChain(listener *listenerv3.Listener, chain *listenerv3.FilterChain) []string {
@@ -142,15 +139,10 @@ func (r rendered) inbound(port uint32) []*listenerv3.FilterChain {
 	declared := func(chain *listenerv3.FilterChain) bool {
 		return chain.FilterChainMatch.GetDestinationPort().GetValue() == port
 	}
-	for _, listener := range r.listeners {
-		if listener.Name != model.VirtualInboundListenerName {
-			continue
-		}
-		isDeclared := slices.ContainsFunc(listener.FilterChains, declared)
-		for _, chain := range listener.FilterChains {
-			if !goesNowhere(chain) && (declared(chain) || !isDeclared && chain.FilterChainMatch.GetDestinationPort() == nil) {
-				found = append(found, chain)
-			}
+	isDeclared := slices.ContainsFunc(r.ways(), declared)
+	for _, chain := range r.ways() {
+		if !goesNowhere(chain) && (declared(chain) || !isDeclared && chain.FilterChainMatch.GetDestinationPort() == nil) {
+			found = append(found, chain)
 		}
 	}
 	return found

@@ -2,197 +2,15 @@ package istio
 
 import (
 	"encoding/json"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
-	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
-	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	filelog "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
-	httpwasm "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/wasm/v3"
-	manager "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
-	wasmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/wasm/v3"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/anypb"
-	"google.golang.org/protobuf/types/known/wrapperspb"
-	"sigs.k8s.io/yaml"
 
-	meshconfig "istio.io/api/mesh/v1alpha1"
-	"istio.io/istio/pilot/pkg/features"
 	"istio.io/istio/pilot/pkg/model"
-	"istio.io/istio/pilot/test/xds"
-	"istio.io/istio/pkg/config/mesh"
-	meshvalidation "istio.io/istio/pkg/config/validation/agent"
-	"istio.io/istio/pkg/test"
-	"istio.io/istio/pkg/test/util/yml"
 )
-
-// rendered is what istiod makes of manifests for one proxy.
-type rendered struct {
-	kind       model.NodeType
-	listeners  []*listenerv3.Listener
-	clusters   map[string]*clusterv3.Cluster
-	extensions map[string]*wasmv3.PluginConfig // by the name of the filter in the listeners
-}
-
-// The proxies of the mesh in testdata/mesh.yaml.
-var (
-	aGateway = model.Proxy{Type: model.Router, ID: "gateway-1.istio-ingress", ConfigNamespace: "istio-ingress", IPAddresses: []string{"10.0.0.1"},
-		Labels: map[string]string{"istio": "gateway"}}
-	aSidecar = model.Proxy{Type: model.SidecarProxy, ID: "orders-1.bank", ConfigNamespace: "bank", IPAddresses: []string{"10.0.0.2"},
-		Labels: map[string]string{"app": "orders", "security.istio.io/tlsMode": "istio"}}
-	aWaypoint = model.Proxy{Type: model.Waypoint, ID: "waypoint-1.bank", ConfigNamespace: "bank", IPAddresses: []string{"10.0.0.3"},
-		Labels: map[string]string{"gateway.networking.k8s.io/gateway-name": "waypoint"}}
-)
-
-// shippedMesh is the mesh's own configuration, as istio/mesh-config.yaml has it.
-func shippedMesh(t *testing.T) *meshconfig.MeshConfig {
-	t.Helper()
-	settings, err := meshIn(shippedManifests)
-	must(t, err)
-	return settings
-}
-
-// meshIn is the mesh's own configuration in a folder, if Istio takes it.
-func meshIn(folder string) (*meshconfig.MeshConfig, error) {
-	text, err := os.ReadFile(folder + "/mesh-config.yaml")
-	if err != nil {
-		return nil, err
-	}
-	var values struct {
-		MeshConfig map[string]any `json:"meshConfig"`
-	}
-	if err := yaml.UnmarshalStrict(text, &values); err != nil {
-		return nil, err
-	}
-	if text, err = yaml.Marshal(values.MeshConfig); err != nil {
-		return nil, err
-	}
-	settings, err := mesh.ApplyMeshConfig(string(text), mesh.DefaultMeshConfig())
-	if err != nil {
-		return nil, err
-	}
-	_, err = meshvalidation.ValidateMeshConfig(settings)
-	return settings, err
-}
-
-// control starts istiod's own code with manifests and the mesh around them.
-func control(t *testing.T, manifests string) *xds.FakeDiscoveryServer {
-	t.Helper()
-	return controlBy(t, shippedMesh(t), manifests)
-}
-
-func controlBy(t *testing.T, settings *meshconfig.MeshConfig, manifests string) *xds.FakeDiscoveryServer {
-	t.Helper()
-	quiet()
-	test.SetForTest(t, &features.EnableAmbient, true)
-	all := read(t, "testdata/mesh.yaml") + "\n---\n" + manifests
-	return xds.NewFakeDiscoveryServer(t, xds.FakeOptions{ConfigString: all, KubernetesObjectString: all, MeshConfig: settings})
-}
-
-// render is what one of its proxies gets.
-func render(t *testing.T, istiod *xds.FakeDiscoveryServer, of model.Proxy) rendered {
-	t.Helper()
-	proxy := of
-	proxy.Metadata = &model.NodeMetadata{
-		Namespace: of.ConfigNamespace, Labels: of.Labels, ClusterID: "Kubernetes", IstioVersion: "1.31.1", ServiceAccount: "default",
-	}
-	istiod.SetupProxy(&proxy)
-	found := rendered{kind: of.Type, listeners: istiod.Listeners(&proxy), clusters: map[string]*clusterv3.Cluster{}, extensions: map[string]*wasmv3.PluginConfig{}}
-	for _, cluster := range istiod.Clusters(&proxy) {
-		found.clusters[cluster.Name] = cluster
-	}
-	for _, extension := range istiod.ConfigGen.BuildExtensionConfiguration(&proxy, istiod.PushContext(), found.names(), nil) {
-		if wasm, is := unpacked(extension.TypedConfig).(*httpwasm.Wasm); is {
-			found.extensions[extension.Name] = wasm.Config
-		}
-	}
-	return found
-}
-
-// names are those of the extensions that the listeners want.
-func (r rendered) names() []string {
-	var names []string
-	for _, listener := range r.listeners {
-		for _, chain := range listener.FilterChains {
-			if http := httpManager(chain); http != nil {
-				names = append(names, extensionNames(http)...)
-			}
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
-
-func extensionNames(http *manager.HttpConnectionManager) []string {
-	var names []string
-	for _, filter := range http.HttpFilters {
-		if strings.HasPrefix(filter.Name, model.TrafficExtensionResourceNamePrefix) {
-			names = append(names, filter.Name)
-		}
-	}
-	return names
-}
-
-// httpManager is what reads HTTP in a chain, nil where nothing does.
-func httpManager(chain *listenerv3.FilterChain) *manager.HttpConnectionManager {
-	for _, filter := range chain.Filters {
-		if http, is := unpacked(filter.GetTypedConfig()).(*manager.HttpConnectionManager); is {
-			return http
-		}
-	}
-	return nil
-}
-
-func unpacked(typed *anypb.Any) proto.Message {
-	if typed == nil {
-		return nil
-	}
-	message, err := typed.UnmarshalNew()
-	if err != nil {
-		return nil
-	}
-	return message
-}
-
-// written is the document that Istio hands to the filter.
-func written(plugin *wasmv3.PluginConfig) string {
-	if text, is := unpacked(plugin.Configuration).(*wrapperspb.StringValue); is {
-		return text.Value
-	}
-	return ""
-}
-
-// policies are those that manifests ask for, by the name of the filter in the listeners.
-func policies(t *testing.T, manifests string) map[string]any {
-	t.Helper()
-	found := map[string]any{}
-	for _, document := range documents(t, manifests) {
-		metadata, _ := document["metadata"].(map[string]any)
-		spec, _ := document["spec"].(map[string]any)
-		name := model.TrafficExtensionResourceNamePrefix + metadata["namespace"].(string) + "." + metadata["name"].(string)
-		switch document["kind"] {
-		case "TrafficExtension":
-			found[name] = spec["wasm"].(map[string]any)["pluginConfig"]
-		case "WasmPlugin":
-			found[name+"~istio-translated-wasmplugin"] = spec["pluginConfig"]
-		}
-	}
-	return found
-}
-
-func documents(t *testing.T, manifests string) []map[string]any {
-	t.Helper()
-	var found []map[string]any
-	for _, text := range yml.SplitString(manifests) {
-		var document map[string]any
-		must(t, yaml.UnmarshalStrict([]byte(text), &document))
-		found = append(found, document)
-	}
-	return found
-}
 
 // Each folder, the proxies that it means, and how many filters each has in the chains where requests come in.
 var enforcing = []struct {
@@ -311,54 +129,34 @@ func TestRenderedByIstiodNothingIsAtAWaypoint(t *testing.T) {
 // What istio/mesh-config.yaml says of connections is in every listener with HTTP.
 func TestRenderedByIstiodNoRequestWaitsForEver(t *testing.T) {
 	for _, of := range []model.Proxy{aGateway, aSidecar} {
-		folder := map[model.NodeType]string{model.Router: "/gateway", model.SidecarProxy: "/workloads"}[of.Type]
-		managers := 0
-		for _, listener := range render(t, control(t, build(t, shippedManifests+folder)), of).listeners {
-			for _, chain := range listener.FilterChains {
-				http := httpManager(chain)
-				if http == nil || of.Type == model.SidecarProxy && listener.Name != model.VirtualInboundListenerName {
-					continue
-				}
-				managers++
-				options := http.CommonHttpProtocolOptions
-				got := []any{
-					http.StreamIdleTimeout.AsDuration().String(), http.RequestHeadersTimeout.AsDuration().String(), options.IdleTimeout.AsDuration().String(),
-					options.MaxConnectionDuration.AsDuration().String(), http.MergeSlashes, http.PathWithEscapedSlashesAction.String(),
-					options.HeadersWithUnderscoresAction.String(),
-				}
-				want := []any{"30s", "5s", "5m0s", "1h0m0s", false, "KEEP_UNCHANGED", "REJECT_REQUEST"}
-				if !slices.Equal(got, want) {
-					t.Errorf("%s: %v", listener.Name, got)
-				}
+		for _, http := range served(t, of).guarded() {
+			options := http.CommonHttpProtocolOptions
+			got := []any{
+				http.StreamIdleTimeout.AsDuration().String(), http.RequestHeadersTimeout.AsDuration().String(),
+				options.IdleTimeout.AsDuration().String(), options.MaxConnectionDuration.AsDuration().String(),
+				http.MergeSlashes, http.PathWithEscapedSlashesAction.String(), options.HeadersWithUnderscoresAction.String(),
 			}
-		}
-		if managers == 0 {
-			t.Errorf("%s: no listener has HTTP", of.ID)
+			if want := []any{"30s", "5s", "5m0s", "1h0m0s", false, "KEEP_UNCHANGED", "REJECT_REQUEST"}; !slices.Equal(got, want) {
+				t.Errorf("%s: %v", of.ID, got)
+			}
 		}
 	}
 }
 
 func TestRenderedByIstiodTheAccessLogTellsWhoAndWhy(t *testing.T) {
 	for _, of := range []model.Proxy{aGateway, aSidecar} {
-		folder := map[model.NodeType]string{model.Router: "/gateway", model.SidecarProxy: "/workloads"}[of.Type]
-		for _, listener := range render(t, control(t, build(t, shippedManifests+folder)), of).listeners {
-			for _, chain := range listener.FilterChains {
-				http := httpManager(chain)
-				if http == nil || len(extensionNames(http)) == 0 {
-					continue
-				}
-				if len(http.AccessLog) != 1 {
-					t.Fatalf("%s: %d access logs", listener.Name, len(http.AccessLog))
-				}
-				log := unpacked(http.AccessLog[0].GetTypedConfig()).(*filelog.FileAccessLog)
-				fields := log.GetLogFormat().GetJsonFormat().AsMap()
-				for name, wanted := range map[string]string{
-					"client_id": "%FILTER_STATE(wasm.holdfast.client_id:PLAIN)%", "decision": "%FILTER_STATE(wasm.holdfast.decision:PLAIN)%",
-					"reason": "%FILTER_STATE(wasm.holdfast.reason:PLAIN)%", "certificate_uri": "%DOWNSTREAM_PEER_URI_SAN%",
-				} {
-					if fields[name] != wanted {
-						t.Errorf("%s: %s is %v", listener.Name, name, fields[name])
-					}
+		for _, http := range served(t, of).guarded() {
+			if len(http.AccessLog) != 1 {
+				t.Fatalf("%s: %d access logs", of.ID, len(http.AccessLog))
+			}
+			log := unpacked(http.AccessLog[0].GetTypedConfig()).(*filelog.FileAccessLog)
+			fields := log.GetLogFormat().GetJsonFormat().AsMap()
+			for name, wanted := range map[string]string{
+				"client_id": "%FILTER_STATE(wasm.holdfast.client_id:PLAIN)%", "decision": "%FILTER_STATE(wasm.holdfast.decision:PLAIN)%",
+				"reason": "%FILTER_STATE(wasm.holdfast.reason:PLAIN)%", "certificate_uri": "%DOWNSTREAM_PEER_URI_SAN%",
+			} {
+				if fields[name] != wanted {
+					t.Errorf("%s: %s is %v", of.ID, name, fields[name])
 				}
 			}
 		}
@@ -368,37 +166,50 @@ func TestRenderedByIstiodTheAccessLogTellsWhoAndWhy(t *testing.T) {
 // Sessions are resumed nowhere where the operator asks for that, and what has no TLS stays as it was, or Envoy refuses it all.
 func TestRenderedByIstiodNoSessionIsResumed(t *testing.T) {
 	for _, of := range []model.Proxy{aGateway, aSidecar} {
-		folder := map[model.NodeType]string{model.Router: "/gateway", model.SidecarProxy: "/workloads"}[of.Type]
-		for _, asked := range []bool{false, true} {
-			manifests := build(t, shippedManifests+folder)
-			if asked {
-				manifests += "\n---\n" + build(t, shippedManifests+"/no-session-resumption")
-			}
-			with, without := 0, 0
-			for _, listener := range render(t, control(t, manifests), of).listeners {
-				if of.Type == model.SidecarProxy && listener.Name != model.VirtualInboundListenerName {
-					continue
-				}
-				for _, chain := range listener.FilterChains {
-					if goesNowhere(chain) {
-						if chain.TransportSocket != nil {
-							t.Errorf("%s: TLS where there was none", chain.Name)
-						}
-						continue
-					}
-					tls := unpacked(chain.TransportSocket.GetTypedConfig()).(*tlsv3.DownstreamTlsContext)
-					if tls.DisableStatefulSessionResumption && tls.GetDisableStatelessSessionResumption() {
-						without++
-					} else {
-						with++
-					}
-				}
-			}
-			if (with == 0) != asked || (without == 0) == asked {
-				t.Errorf("%s: asked for: %v, %d chains resume, %d do not", of.ID, asked, with, without)
-			}
+		resuming, not := served(t, of).resumption(t)
+		if resuming == 0 || not != 0 {
+			t.Errorf("%s: not asked for: %d chains resume, %d do not", of.ID, resuming, not)
+		}
+		resuming, not = served(t, of, "no-session-resumption").resumption(t)
+		if resuming != 0 || not == 0 {
+			t.Errorf("%s: asked for: %d chains resume, %d do not", of.ID, resuming, not)
 		}
 	}
+}
+
+// resumption counts the chains that resume sessions, and those that do not.
+func (r rendered) resumption(t *testing.T) (resuming, not int) {
+	t.Helper()
+	for _, chain := range r.ways() {
+		if goesNowhere(chain) {
+			if chain.TransportSocket != nil {
+				t.Errorf("%s: TLS where there was none", chain.Name)
+			}
+			continue
+		}
+		tls := unpacked(chain.TransportSocket.GetTypedConfig()).(*tlsv3.DownstreamTlsContext)
+		if tls.DisableStatefulSessionResumption && tls.GetDisableStatelessSessionResumption() {
+			not++
+		} else {
+			resuming++
+		}
+	}
+	return resuming, not
+}
+
+// served is what a proxy gets of the folder that is meant for it, and of others.
+func served(t *testing.T, of model.Proxy, others ...string) rendered {
+	t.Helper()
+	own := map[model.NodeType]string{model.Router: "gateway", model.SidecarProxy: "workloads"}[of.Type]
+	var manifests []string
+	for _, folder := range append(others, own) {
+		manifests = append(manifests, build(t, shippedManifests+"/"+folder))
+	}
+	found := render(t, control(t, strings.Join(manifests, "\n---\n")), of)
+	if len(found.guarded()) == 0 {
+		t.Fatalf("%s: nothing is guarded", of.ID)
+	}
+	return found
 }
 
 // The gateway shows the certificate of its own Secret, and no sidecar reads that.
