@@ -228,6 +228,16 @@ func filtered(t *testing.T, at *proxy, wanted bool) {
 	})
 }
 
+// judgedAgain waits until the sidecar's filter judges what comes from the gateway too. A connection of the gateway's to a listener
+// that has been replaced serves one request more, and each worker of the gateway has its own.
+func (w *world) judgedAgain(t *testing.T) {
+	t.Helper()
+	filtered(t, w.sidecar, true)
+	for range 10 {
+		ready(t, "the sidecar judges what the gateway lets through", 401, w.client(&w.bank), prices, w.login.opaque(w.claims("prices.read")))
+	}
+}
+
 // only is the resources of one kind of a folder.
 func (w *world) only(t *testing.T, folder, kind string) string {
 	t.Helper()
@@ -244,7 +254,7 @@ func (w *world) onlyThroughTheGateway(t *testing.T) {
 	t.Cleanup(func() {
 		w.mesh.apply(t, filter)
 		w.mesh.remove(t, admits)
-		filtered(t, w.sidecar, true)
+		w.judgedAgain(t)
 		ready(t, "the sidecar admits others again", 401, w.peer("8080", &w.sidecar.identity), prices, "")
 	})
 	bank, thief, opaque := w.client(&w.bank), w.client(&w.thief), w.login.opaque(w.claims("prices.read"))

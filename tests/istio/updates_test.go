@@ -15,7 +15,7 @@ func (w *world) outage(t *testing.T) {
 	w.mesh.remove(t, filter)
 	t.Cleanup(func() {
 		w.mesh.apply(t, filter)
-		filtered(t, w.sidecar, true)
+		w.judgedAgain(t)
 	})
 	filtered(t, w.sidecar, false)
 	bank := w.client(&w.bank)
