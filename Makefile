@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .NOTPARALLEL:
-.PHONY: help set-up wasm image reproducible demo bench bench-core schema lint lint-wasm test test-versions test-step-ca fuzz fuzz-short coverage mutants clean
+.PHONY: help set-up wasm image reproducible demo bench bench-core schema lint lint-wasm test test-istio test-step-ca test-versions fuzz fuzz-short coverage mutants clean
 .DEFAULT_GOAL := help
 
 output := $(or $(CARGO_TARGET_DIR),target)
@@ -75,6 +75,12 @@ test: ## set up, build, check and run every test
 	@$(MAKE) --no-print-directory lint; $(call took,lint)
 	@$(with_module) cargo test --workspace --locked; $(call took,cargo test)
 	@$(MAKE) --no-print-directory fuzz-short
+
+test-istio: ## run what istio/ ships through Istio's own code: validators, control plane, agent, Envoy; 5 to 15 minutes the first time
+	@tests/set-up istio image >/dev/null; $(call took,set-up)
+	@program=$$(tests/set-up istio); \
+	export HOLDFAST_ENVOY=$$(tests/set-up envoy) HOLDFAST_IPTABLES=$$(tests/set-up iptables || true); \
+	HOLDFAST_IMAGE="$$(realpath "$(output)/image")" env --chdir=tests/istio "$$program" -test.v -test.timeout=5m; $(call took,test-istio)
 
 fuzz: ## try every parser with SECONDS=60 of made-up input each; needs a nightly compiler
 	@tests/set-up nightly

@@ -1,5 +1,6 @@
 //! The configuration language as it is published: the page for users, the JSON Schema and the examples agree with what loads.
 
+mod istio;
 mod page;
 mod schema;
 
@@ -56,6 +57,7 @@ fn examples() -> Vec<(String, Value)> {
             }
         }
     }
+    examples.extend(istio::policies());
     examples
 }
 
