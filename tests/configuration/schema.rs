@@ -262,7 +262,6 @@ fn what_is_not_enforced_yet_stands_in_no_schema() {
         ("", "revocation", json!("introspection")),
         ("/issuers/0", "discovery", json!({"cluster": "login"})),
         ("/issuers/0", "profile", json!("jwt_svid")),
-        ("/issuers/0/introspection", "protocol", json!("rfc9701")),
         ("/issuers/0/introspection", "auth_method", json!("bearer")),
         ("/issuers/0/introspection", "private_key", json!({"env": "API_SECRET"})),
         ("/issuers/0/introspection", "token", json!({"env": "API_SECRET"})),
