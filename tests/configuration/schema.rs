@@ -281,7 +281,6 @@ fn what_is_not_enforced_yet_stands_in_no_schema() {
         ("", "danger_dry_run", json!(true)),
         ("", "revocation", json!("status_list")),
         ("/issuers/0", "profile", json!("jwt_svid")),
-        ("/issuers/0/introspection", "protocol", json!("rfc9701")),
         ("/challenge", "serve", json!(true)),
         ("/routes/2", "ask", json!({"cluster": "opa"})),
         ("/routes/2", "danger_dry_run", json!(true)),
