@@ -31,6 +31,8 @@ pub struct Keycloak {
 pub struct Realm<'a> {
     keycloak: &'a Keycloak,
     name: String,
+    /// What we call the server.
+    host: String,
 }
 
 /// What it tells of itself.
@@ -64,7 +66,8 @@ impl Keycloak {
         directory.write("client-ca.crt", &authority.certificate.cert_pem);
         // The issuer holds the port, so one is chosen before the server starts; somebody else may take it in between.
         for _ in 0..3 {
-            std::fs::copy(kept.join("keycloakdb.mv.db"), directory.path().join("keycloakdb.mv.db")).expect("a database");
+            std::fs::copy(kept.join("keycloakdb.mv.db"), directory.path().join("keycloakdb.mv.db"))
+                .expect("a database");
             if let Some((process, address)) = listen(&directory, kept, hostname) {
                 let (trusted, secrets) = (authority.certificate.clone(), secrets(kept));
                 return Self { process, _directory: directory, address, trusted, secrets };
@@ -92,7 +95,7 @@ impl Keycloak {
 
     /// The realm that was imported.
     pub fn realm(&self) -> Realm<'_> {
-        Realm { keycloak: self, name: "market".into() }
+        self.realm_called("market")
     }
 
     /// A new realm with the same content, for tests after which it is good for nobody else.
@@ -104,38 +107,26 @@ impl Keycloak {
         let mut realm: Value = serde_json::from_str(&text).expect("JSON");
         realm["realm"] = json!(name);
         self.admin("POST", "/admin/realms", Some(&realm));
-        Realm { keycloak: self, name: name.into() }
+        self.realm_called(name)
+    }
+
+    fn realm_called(&self, name: &str) -> Realm<'_> {
+        Realm { keycloak: self, name: name.into(), host: format!("localhost:{}", self.address.port()) }
     }
 
     /// Asks its admin API.
     fn admin(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
         let password = &self.secrets["KC_BOOTSTRAP_ADMIN_PASSWORD"];
         let form = format!("grant_type=password&client_id=admin-cli&username=admin&password={password}");
-        let answer = self.post("/realms/master/protocol/openid-connect/token", &form, None, &[]);
-        let token = member(&answer, "access_token");
-        let mut request = self.request(method, path).bearer(&token);
+        let master = self.realm_called("master");
+        let token = member(&master.post("/token", &form, None, &[]), "access_token");
+        let mut request = master.request(method, path).bearer(&token);
         if let Some(body) = body {
             request = request.field("content-type", "application/json").body(body.to_string());
         }
         let answer = Client::anonymous(self.address, &self.trusted).send(&request);
         assert!((200..300).contains(&answer.status), "{method} {path}: {} {}", answer.status, answer.text());
         serde_json::from_slice(&answer.body).unwrap_or_default()
-    }
-
-    fn request(&self, method: &str, path: &str) -> Request {
-        let mut request = Request::new(method, path);
-        request.fields[0].1 = format!("localhost:{}", self.address.port()).into_bytes();
-        request
-    }
-
-    fn post(&self, path: &str, form: &str, by: Option<&Certificate>, fields: &[(&str, &str)]) -> Response {
-        let request = self.request("POST", path).field("content-type", "application/x-www-form-urlencoded").body(form);
-        let request = fields.iter().fold(request, |request, (name, value)| request.field(name, value));
-        let client = match by {
-            Some(own) => Client::with(self.address, &self.trusted, own),
-            None => Client::anonymous(self.address, &self.trusted),
-        };
-        client.send(&request)
     }
 }
 
@@ -148,6 +139,12 @@ impl Realm<'_> {
     /// The path of an endpoint, such as `/certs`.
     pub fn path(&self, endpoint: &str) -> String {
         format!("/realms/{}/protocol/openid-connect{endpoint}", self.name)
+    }
+
+    /// The same realm, asked by another name of the server.
+    pub fn called(mut self, host: &str) -> Self {
+        self.host = host.into();
+        self
     }
 
     /// An access token for a client by its certificate (client credentials).
@@ -176,25 +173,42 @@ impl Realm<'_> {
         certificate: Option<&Certificate>,
         key: Option<&SigningKey>,
     ) -> Response {
-        let path = self.path("/token");
-        let uri = format!("https://localhost:{}{path}", self.keycloak.address.port());
+        let uri = format!("https://{}{}", self.host, self.path("/token"));
         let proof = key.map(|key| Proof::new(key, "POST", &uri).sign(key));
         let proof: Vec<(&str, &str)> = proof.iter().map(|proof| ("dpop", proof.as_str())).collect();
-        self.keycloak.post(&path, &format!("{form}&{}", self.credentials(client)), certificate, &proof)
+        self.post("/token", &format!("{form}&{}", self.credentials(client)), certificate, &proof)
     }
 
     /// Ends the session that a login began.
     pub fn logout(&self, login: &Login, certificate: &Certificate) {
         let form = format!("refresh_token={}&{}", login.refresh_token, self.credentials("app"));
-        let answer = self.keycloak.post(&self.path("/logout"), &form, Some(certificate), &[]);
+        let answer = self.post("/logout", &form, Some(certificate), &[]);
         assert_eq!(answer.status, 204, "logout: {}", answer.text());
     }
 
     /// Revokes an access token (RFC 7009).
     pub fn revoke(&self, client: &str, token: &str, certificate: &Certificate) {
         let form = format!("token={token}&{}", self.credentials(client));
-        let answer = self.keycloak.post(&self.path("/revoke"), &form, Some(certificate), &[]);
+        let answer = self.post("/revoke", &form, Some(certificate), &[]);
         assert_eq!(answer.status, 200, "revocation: {}", answer.text());
+    }
+
+    fn request(&self, method: &str, path: &str) -> Request {
+        let mut request = Request::new(method, path);
+        request.fields[0].1 = self.host.clone().into_bytes();
+        request
+    }
+
+    fn post(&self, endpoint: &str, form: &str, by: Option<&Certificate>, fields: &[(&str, &str)]) -> Response {
+        let request = self.request("POST", &self.path(endpoint)).body(form);
+        let request = request.field("content-type", "application/x-www-form-urlencoded");
+        let request = fields.iter().fold(request, |request, (name, value)| request.field(name, value));
+        let (address, trusted) = (self.keycloak.address, &self.keycloak.trusted);
+        let client = match by {
+            Some(own) => Client::with(address, trusted, own),
+            None => Client::anonymous(address, trusted),
+        };
+        client.send(&request)
     }
 
     fn credentials(&self, client: &str) -> String {
@@ -221,7 +235,7 @@ impl Realm<'_> {
 
     /// The keys that it publishes.
     pub fn keys(&self) -> Vec<Value> {
-        let request = self.keycloak.request("GET", &self.path("/certs"));
+        let request = self.request("GET", &self.path("/certs"));
         let answer = Client::anonymous(self.keycloak.address, &self.keycloak.trusted).send(&request);
         let keys: Value = serde_json::from_slice(&answer.body).expect("a key set");
         keys["keys"].as_array().expect("keys").clone()

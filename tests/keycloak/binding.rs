@@ -1,0 +1,110 @@
+//! Whose token it is: Keycloak's certificate-bound tokens, its DPoP tokens, and those that are asked to be both.
+
+use harness::{Algorithm, Certificate, Proof, Request, SigningKey};
+use serde_json::json;
+
+use super::stage::{Outcome, Stage, both_ways, by_introspection, by_keys, cast, claims, granted, refused};
+
+const MISMATCH: &str = "Certificate binding mismatch: certificate renewed, or not the one this token was issued to";
+
+/// A token for its holder and nobody else.
+fn assert_is_of_the_bank_alone(stage: &Stage, token: &str, how: &str) {
+    let table: [(Option<&Certificate>, Outcome); 3] = [
+        (Some(&cast().bank), granted()),
+        (Some(&cast().thief), refused("binding.other_certificate", MISMATCH)),
+        (None, refused("binding.no_certificate", "Client certificate required")),
+    ];
+    for (by, expected) in table {
+        assert_eq!(stage.bearer(by, token), expected, "{how}: {}", stage.envoy.log());
+    }
+}
+
+#[test]
+fn a_bound_token_passes_with_its_own_certificate_only() {
+    let realm = cast().keycloak.realm();
+    let token = realm.token("bank", &cast().bank);
+    assert_eq!(claims(&token)["cnf"], json!({"x5t#S256": cast().bank.x5t_s256()}));
+    for (how, document) in both_ways(&realm) {
+        assert_is_of_the_bank_alone(&Stage::set(&document), &token, how);
+    }
+}
+
+#[test]
+fn the_token_of_a_user_is_bound_to_the_certificate_of_the_application() {
+    let realm = cast().keycloak.realm();
+    let token = realm.login(&cast().bank).access_token;
+    assert_eq!(claims(&token)["preferred_username"], "alice");
+    for (how, document) in both_ways(&realm) {
+        assert_is_of_the_bank_alone(&Stage::set(&document), &token, how);
+    }
+}
+
+#[test]
+fn a_lightweight_token_names_no_audience_and_is_asked_about() {
+    let realm = cast().keycloak.realm();
+    let token = realm.token("bank-light", &cast().bank);
+    assert_eq!((&claims(&token)["aud"], &claims(&token)["realm_access"]), (&json!(null), &json!(null)));
+    let stage = Stage::set(&by_keys(&realm));
+    assert_eq!(stage.as_bank(&token), refused("token.audience", "Invalid audience"));
+    assert_eq!(stage.as_bank(&realm.token("bank", &cast().bank)), granted());
+    assert_is_of_the_bank_alone(&Stage::set(&by_introspection(&realm)), &token, "by introspection");
+}
+
+#[test]
+fn a_client_whose_tokens_keycloak_does_not_bind_gets_nowhere_even_with_a_certificate() {
+    let realm = cast().keycloak.realm();
+    let legacy = cast().authority.issue(harness::Leaf::client("legacy"));
+    let token = realm.token("legacy", &legacy);
+    assert_eq!(claims(&token)["cnf"], json!(null));
+    for (how, document) in both_ways(&realm) {
+        let outcome = Stage::set(&document).bearer(Some(&legacy), &token);
+        assert_eq!(outcome, refused("binding.unbound", "Sender-constrained token required"), "{how}");
+    }
+}
+
+const URI: &str = "https://api.market.example/prices";
+
+fn dpop(key: &SigningKey, token: &str) -> Request {
+    let proof = Proof::new(key, "GET", URI).with(token).sign(key);
+    Request::get("/prices").field("authorization", format!("DPoP {token}")).field("dpop", proof)
+}
+
+fn refused_by_key(reason: &str) -> Outcome {
+    let description = "Invalid DPoP key binding";
+    let challenge = format!(
+        r#"DPoP realm="holdfast", error="invalid_token", error_description="{description}", algs="ES256 EdDSA PS256""#
+    );
+    Outcome { status: 401, challenges: vec![r#"Bearer realm="holdfast""#.into(), challenge], reason: reason.into() }
+}
+
+#[test]
+fn a_dpop_token_passes_with_a_proof_by_its_key_whatever_stands_beside_jkt() {
+    let realm = cast().keycloak.realm();
+    let [own, other] = ["wallet", "thief"].map(|name| SigningKey::new(Algorithm::Es256, name));
+    let token = realm.dpop_token("wallet", None, &own);
+    assert_eq!(claims(&token)["cnf"], json!({"jkt": own.thumbprint(), "kc-jkt-type": "DPoP"}));
+    assert_eq!(claims(&token)["typ"], "DPoP");
+    for (how, document) in both_ways(&realm) {
+        let stage = Stage::set(&document);
+        assert_eq!(stage.send(None, &dpop(&own, &token)), granted(), "{how}: {}", stage.envoy.log());
+        assert_eq!(stage.send(None, &dpop(&other, &token)), refused_by_key("binding.other_key"), "{how}");
+        let as_bearer = refused("binding.bearer_downgrade", "DPoP-bound token requires DPoP scheme");
+        assert_eq!(stage.bearer(None, &token), as_bearer, "{how}");
+    }
+}
+
+/// The client has both switched on: Keycloak binds to the certificate alone, and calls the token DPoP all the same.
+#[test]
+fn a_token_that_calls_itself_dpop_and_is_bound_to_a_certificate_is_held_to_the_certificate() {
+    let realm = cast().keycloak.realm();
+    let key = SigningKey::new(Algorithm::Es256, "bank");
+    let token = realm.dpop_token("bank-dpop", Some(&cast().bank), &key);
+    assert_eq!(claims(&token)["cnf"], json!({"x5t#S256": cast().bank.x5t_s256()}));
+    assert_eq!(claims(&token)["typ"], "DPoP");
+    for (how, document) in both_ways(&realm) {
+        let stage = Stage::set(&document);
+        assert_is_of_the_bank_alone(&stage, &token, how);
+        let with_proof = stage.send(Some(&cast().bank), &dpop(&key, &token));
+        assert_eq!(with_proof, refused_by_key("binding.no_key"), "{how}: there is no key to compare with");
+    }
+}

@@ -1,0 +1,1 @@
+//! What we tell operators to write for Keycloak, run with Keycloak.

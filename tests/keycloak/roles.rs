@@ -1,0 +1,90 @@
+//! Where Keycloak's tokens hold roles: of the realm, of a client, and in a claim that a mapper writes.
+
+use harness::Leaf;
+use serde_json::{Value, json};
+
+use super::stage::{Outcome, Stage, both_ways, cast, granted};
+
+/// The document with roles from one place, and a route for one of them.
+fn with_role(mut document: Value, place: &str, role: &str) -> Value {
+    document["issuers"][0]["roles"] = json!({"at": [place]});
+    document["routes"][0]["allow"] = json!([{"role": role}]);
+    document
+}
+
+fn no_rule() -> Outcome {
+    Outcome { status: 403, challenges: Vec::new(), reason: "policy.no_rule".into() }
+}
+
+#[test]
+fn roles_are_read_where_keycloak_writes_them() {
+    let realm = cast().keycloak.realm();
+    let insurer = cast().authority.issue(Leaf::client("insurer"));
+    let (bank, alice) = (realm.token("bank", &cast().bank), realm.login(&cast().bank).access_token);
+    let of_insurer = realm.token("insurer", &insurer);
+    for (how, document) in both_ways(&realm) {
+        let stage = Stage::set(&document);
+        // Who has the role: the bank, an insurer, a user.
+        for (place, role, expected) in [
+            ("/realm_access/roles", "reader", [true, true, true]),
+            ("/resource_access/my-api/roles", "trader", [true, false, false]),
+            ("/x_role", "operator", [true, false, false]),
+            ("/x_role", "analyst", [false, false, true]),
+            // Of another place.
+            ("/realm_access/roles", "trader", [false, false, false]),
+            ("/resource_access/other-api/roles", "trader", [false, false, false]),
+        ] {
+            stage.envoy.configure(&with_role(document.clone(), place, role)).expect("a good configuration");
+            let found = [stage.as_bank(&bank), stage.bearer(Some(&insurer), &of_insurer), stage.as_bank(&alice)];
+            let expected = expected.map(|passes| if passes { granted() } else { no_rule() });
+            assert_eq!(found, expected, "{how}: {role} at {place}");
+        }
+    }
+}
+
+#[test]
+fn a_lightweight_token_has_its_roles_in_the_answer_about_it() {
+    let realm = cast().keycloak.realm();
+    let token = realm.token("bank-light", &cast().bank);
+    let [_, (_, document)] = both_ways(&realm);
+    let stage = Stage::set(&document);
+    for (place, role) in
+        [("/realm_access/roles", "reader"), ("/resource_access/my-api/roles", "trader"), ("/x_role", "operator")]
+    {
+        stage.envoy.configure(&with_role(document.clone(), place, role)).expect("a good configuration");
+        assert_eq!(stage.as_bank(&token), granted(), "{role} at {place}");
+        stage.envoy.configure(&with_role(document.clone(), place, "head")).expect("a good configuration");
+        assert_eq!(stage.as_bank(&token), no_rule(), "another role at {place}");
+    }
+}
+
+#[test]
+fn a_user_and_a_client_are_told_apart_by_the_claim_that_only_service_accounts_have() {
+    let realm = cast().keycloak.realm();
+    let (client, user) = (realm.token("bank", &cast().bank), realm.login(&cast().bank).access_token);
+    for (how, mut document) in both_ways(&realm) {
+        document["routes"] = json!([
+            {"name": "machines", "path": "/prices", "allow": [{"principal": "client", "client": ["bank", "app"]}]}]);
+        let stage = Stage::set(&document);
+        assert_eq!([stage.as_bank(&client), stage.as_bank(&user)], [granted(), no_rule()], "{how}");
+        document["routes"][0]["allow"][0]["principal"] = json!("user");
+        stage.envoy.configure(&document).expect("a good configuration");
+        assert_eq!([stage.as_bank(&client), stage.as_bank(&user)], [no_rule(), granted()], "{how}");
+    }
+}
+
+#[test]
+fn the_organization_in_the_token_decides_whose_incidents_are_read() {
+    let realm = cast().keycloak.realm();
+    let token = realm.token("bank", &cast().bank);
+    for (how, mut document) in both_ways(&realm) {
+        document["routes"] = json!([{"name": "incidents", "path": "/organizations/{organization}/incidents",
+                                     "allow": [{"claims": {"/x_organization": "{organization}"}}]}]);
+        let stage = Stage::set(&document);
+        let read = |organization: &str| {
+            let path = format!("/organizations/{organization}/incidents");
+            stage.send(Some(&cast().bank), &harness::Request::get(&path).bearer(&token))
+        };
+        assert_eq!([read("ORG-A"), read("ORG-B")], [granted(), no_rule()], "{how}");
+    }
+}
