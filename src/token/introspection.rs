@@ -11,7 +11,7 @@ use crate::jose::json::{self, Limits, Value};
 use crate::time::UnixTime;
 
 use super::claims::claim;
-use super::{Error, Evidence, Issuer, VerifiedToken, Vouched, Voucher};
+use super::{Error, Evidence, Issuer, Profile, VerifiedToken, Vouched, Voucher};
 
 /// How an issuer is asked about a token.
 #[derive(Clone, Debug)]
@@ -106,8 +106,10 @@ impl Settings {
             return Err(Error::ClaimMissing("exp"));
         }
         let dpop_bound = token.confirmation().key.is_some();
+        // Keycloak calls a token DPoP that it has bound to the certificate alone, where a client asks for both: `cnf` decides.
+        let misnamed = issuer.profile == Profile::Legacy && token.confirmation().certificate.is_some();
         match kind {
-            Some(TokenType::Dpop) if !dpop_bound => return Err(Error::Type),
+            Some(TokenType::Dpop) if !dpop_bound && !misnamed => return Err(Error::Type),
             Some(TokenType::Bearer) if dpop_bound => return Err(Error::Type),
             _ => {}
         }

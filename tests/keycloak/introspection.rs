@@ -28,7 +28,7 @@ fn a_client_that_asks_and_does_not_stand_in_aud_is_told_of_no_token() {
     document["issuers"][0]["introspection"]["client_secret"] = json!({"env": "OTHER_API_SECRET"});
     let stage = Stage::set(&document);
     assert_eq!(stage.as_bank(&token), inactive());
-    stage.envoy.configure(&by_introspection(&realm)).expect("a good configuration");
+    stage.turn_to(&by_introspection(&realm));
     assert_eq!(stage.as_bank(&token), granted());
 }
 
@@ -39,9 +39,9 @@ fn our_own_mistakes_never_make_a_token_inactive() {
     let stage = Stage::set(&with(&realm, "client_secret", json!({"env": "OTHER_API_SECRET"})));
     assert_eq!(stage.as_bank(&token), unavailable("server.our_credentials"));
     let elsewhere = realm.path("/token/introspect").replace("/market/", "/nowhere/");
-    stage.envoy.configure(&with(&realm, "path", json!(elsewhere))).expect("a good configuration");
+    stage.turn_to(&with(&realm, "path", json!(elsewhere)));
     assert_eq!(stage.as_bank(&token), unavailable("server.unusable_answer"));
-    stage.envoy.configure(&by_introspection(&realm)).expect("a good configuration");
+    stage.turn_to(&by_introspection(&realm));
     assert_eq!(stage.as_bank(&token), granted());
 }
 
@@ -62,11 +62,11 @@ fn a_server_without_a_hostname_knows_its_tokens_only_by_the_name_that_they_were_
     let stage = Stage::with(&cast, &by_introspection(&realm), |options| options);
     let send = |token: &str| stage.bearer(Some(&cast.bank), token);
     assert_eq!(send(&token), granted(), "we call it by its issuer's name");
-    stage.envoy.configure(&with(&realm, "authority", json!("keycloak.iam.svc:8443"))).expect("a good configuration");
+    stage.turn_to(&with(&realm, "authority", json!("keycloak.iam.svc:8443")));
     assert_eq!(send(&token), inactive(), "by another name it does not know its own token");
 
     let called_otherwise = cast.keycloak.realm().called("127.0.0.1:8443").token("bank", &cast.bank);
-    stage.envoy.configure(&by_keys(&realm)).expect("a good configuration");
+    stage.turn_to(&by_keys(&realm));
     let foreign = refused("token.issuer", "Issuer not trusted");
     assert_eq!([send(&token), send(&called_otherwise)], [granted(), foreign]);
 }

@@ -89,7 +89,8 @@ fn a_jwt_that_is_verified_by_its_key_outlives_the_session() {
     let login = realm.login(&cast().bank);
     realm.logout(&login, &cast().bank);
     assert_eq!(stage.as_bank(&login.access_token), granted());
-    assert_eq!(Stage::set(&by_introspection(&realm)).as_bank(&login.access_token), inactive());
+    stage.turn_to(&by_introspection(&realm));
+    assert_eq!(stage.as_bank(&login.access_token), inactive());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use harness::Leaf;
 use serde_json::{Value, json};
 
-use super::stage::{Outcome, Stage, both_ways, cast, granted};
+use super::stage::{Outcome, Stage, both_ways, by_introspection, by_keys, cast, granted};
 
 /// The document with roles from one place, and a route for one of them.
 fn with_role(mut document: Value, place: &str, role: &str) -> Value {
@@ -22,8 +22,8 @@ fn roles_are_read_where_keycloak_writes_them() {
     let insurer = cast().authority.issue(Leaf::client("insurer"));
     let (bank, alice) = (realm.token("bank", &cast().bank), realm.login(&cast().bank).access_token);
     let of_insurer = realm.token("insurer", &insurer);
+    let stage = Stage::set(&by_keys(&realm));
     for (how, document) in both_ways(&realm) {
-        let stage = Stage::set(&document);
         // Who has the role: the bank, an insurer, a user.
         for (place, role, expected) in [
             ("/realm_access/roles", "reader", [true, true, true]),
@@ -34,7 +34,7 @@ fn roles_are_read_where_keycloak_writes_them() {
             ("/realm_access/roles", "trader", [false, false, false]),
             ("/resource_access/other-api/roles", "trader", [false, false, false]),
         ] {
-            stage.envoy.configure(&with_role(document.clone(), place, role)).expect("a good configuration");
+            stage.turn_to(&with_role(document.clone(), place, role));
             let found = [stage.as_bank(&bank), stage.bearer(Some(&insurer), &of_insurer), stage.as_bank(&alice)];
             let expected = expected.map(|passes| if passes { granted() } else { no_rule() });
             assert_eq!(found, expected, "{how}: {role} at {place}");
@@ -46,14 +46,14 @@ fn roles_are_read_where_keycloak_writes_them() {
 fn a_lightweight_token_has_its_roles_in_the_answer_about_it() {
     let realm = cast().keycloak.realm();
     let token = realm.token("bank-light", &cast().bank);
-    let [_, (_, document)] = both_ways(&realm);
+    let document = by_introspection(&realm);
     let stage = Stage::set(&document);
     for (place, role) in
         [("/realm_access/roles", "reader"), ("/resource_access/my-api/roles", "trader"), ("/x_role", "operator")]
     {
-        stage.envoy.configure(&with_role(document.clone(), place, role)).expect("a good configuration");
+        stage.turn_to(&with_role(document.clone(), place, role));
         assert_eq!(stage.as_bank(&token), granted(), "{role} at {place}");
-        stage.envoy.configure(&with_role(document.clone(), place, "head")).expect("a good configuration");
+        stage.turn_to(&with_role(document.clone(), place, "head"));
         assert_eq!(stage.as_bank(&token), no_rule(), "another role at {place}");
     }
 }
@@ -62,13 +62,14 @@ fn a_lightweight_token_has_its_roles_in_the_answer_about_it() {
 fn a_user_and_a_client_are_told_apart_by_the_claim_that_only_service_accounts_have() {
     let realm = cast().keycloak.realm();
     let (client, user) = (realm.token("bank", &cast().bank), realm.login(&cast().bank).access_token);
+    let stage = Stage::set(&by_keys(&realm));
     for (how, mut document) in both_ways(&realm) {
         document["routes"] = json!([
             {"name": "machines", "path": "/prices", "allow": [{"principal": "client", "client": ["bank", "app"]}]}]);
-        let stage = Stage::set(&document);
+        stage.turn_to(&document);
         assert_eq!([stage.as_bank(&client), stage.as_bank(&user)], [granted(), no_rule()], "{how}");
         document["routes"][0]["allow"][0]["principal"] = json!("user");
-        stage.envoy.configure(&document).expect("a good configuration");
+        stage.turn_to(&document);
         assert_eq!([stage.as_bank(&client), stage.as_bank(&user)], [no_rule(), granted()], "{how}");
     }
 }
@@ -77,10 +78,11 @@ fn a_user_and_a_client_are_told_apart_by_the_claim_that_only_service_accounts_ha
 fn the_organization_in_the_token_decides_whose_incidents_are_read() {
     let realm = cast().keycloak.realm();
     let token = realm.token("bank", &cast().bank);
+    let stage = Stage::set(&by_keys(&realm));
     for (how, mut document) in both_ways(&realm) {
         document["routes"] = json!([{"name": "incidents", "path": "/organizations/{organization}/incidents",
                                      "allow": [{"claims": {"/x_organization": "{organization}"}}]}]);
-        let stage = Stage::set(&document);
+        stage.turn_to(&document);
         let read = |organization: &str| {
             let path = format!("/organizations/{organization}/incidents");
             stage.send(Some(&cast().bank), &harness::Request::get(&path).bearer(&token))

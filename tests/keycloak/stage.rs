@@ -99,6 +99,11 @@ impl Stage {
         Self { envoy: Envoy::start(cast.authority.clone(), change(options)), upstream }
     }
 
+    /// Goes on with another configuration.
+    pub fn turn_to(&self, document: &Value) {
+        self.envoy.configure(document).expect("a good configuration");
+    }
+
     /// Waits until keys were fetched by the main thread and by the worker.
     pub fn warm(self) -> Self {
         assert!(wait_until(Duration::from_secs(20), || self.fetches() >= 2), "keys: {}", self.envoy.log());
@@ -137,11 +142,10 @@ pub fn granted() -> Outcome {
     Outcome { status: 200, challenges: Vec::new(), reason: "granted".into() }
 }
 
-/// 401 to a bearer token, where DPoP would do too.
+/// 401 to a bearer token.
 pub fn refused(reason: &str, description: &str) -> Outcome {
-    let bearer = format!(r#"Bearer realm="holdfast", error="invalid_token", error_description="{description}""#);
-    let dpop = r#"DPoP realm="holdfast", algs="ES256 EdDSA PS256""#.to_owned();
-    Outcome { status: 401, challenges: vec![bearer, dpop], reason: reason.into() }
+    let challenge = format!(r#"Bearer realm="holdfast", error="invalid_token", error_description="{description}""#);
+    Outcome { status: 401, challenges: vec![challenge], reason: reason.into() }
 }
 
 /// What a part of a JWT says: its header, or its claims.
