@@ -3,9 +3,11 @@
 use harness::{Algorithm, Certificate, Proof, Request, SigningKey};
 use serde_json::json;
 
-use super::stage::{Outcome, Stage, both_ways, by_introspection, by_keys, cast, claims, granted, refused};
+use super::stage::{Outcome, Stage, both_ways, by_introspection, by_keys, cast, claims, granted, market, refused};
 
 const MISMATCH: &str = "Certificate binding mismatch: certificate renewed, or not the one this token was issued to";
+
+const DPOP_WOULD_DO: &str = r#"DPoP realm="holdfast", algs="ES256 EdDSA PS256""#;
 
 /// A token for its holder and nobody else.
 fn assert_is_of_the_bank_alone(stage: &Stage, token: &str, how: &str) {
@@ -21,7 +23,7 @@ fn assert_is_of_the_bank_alone(stage: &Stage, token: &str, how: &str) {
 
 #[test]
 fn a_bound_token_passes_with_its_own_certificate_only() {
-    let realm = cast().keycloak.realm();
+    let (realm, _turn) = market();
     let token = realm.token("bank", &cast().bank);
     assert_eq!(claims(&token)["cnf"], json!({"x5t#S256": cast().bank.x5t_s256()}));
     let stage = Stage::set(&by_keys(&realm));
@@ -33,7 +35,7 @@ fn a_bound_token_passes_with_its_own_certificate_only() {
 
 #[test]
 fn the_token_of_a_user_is_bound_to_the_certificate_of_the_application() {
-    let realm = cast().keycloak.realm();
+    let (realm, _turn) = market();
     let token = realm.login(&cast().bank).access_token;
     assert_eq!(claims(&token)["preferred_username"], "alice");
     let stage = Stage::set(&by_keys(&realm));
@@ -45,7 +47,7 @@ fn the_token_of_a_user_is_bound_to_the_certificate_of_the_application() {
 
 #[test]
 fn a_lightweight_token_names_no_audience_and_is_asked_about() {
-    let realm = cast().keycloak.realm();
+    let (realm, _turn) = market();
     let token = realm.token("bank-light", &cast().bank);
     assert_eq!((&claims(&token)["aud"], &claims(&token)["realm_access"]), (&json!(null), &json!(null)));
     let stage = Stage::set(&by_keys(&realm));
@@ -57,7 +59,7 @@ fn a_lightweight_token_names_no_audience_and_is_asked_about() {
 
 #[test]
 fn a_client_whose_tokens_keycloak_does_not_bind_gets_nowhere_even_with_a_certificate() {
-    let realm = cast().keycloak.realm();
+    let (realm, _turn) = market();
     let legacy = cast().authority.issue(harness::Leaf::client("legacy"));
     let token = realm.token("legacy", &legacy);
     assert_eq!(claims(&token)["cnf"], json!(null));
@@ -65,7 +67,9 @@ fn a_client_whose_tokens_keycloak_does_not_bind_gets_nowhere_even_with_a_certifi
     for (how, document) in both_ways(&realm) {
         stage.turn_to(&document);
         let outcome = stage.bearer(Some(&legacy), &token);
-        assert_eq!(outcome, refused("binding.unbound", "Sender-constrained token required"), "{how}");
+        let mut expected = refused("binding.unbound", "Sender-constrained token required");
+        expected.challenges.push(DPOP_WOULD_DO.into());
+        assert_eq!(outcome, expected, "{how}");
     }
 }
 
@@ -86,7 +90,7 @@ fn refused_by_key(reason: &str) -> Outcome {
 
 #[test]
 fn a_dpop_token_passes_with_a_proof_by_its_key_whatever_stands_beside_jkt() {
-    let realm = cast().keycloak.realm();
+    let (realm, _turn) = market();
     let [own, other] = ["wallet", "thief"].map(|name| SigningKey::new(Algorithm::Es256, name));
     let token = realm.dpop_token("wallet", None, &own);
     assert_eq!(claims(&token)["cnf"], json!({"jkt": own.thumbprint(), "kc-jkt-type": "DPoP"}));
@@ -97,7 +101,7 @@ fn a_dpop_token_passes_with_a_proof_by_its_key_whatever_stands_beside_jkt() {
         assert_eq!(stage.send(None, &dpop(&own, &token)), granted(), "{how}: {}", stage.envoy.log());
         assert_eq!(stage.send(None, &dpop(&other, &token)), refused_by_key("binding.other_key"), "{how}");
         let mut as_bearer = refused("binding.bearer_downgrade", "DPoP-bound token requires DPoP scheme");
-        as_bearer.challenges.push(r#"DPoP realm="holdfast", algs="ES256 EdDSA PS256""#.into());
+        as_bearer.challenges.push(DPOP_WOULD_DO.into());
         assert_eq!(stage.bearer(None, &token), as_bearer, "{how}");
     }
 }
@@ -105,7 +109,7 @@ fn a_dpop_token_passes_with_a_proof_by_its_key_whatever_stands_beside_jkt() {
 /// The client has both switched on: Keycloak binds to the certificate alone, and calls the token DPoP all the same.
 #[test]
 fn a_token_that_calls_itself_dpop_and_is_bound_to_a_certificate_is_held_to_the_certificate() {
-    let realm = cast().keycloak.realm();
+    let (realm, _turn) = market();
     let key = SigningKey::new(Algorithm::Es256, "bank");
     let token = realm.dpop_token("bank-dpop", Some(&cast().bank), &key);
     assert_eq!(claims(&token)["cnf"], json!({"x5t#S256": cast().bank.x5t_s256()}));

@@ -3,12 +3,12 @@
 use harness::{Algorithm, Envoy, Leaf, Proof, Request, SigningKey, Upstream, top, yaml};
 use serde_json::{Value, json};
 
-use super::stage::{Stage, cast, granted, refused};
+use super::stage::{Stage, cast, granted, market, refused};
 
 #[test]
 fn the_configuration_for_keycloak_does_all_that_it_says() {
     let cast = cast();
-    let realm = cast.keycloak.realm();
+    let (realm, _turn) = market();
     let insurer = cast.authority.issue(Leaf::client("insurer"));
     let upstream = Upstream::start();
     let (authority, trusted) = (cast.authority.clone(), &cast.authority.certificate);
@@ -66,7 +66,7 @@ fn on_our_page(number: usize) -> Value {
 
 #[test]
 fn the_policy_on_our_page_that_verifies_tokens_by_keys_works() {
-    let realm = cast().keycloak.realm();
+    let (realm, _turn) = market();
     let stage = Stage::set(&on_our_page(1));
     let insurer = cast().authority.issue(Leaf::client("insurer"));
     let (token, of_insurer) = (realm.token("bank", &cast().bank), realm.token("insurer", &insurer));
@@ -81,7 +81,7 @@ fn the_policy_on_our_page_that_verifies_tokens_by_keys_works() {
 
 #[test]
 fn the_policy_on_our_page_that_asks_about_each_token_works() {
-    let realm = cast().keycloak.realm();
+    let (realm, _turn) = market();
     let stage = Stage::set(&on_our_page(2));
     let tokens = ["bank", "bank-light"].map(|client| realm.token(client, &cast().bank));
     let persons = |token: &str| Request::get("/persons/1").bearer(token);

@@ -3,7 +3,7 @@
 use harness::{Hostname, Realm};
 use serde_json::{Value, json};
 
-use super::stage::{Cast, Outcome, Stage, by_introspection, by_keys, cast, granted, refused};
+use super::stage::{Cast, Outcome, Stage, by_introspection, by_keys, cast, granted, market, refused};
 
 /// The document in which one member of `introspection` is another.
 fn with(realm: &Realm, member: &str, value: Value) -> Value {
@@ -22,7 +22,7 @@ fn unavailable(reason: &str) -> Outcome {
 
 #[test]
 fn a_client_that_asks_and_does_not_stand_in_aud_is_told_of_no_token() {
-    let realm = cast().keycloak.realm();
+    let (realm, _turn) = market();
     let token = realm.token("bank", &cast().bank);
     let mut document = with(&realm, "client_id", json!("other-api"));
     document["issuers"][0]["introspection"]["client_secret"] = json!({"env": "OTHER_API_SECRET"});
@@ -34,7 +34,7 @@ fn a_client_that_asks_and_does_not_stand_in_aud_is_told_of_no_token() {
 
 #[test]
 fn our_own_mistakes_never_make_a_token_inactive() {
-    let realm = cast().keycloak.realm();
+    let (realm, _turn) = market();
     let token = realm.token("bank", &cast().bank);
     let stage = Stage::set(&with(&realm, "client_secret", json!({"env": "OTHER_API_SECRET"})));
     assert_eq!(stage.as_bank(&token), unavailable("server.our_credentials"));
@@ -47,7 +47,7 @@ fn our_own_mistakes_never_make_a_token_inactive() {
 
 #[test]
 fn a_server_with_a_hostname_may_be_called_by_any_other() {
-    let realm = cast().keycloak.realm();
+    let (realm, _turn) = market();
     let token = realm.token("bank", &cast().bank);
     let stage = Stage::set(&with(&realm, "authority", json!("keycloak.iam.svc:8443")));
     assert_eq!(stage.as_bank(&token), granted());
@@ -73,7 +73,7 @@ fn a_server_without_a_hostname_knows_its_tokens_only_by_the_name_that_they_were_
 
 #[test]
 fn what_was_never_a_token_is_inactive_and_the_next_good_one_passes() {
-    let realm = cast().keycloak.realm();
+    let (realm, _turn) = market();
     let stage = Stage::set(&by_introspection(&realm));
     let login = realm.login(&cast().bank);
     for bad in ["opaque", "a.b.c", &login.refresh_token] {

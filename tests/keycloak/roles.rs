@@ -3,7 +3,7 @@
 use harness::Leaf;
 use serde_json::{Value, json};
 
-use super::stage::{Outcome, Stage, both_ways, by_introspection, by_keys, cast, granted};
+use super::stage::{Outcome, Stage, both_ways, by_introspection, by_keys, cast, granted, market};
 
 /// The document with roles from one place, and a route for one of them.
 fn with_role(mut document: Value, place: &str, role: &str) -> Value {
@@ -18,7 +18,7 @@ fn no_rule() -> Outcome {
 
 #[test]
 fn roles_are_read_where_keycloak_writes_them() {
-    let realm = cast().keycloak.realm();
+    let (realm, _turn) = market();
     let insurer = cast().authority.issue(Leaf::client("insurer"));
     let (bank, alice) = (realm.token("bank", &cast().bank), realm.login(&cast().bank).access_token);
     let of_insurer = realm.token("insurer", &insurer);
@@ -44,7 +44,7 @@ fn roles_are_read_where_keycloak_writes_them() {
 
 #[test]
 fn a_lightweight_token_has_its_roles_in_the_answer_about_it() {
-    let realm = cast().keycloak.realm();
+    let (realm, _turn) = market();
     let token = realm.token("bank-light", &cast().bank);
     let document = by_introspection(&realm);
     let stage = Stage::set(&document);
@@ -58,25 +58,36 @@ fn a_lightweight_token_has_its_roles_in_the_answer_about_it() {
     }
 }
 
+/// `clientHost` stands in the tokens of service accounts alone, and in no answer about them; a role stands in both.
 #[test]
-fn a_user_and_a_client_are_told_apart_by_the_claim_that_only_service_accounts_have() {
-    let realm = cast().keycloak.realm();
+fn a_user_and_a_client_are_told_apart_by_a_claim_of_service_accounts() {
+    let (realm, _turn) = market();
     let (client, user) = (realm.token("bank", &cast().bank), realm.login(&cast().bank).access_token);
+    let of_machines = json!({"/realm_access/roles": {"contains": "machine"}});
+    let by_host = json!({"/clientHost": {"present": true}});
+    let table = [
+        (by_keys(&realm), &by_host, true),
+        (by_keys(&realm), &of_machines, true),
+        (by_introspection(&realm), &by_host, false),
+        (by_introspection(&realm), &of_machines, true),
+    ];
     let stage = Stage::set(&by_keys(&realm));
-    for (how, mut document) in both_ways(&realm) {
-        document["routes"] = json!([
-            {"name": "machines", "path": "/prices", "allow": [{"principal": "client", "client": ["bank", "app"]}]}]);
+    for (mut document, when, is_known) in table {
+        document["issuers"][0]["client_token_when"] = when.clone();
+        document["routes"][0]["allow"] = json!([{"principal": "client", "client": ["bank", "app"]}]);
         stage.turn_to(&document);
-        assert_eq!([stage.as_bank(&client), stage.as_bank(&user)], [granted(), no_rule()], "{how}");
+        let expected = [if is_known { granted() } else { no_rule() }, no_rule()];
+        assert_eq!([stage.as_bank(&client), stage.as_bank(&user)], expected, "{document}");
         document["routes"][0]["allow"][0]["principal"] = json!("user");
         stage.turn_to(&document);
-        assert_eq!([stage.as_bank(&client), stage.as_bank(&user)], [no_rule(), granted()], "{how}");
+        let expected = [if is_known { no_rule() } else { granted() }, granted()];
+        assert_eq!([stage.as_bank(&client), stage.as_bank(&user)], expected, "{document}");
     }
 }
 
 #[test]
 fn the_organization_in_the_token_decides_whose_incidents_are_read() {
-    let realm = cast().keycloak.realm();
+    let (realm, _turn) = market();
     let token = realm.token("bank", &cast().bank);
     let stage = Stage::set(&by_keys(&realm));
     for (how, mut document) in both_ways(&realm) {

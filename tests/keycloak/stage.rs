@@ -1,7 +1,7 @@
 //! What all these tests share: one Keycloak, a bank and a thief with certificates; and what each has of its own: an Envoy with the
 //! filter, which asks one of Keycloak's realms.
 
-use std::sync::OnceLock;
+use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -46,12 +46,26 @@ impl Cast {
     }
 }
 
+static TURN: RwLock<()> = RwLock::new(());
+
+/// The realm, none of whose tokens end meanwhile but by this test.
+pub fn market() -> (Realm<'static>, RwLockReadGuard<'static, ()>) {
+    let turn = TURN.read().unwrap_or_else(PoisonError::into_inner);
+    (cast().keycloak.realm(), turn)
+}
+
+/// The realm, while no other test uses it.
+pub fn market_alone() -> (Realm<'static>, RwLockWriteGuard<'static, ()>) {
+    let turn = TURN.write().unwrap_or_else(PoisonError::into_inner);
+    (cast().keycloak.realm(), turn)
+}
+
 /// A realm by what its JWTs say.
 pub fn by_keys(realm: &Realm) -> Value {
     json!({
         "issuers": [{
             "issuer": realm.issuer(), "name": "keycloak", "audiences": ["my-api"],
-            "algorithms": ["RS256", "PS256", "ES256", "EdDSA"], "profile": "legacy",
+            "algorithms": ["RS256"], "profile": "legacy",
             "claims": {"client_id": "/azp"}, "client_token_when": {"/clientHost": {"present": true}},
             "jwks": {"cluster": "keycloak", "path": realm.path("/certs"), "timeout": "10s", "refresh": "1m"}
         }],

@@ -98,18 +98,6 @@ impl Keycloak {
         self.realm_called("market")
     }
 
-    /// A new realm with the same content, for tests after which it is good for nobody else.
-    pub fn new_realm(&self, name: &str) -> Realm<'_> {
-        let mut text = realm_file();
-        for (variable, value) in &self.secrets {
-            text = text.replace(&format!("${{{variable}}}"), value);
-        }
-        let mut realm: Value = serde_json::from_str(&text).expect("JSON");
-        realm["realm"] = json!(name);
-        self.admin("POST", "/admin/realms", Some(&realm));
-        self.realm_called(name)
-    }
-
     fn realm_called(&self, name: &str) -> Realm<'_> {
         Realm { keycloak: self, name: name.into(), host: format!("localhost:{}", self.address.port()) }
     }
@@ -231,6 +219,17 @@ impl Realm<'_> {
             client["attributes"][attribute] = value.clone();
         }
         self.admin("POST", "/clients", Some(&client));
+    }
+
+    /// Signs with a new key of this RSA algorithm from now on; the old one stays.
+    pub fn rotate(&self, algorithm: &str) {
+        let id = self.admin("GET", "", None)["id"].clone();
+        let provider = json!({
+            "name": format!("new-{algorithm}"), "parentId": id, "providerId": "rsa-generated",
+            "providerType": "org.keycloak.keys.KeyProvider",
+            "config": {"priority": ["200"], "algorithm": [algorithm], "keySize": ["2048"]}
+        });
+        self.admin("POST", "/components", Some(&provider));
     }
 
     /// The keys that it publishes.
