@@ -98,6 +98,15 @@ impl Keycloak {
         self.realm_called("market")
     }
 
+    /// It waits long: an RSA key that is made at its first use takes a busy machine half a minute.
+    fn client(&self, own: Option<&Certificate>) -> Client {
+        let client = match own {
+            Some(own) => Client::with(self.address, &self.trusted, own),
+            None => Client::anonymous(self.address, &self.trusted),
+        };
+        client.waiting(PATIENCE)
+    }
+
     fn realm_called(&self, name: &str) -> Realm<'_> {
         Realm { keycloak: self, name: name.into(), host: format!("localhost:{}", self.address.port()) }
     }
@@ -112,7 +121,7 @@ impl Keycloak {
         if let Some(body) = body {
             request = request.field("content-type", "application/json").body(body.to_string());
         }
-        let answer = Client::anonymous(self.address, &self.trusted).send(&request);
+        let answer = self.client(None).send(&request);
         assert!((200..300).contains(&answer.status), "{method} {path}: {} {}", answer.status, answer.text());
         serde_json::from_slice(&answer.body).unwrap_or_default()
     }
@@ -191,12 +200,7 @@ impl Realm<'_> {
         let request = self.request("POST", &self.path(endpoint)).body(form);
         let request = request.field("content-type", "application/x-www-form-urlencoded");
         let request = fields.iter().fold(request, |request, (name, value)| request.field(name, value));
-        let (address, trusted) = (self.keycloak.address, &self.keycloak.trusted);
-        let client = match by {
-            Some(own) => Client::with(address, trusted, own),
-            None => Client::anonymous(address, trusted),
-        };
-        client.send(&request)
+        self.keycloak.client(by).send(&request)
     }
 
     fn credentials(&self, client: &str) -> String {
@@ -235,7 +239,7 @@ impl Realm<'_> {
     /// The keys that it publishes.
     pub fn keys(&self) -> Vec<Value> {
         let request = self.request("GET", &self.path("/certs"));
-        let answer = Client::anonymous(self.keycloak.address, &self.keycloak.trusted).send(&request);
+        let answer = self.keycloak.client(None).send(&request);
         let keys: Value = serde_json::from_slice(&answer.body).expect("a key set");
         keys["keys"].as_array().expect("keys").clone()
     }
