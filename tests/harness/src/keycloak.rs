@@ -19,7 +19,7 @@ use crate::process::Process;
 use crate::{Proof, SigningKey, wait_until};
 
 pub struct Keycloak {
-    process: Process,
+    _process: Process,
     _directory: Directory,
     address: SocketAddr,
     trusted: Certificate,
@@ -70,7 +70,7 @@ impl Keycloak {
                 .expect("a database");
             if let Some((process, address)) = listen(&directory, kept, hostname) {
                 let (trusted, secrets) = (authority.certificate.clone(), secrets(kept));
-                return Self { process, _directory: directory, address, trusted, secrets };
+                return Self { _process: process, _directory: directory, address, trusted, secrets };
             }
         }
         panic!("Keycloak does not start:\n{}", log(&directory));
@@ -78,10 +78,6 @@ impl Keycloak {
 
     pub fn address(&self) -> SocketAddr {
         self.address
-    }
-
-    pub fn pid(&self) -> u32 {
-        self.process.id()
     }
 
     /// The secret of a confidential client.
