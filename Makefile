@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .NOTPARALLEL:
-.PHONY: help set-up wasm reproducible demo bench bench-core schema lint lint-wasm test test-keycloak test-versions fuzz fuzz-short coverage mutants clean
+.PHONY: help set-up wasm image reproducible demo bench bench-core schema lint lint-wasm test test-keycloak test-versions fuzz fuzz-short coverage mutants clean
 .DEFAULT_GOAL := help
 
 output := $(or $(CARGO_TARGET_DIR),target)
@@ -21,17 +21,20 @@ set-up: ## fetch what is needed, once: the wasm target, Envoy, the authorization
 wasm: ## build the module, and print its size and SHA-256
 	@tests/set-up wasm
 
-reproducible: ## build HEAD in two folders and compare the modules byte for byte
+image: ## pack the module as an image for registries (an OCI layout, a bill of materials, sums), and print its digest
+	@tests/set-up image
+
+reproducible: ## build HEAD in two folders and compare module, image and bill of materials byte for byte
 	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
 	build() { \
 	  git clone --quiet --no-local . "$$folder/$$1"; \
-	  CARGO_TARGET_DIR=$$folder/$$2 "$$folder/$$1/tests/set-up" wasm; \
-	  sums+=("$$(sha256sum <"$$folder/$$2/wasm32-wasip1/release/holdfast.wasm")"); \
+	  CARGO_TARGET_DIR=$$folder/$$2 "$$folder/$$1/tests/set-up" image; \
+	  sums+=("$$(cat "$$folder/$$2/SHA256SUMS")"); \
 	}; \
 	build short target; \
 	build a-folder-with-a-longer-name/and/depth elsewhere/output; \
 	if [[ $${sums[0]} != "$${sums[1]}" ]]; then echo "make: NOT reproducible: two builds of HEAD differ"; exit 1; fi; \
-	echo "make: reproducible: both builds of HEAD have SHA-256 $${sums[0]%% *}"; \
+	echo "make: reproducible: both builds of HEAD have these SHA-256"; echo "$${sums[0]}"; \
 	$(call took,reproducible)
 
 demo: set-up wasm ## send real requests through Envoy and show what became of them; KEEP=1 leaves it running; KEYCLOAK=1 with Keycloak

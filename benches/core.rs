@@ -26,7 +26,7 @@ use holdfast::jose::verifier::InRust;
 use holdfast::policy::path::{Oddities, Path};
 use holdfast::policy::pattern::{HostPattern, PathPattern};
 use holdfast::policy::role::Roles;
-use holdfast::policy::route::{Allow, Route};
+use holdfast::policy::route::{Allow, Revocation, Route};
 use holdfast::policy::step_up::StepUp;
 use holdfast::policy::{Policy, Trust};
 use holdfast::time::UnixTime;
@@ -155,6 +155,7 @@ mod route {
             allow: Allow::Authenticated,
             issuers: vec![],
             introspects: None,
+            revocation: Revocation::None,
             audiences: None,
             scopes: vec![],
             step_up: StepUp::default(),
@@ -273,7 +274,7 @@ fn learn(enforcer: &mut Enforcer, at: usize) {
     });
     let now = UnixTime::new(NOW);
     let Step::Ask(callout, waiting) = enforcer.begin(with_token(at), now) else { panic!("the token is not known yet") };
-    let answer = Answer::Response(Response { status: 200, body: claims.to_string().into_bytes() });
+    let answer = Answer::Response(Response::new(200, claims.to_string().into_bytes()));
     let settled = enforcer.settle(&callout.id, answer, now);
     assert!(matches!(enforcer.resume(waiting, &settled, now), Step::Done(Ok(_))), "the token is good");
 }

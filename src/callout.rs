@@ -61,9 +61,11 @@ pub enum Answer {
 }
 
 /// An HTTP response, whoever made it: Envoy itself answers 502, 503 and 504 for a service that does not.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Response {
     pub status: u16,
+    /// `Content-Type`, empty where there is none.
+    pub content_type: String,
     pub body: Vec<u8>,
 }
 
@@ -100,6 +102,18 @@ impl fmt::Debug for Service {
 impl fmt::Debug for CalloutId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.service.fmt(f)
+    }
+}
+
+impl Response {
+    pub fn new(status: u16, body: Vec<u8>) -> Self {
+        Self { status, body, ..Self::default() }
+    }
+
+    /// Whether it says that its body is of this media type (RFC 9110 §8.3.1).
+    pub fn is_of(&self, media_type: &str) -> bool {
+        let told = self.content_type.split(';').next().unwrap_or_default();
+        told.trim_ascii().eq_ignore_ascii_case(media_type)
     }
 }
 
@@ -503,7 +517,7 @@ mod tests {
         service.headers = vec![("authorization", "Basic hidden".into())];
         let id = CalloutId { service: Rc::new(service), body: b"token=hidden".as_slice().into(), token: None };
         assert_eq!(format!("{id:?}"), "Introspection of issuer 0 at login/introspect");
-        let response = Answer::Response(Response { status: 200, body: b"hidden".to_vec() });
+        let response = Answer::Response(Response::new(200, b"hidden".to_vec()));
         assert_eq!(format!("{response:?}"), "Response(200 with 6 bytes)");
     }
 }

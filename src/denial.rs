@@ -121,6 +121,7 @@ pub const REASONS: &[&str] = &[
     "token.claim",
     "token.confirmation",
     "token.inactive",
+    "token.disagreement",
     "binding.unbound",
     "binding.no_certificate",
     "binding.other_certificate",
@@ -277,6 +278,7 @@ fn of_token(error: token::Error) -> Row {
         Error::Claim(_) => ("token.claim", "Malformed access token"),
         Error::Confirmation => ("token.confirmation", "Unsupported confirmation method"),
         Error::Inactive => ("token.inactive", "Token is not active"),
+        Error::Disagreement => ("token.disagreement", "Token is not active"),
     };
     Row(Code::Token, reason, description)
 }

@@ -27,13 +27,13 @@ use crate::jose::jwk::{Candidates, Jwk};
 use crate::jose::verifier::Verifier;
 use crate::keys::{Failure, Fetched, Found, Keys, Standing};
 use crate::policy::relay::{PeerKind, Relay};
-use crate::policy::route::{Matched, Route, RouteId};
+use crate::policy::route::{Matched, Revocation, Route, RouteId};
 use crate::policy::{self, Policy};
 use crate::time::UnixTime;
 use crate::token::introspection::{Introspected, MAX_OPAQUE, Unusable};
 use crate::token::jwt::{Form, UnverifiedJwt};
 use crate::token::memory::{self, Asked, Memory};
-use crate::token::{Error as TokenError, Issuer, VerifiedToken, Vouched, Voucher};
+use crate::token::{Error as TokenError, Issuer, VerifiedToken, Vouched};
 
 /// Everything that one configuration enforces, and all that is learned under it on this worker.
 pub struct Enforcer {
@@ -191,6 +191,10 @@ const MAX_ASKED: u8 = 3;
 /// What a token turned out to be, or the question to ask first.
 enum Looked {
     Up(Vouched),
+    /// By what was said of it lately, for its server is away (`stale_if_error`).
+    UpLately(Vouched),
+    /// A key made its signature, and yet it is not believed here.
+    Refused(TokenError, Vouched),
     Ask(Callout),
 }
 
@@ -383,8 +387,11 @@ impl Enforcer {
                 if let Ok(Ok(vouched)) = &mut read {
                     self.memory.share(vouched);
                 }
-                let (asked, token) = (Asked::Endpoint(issuer.id), id.token.as_deref().unwrap_or_default());
+                let token = id.token.as_deref().unwrap_or_default();
+                let asked = asked_about(issuer, token);
                 match &read {
+                    // Each who waits puts it together with the signature, and remembers both.
+                    Ok(Ok(_)) if asked == Asked::Both => {}
                     Ok(Ok(vouched)) => {
                         let times = (settings.good_until(vouched, now), settings.stale_until(vouched, now));
                         self.memory.remember_good(asked, token, Rc::clone(vouched), times, now);
@@ -554,15 +561,25 @@ impl Enforcer {
     /// or of the endpoint that it would be sent to.
     fn recall(&mut self, route: &Route, token: &[u8], now: UnixTime) -> Option<Introspected> {
         let verifies = self.verifies(route);
-        if verifies && let Some(Ok(vouched)) = self.memory.recall(Asked::Signature, token, now) {
-            let (Voucher::Key(key), issuer) = (&vouched.evidence().by, vouched.issuer()) else { return None };
-            let keys = self.keys.get_mut(issuer.0)?.as_mut()?;
-            return (route.issuers.contains(&issuer) && keys.vouches(key, now)).then(|| Ok(Rc::clone(vouched)));
+        let asked = match route.revocation {
+            Revocation::None => Asked::Signature,
+            Revocation::Introspection => Asked::Both,
+        };
+        if verifies && let Some(Ok(vouched)) = self.memory.recall(asked, token, now) {
+            let vouched = Rc::clone(vouched);
+            return (route.issuers.contains(&vouched.issuer()) && self.is_held(&vouched, now)).then_some(Ok(vouched));
         }
         let said = self.memory.recall(Asked::Endpoint(route.introspects?), token, now)?;
         let is_opaque =
             || core::str::from_utf8(token).is_ok_and(|token| Form::of(AccessToken::new(token)) == Form::Opaque);
         (!verifies || is_opaque()).then(|| said.clone())
+    }
+
+    /// Whether the issuer still has the key that made the signature of this token.
+    fn is_held(&mut self, vouched: &VerifiedToken, now: UnixTime) -> bool {
+        let keys = self.keys.get_mut(vouched.issuer().0).and_then(Option::as_mut);
+        let (Some(keys), Some(key)) = (keys, vouched.evidence().by.key()) else { return false };
+        keys.vouches(key, now)
     }
 
     /// Whether the route takes JWTs by the keys of their issuers.
@@ -659,14 +676,20 @@ impl Enforcer {
         looked: Result<Looked, Denial>,
         now: UnixTime,
     ) -> Proceeded {
+        let is_late = matches!(looked, Ok(Looked::UpLately(_)));
         let confirmed = match looked {
             Ok(Looked::Ask(callout)) => return Proceeded::Ask(callout),
-            Ok(Looked::Up(token)) => self.confirm(matched.route(), shown, token, now),
+            Ok(Looked::Up(token) | Looked::UpLately(token)) => self.confirm(matched.route(), shown, token, now),
+            Ok(Looked::Refused(error, token)) => Err((error.into(), Some(token))),
             Err(denial) => Err((denial, None)),
         };
         let Shown { presented, certificate, .. } = shown;
         Proceeded::Done(match confirmed {
-            Ok(sender) => self.decide(request, matched, Ok(certificate.as_ref()), Some(sender), Some(*presented), now),
+            Ok(sender) => {
+                let certificate = certificate.as_ref();
+                let decision = self.decide(request, matched, Ok(certificate), Some(sender), Some(*presented), now);
+                if is_late { self.tell_late(decision, *presented) } else { decision }
+            }
             Err((denial, token)) => {
                 let known = Known { verified: token.as_ref(), ..Known::by(*presented) };
                 Err(self.refuse(denial, Some(matched), known, now))
@@ -695,6 +718,18 @@ impl Enforcer {
         let by = shown.proof.as_deref().map_or(By::Bearer, |proof| By::Dpop(proof, &*self.verifier));
         let confirmed = binding::confirm(Rc::clone(&token), certificate, of_client, &by, route.binding);
         confirmed.map_err(|error| (self.told_apart(error, &token, certificate).into(), Some(token)))
+    }
+
+    /// A permit by what was said lately says so, unless there is worse to say.
+    fn tell_late(&self, decision: Decision, presented: Presented<'_>) -> Decision {
+        match decision {
+            Ok(Permit::Granted(Told { forward, returns, report })) if report.reason == "granted" => {
+                let report = Report { reason: "granted.stale", ..report };
+                let report = report.written(self.log.permits, Some(presented));
+                Ok(Permit::Granted(Told { forward, returns, report }))
+            }
+            other => other,
+        }
     }
 
     /// Why another certificate is shown than the one that the token is bound to, as far as that is known here: for operators
@@ -749,7 +784,76 @@ impl Enforcer {
         }
     }
 
+    /// By the key of its issuer, and then by its endpoint where the route wants that too (checklist C31 to C37).
     fn look_up_jwt(
+        &mut self,
+        route: &Route,
+        token: AccessToken<'_>,
+        settled: Option<&Settled>,
+        now: UnixTime,
+    ) -> Result<Looked, Denial> {
+        if route.revocation == Revocation::None {
+            return self.verify(route, token, settled, now);
+        }
+        let signed = match self.recall_signed(route, token, now) {
+            Some(signed) => signed,
+            None => match self.verify(route, token, settled, now)? {
+                Looked::Up(vouched) if vouched.evidence().by.key().is_some() => vouched,
+                looked => return Ok(looked),
+            },
+        };
+        self.ask_about(route, signed, token, settled, now)
+    }
+
+    /// A JWT whose signature was verified before, by a key that still is its issuer's.
+    fn recall_signed(&mut self, route: &Route, token: AccessToken<'_>, now: UnixTime) -> Option<Vouched> {
+        let signed = self.memory.recall(Asked::Signature, token.as_str().as_bytes(), now)?.clone().ok()?;
+        (route.issuers.contains(&signed.issuer()) && self.is_held(&signed, now)).then_some(signed)
+    }
+
+    /// What the endpoint of its issuer says of a token that a key has vouched for.
+    fn ask_about(
+        &mut self,
+        route: &Route,
+        signed: Vouched,
+        token: AccessToken<'_>,
+        settled: Option<&Settled>,
+        now: UnixTime,
+    ) -> Result<Looked, Denial> {
+        let issuer = self.issuers.get(signed.issuer().0).ok_or(TokenError::Issuer)?;
+        let settings = issuer.introspection.as_ref().ok_or(Unavailable::Introspection)?;
+        let wanted = route.audiences.as_ref().unwrap_or(&issuer.audiences);
+        // Nobody is asked about one that is good for nothing here.
+        if let Err(error) = signed.verify_time(issuer, now).and_then(|()| signed.verify_audience(wanted)) {
+            return Ok(Looked::Refused(error, signed));
+        }
+        let octets = token.as_str().as_bytes();
+        let key = signed.evidence().by.key();
+        let is_by_it = |said: &&Introspected| said.as_ref().map_or(true, |both| both.evidence().by.key() == key);
+        let remembered = self.memory.recall(Asked::Both, octets, now).filter(is_by_it).cloned();
+        let said = match (remembered, settled) {
+            (Some(said), _) => said,
+            (None, Some(Settled::Introspection(Ok(Err(error))))) => Err(*error),
+            (None, Some(Settled::Introspection(Ok(Ok(said))))) => {
+                let both = signed.agree(said).map(Rc::new);
+                self.memory.remember_both(token.as_str(), both, settings, now)
+            }
+            (None, Some(Settled::Introspection(Err(unusable)))) => {
+                let lately = unusable.is_away().then(|| self.memory.recall_stale(Asked::Both, octets, now)).flatten();
+                let lately = lately.filter(is_by_it).ok_or(Unavailable::from(*unusable))?.clone()?;
+                return Ok(Looked::UpLately(lately));
+            }
+            (None, Some(Settled::Keys(_) | Settled::Crowded) | None) => return Ok(Looked::Ask(settings.ask(token))),
+        };
+        Ok(match said {
+            Ok(both) => Looked::Up(both),
+            // It was asked about a token of its own.
+            Err(TokenError::Issuer) => Looked::Refused(TokenError::Disagreement, signed),
+            Err(error) => Looked::Refused(error, signed),
+        })
+    }
+
+    fn verify(
         &mut self,
         route: &Route,
         token: AccessToken<'_>,
@@ -810,7 +914,8 @@ impl Enforcer {
             Some(Settled::Introspection(Ok(said))) => said.clone(),
             Some(Settled::Introspection(Err(unusable))) => {
                 let lately = unusable.is_away().then(|| self.memory.recall_stale(asked, octets, now)).flatten();
-                lately.cloned().ok_or(Unavailable::from(*unusable))?
+                let lately = lately.ok_or(Unavailable::from(*unusable))?.clone()?;
+                return Ok(Looked::UpLately(lately));
             }
             Some(Settled::Keys(_) | Settled::Crowded) | None => match self.memory.recall(asked, octets, now) {
                 Some(said) => said.clone(),
@@ -818,6 +923,15 @@ impl Enforcer {
             },
         };
         Ok(Looked::Up(said?))
+    }
+}
+
+/// What is remembered of an answer about this token: where its issuer has keys, a JWT is asked about only once one of them
+/// has vouched for it.
+fn asked_about(issuer: &Issuer, token: &str) -> Asked {
+    match Form::of(AccessToken::new(token)) {
+        Form::Jwt if issuer.keys.is_some() => Asked::Both,
+        Form::Jwt | Form::Encrypted | Form::Opaque => Asked::Endpoint(issuer.id),
     }
 }
 

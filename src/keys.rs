@@ -229,7 +229,7 @@ impl Keys {
     pub fn settle(&mut self, answer: Answer, now: UnixTime) -> Fetched {
         self.under_way = false;
         let body = match answer {
-            Answer::Response(Response { status: 200, body }) => body,
+            Answer::Response(Response { status: 200, body, .. }) => body,
             Answer::Response(Response { status, .. }) => return self.fail(Failure::Status(status), now),
             Answer::None(why) => return self.fail(Failure::NoAnswer(why), now),
         };
@@ -309,7 +309,7 @@ mod tests {
         let x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
         let keys: Vec<String> =
             kids.iter().map(|kid| format!(r#"{{"kty":"OKP","crv":"Ed25519","kid":"{kid}","x":"{x}"}}"#)).collect();
-        Answer::Response(Response { status: 200, body: format!(r#"{{"keys":[{}]}}"#, keys.join(",")).into_bytes() })
+        Answer::Response(Response::new(200, format!(r#"{{"keys":[{}]}}"#, keys.join(",")).into_bytes()))
     }
 
     fn find(keys: &mut Keys, kid: &str, asked: bool, now: UnixTime) -> &'static str {
@@ -373,7 +373,7 @@ mod tests {
             let blanks = " ".repeat(number);
             let Answer::Response(Response { body, .. }) = set_of(&["a"]) else { panic!("an answer") };
             let body = [blanks.as_bytes(), &body].concat();
-            keys.settle(Answer::Response(Response { status: 200, body }), T);
+            keys.settle(Answer::Response(Response::new(200, body)), T);
         }
         assert_eq!(find(&mut keys, "b", false, T), "no such key");
     }
@@ -424,7 +424,7 @@ mod tests {
             (200, "[]", Failure::NotAKeySet),
             (200, "{\"keys\":{}}", Failure::NotAKeySet),
         ] {
-            let answer = Answer::Response(Response { status, body: body.into() });
+            let answer = Answer::Response(Response::new(status, body.into()));
             assert_eq!(keys().settle(answer, T), Fetched::Failed(failure));
         }
     }

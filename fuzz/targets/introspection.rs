@@ -27,7 +27,7 @@ thread_local!(static ISSUER: Issuer = issuer());
 
 fuzz_target!(|octets: &[u8]| ISSUER.with(|issuer| {
     let settings = issuer.introspection.as_ref().expect("introspection");
-    let answer = |status| Answer::Response(Response { status, body: octets.to_vec() });
+    let answer = |status| Answer::Response(Response::new(status, octets.to_vec()));
     let now = UnixTime::new(NOW);
     assert!(settings.read(issuer, &answer(500), now).is_err());
     let Ok(read) = settings.read(issuer, &answer(200), now) else { return };

@@ -21,14 +21,14 @@ use crate::policy::pattern::{DnsPattern, HostPattern, PathPattern, Piece};
 use crate::policy::principal::{Client, Principals};
 use crate::policy::relay::Relay;
 use crate::policy::role::{Circle, Roles};
-use crate::policy::route::{Allow, Route};
+use crate::policy::route::{Allow, Revocation, Route};
 use crate::policy::rule::Rule;
 use crate::policy::{Policy, Trust};
 use crate::token::{self, Audiences, Kept, Places, Profile, introspection, memory};
 
 use super::Compiled;
 use super::read::{Found, is_told};
-use super::written::{self, AuthMethod, Document, Protocol, Revocation};
+use super::written::{self, AuthMethod, Document, Protocol};
 
 /// What requests that wait may take in memory.
 const WAITING_BYTES: usize = 8 * 1024 * 1024;
@@ -358,7 +358,6 @@ fn compile_introspection(
 impl Loading<'_> {
     fn route(&mut self, written: &written::Route) -> Option<(Route, effect::Settings)> {
         let effective = self.document.defaults.under(&written.own);
-        let Revocation::None = effective.revocation.unwrap_or(Revocation::None);
         let allow = written.allow.as_ref()?;
         let issuers = self.issuers_of(written, allow);
         let place = Place { route: Some(written), issuers: issuers.clone(), issuer_is_said: false };
@@ -380,6 +379,10 @@ impl Loading<'_> {
                 "two of its issuers introspect; an opaque token does not tell whose it is, so name one of them",
             );
         }
+        let revocation = effective.revocation.unwrap_or_default();
+        if revocation == Revocation::Introspection {
+            self.all_can_be_asked(written, &issuers);
+        }
         let route = Route {
             name: written.name.clone(),
             hosts: written.hosts.iter().map(|host| HostPattern(host.0.binding_only(&referred))).collect(),
@@ -389,6 +392,7 @@ impl Loading<'_> {
             allow: compiled,
             issuers,
             introspects: first,
+            revocation,
             audiences: written.audiences.clone().map(Audiences::OneOf),
             scopes: written.scopes.clone(),
             step_up: written.step_up.clone(),
@@ -407,6 +411,22 @@ impl Loading<'_> {
     }
 
     /// Whose tokens a route takes: the one issuer, or those it names.
+    /// Whether somebody can be asked about each JWT that the route takes.
+    fn all_can_be_asked(&self, written: &written::Route, issuers: &[IssuerId]) {
+        let at =
+            if written.own.revocation.is_some() { format!("{}.revocation", written.at) } else { written.at.clone() };
+        let issuers = issuers.iter().filter_map(|id| self.document.issuers.get(id.0));
+        let silent = issuers.filter(|issuer| issuer.introspection.is_none());
+        for issuer in silent.filter(|issuer| !self.is_told(&issuer.at, "introspection")) {
+            let what = format!(
+                "{} has no introspection endpoint, so nobody can be asked about its tokens; write introspection at it, or \
+                 revocation: none here",
+                issuer.name
+            );
+            self.wrong(&at, what);
+        }
+    }
+
     fn issuers_of(&self, written: &written::Route, allow: &written::Allow) -> Vec<IssuerId> {
         let named: Vec<IssuerId> =
             written.issuers.iter().filter_map(|name| self.known_issuer(&written.at, name)).collect();

@@ -422,12 +422,11 @@ fn what_waits_for_its_issue_is_refused_with_not_yet() {
     };
     let protocol = "supported by this version; write rfc7662, or leave it out";
     let method = "supported by this version; write client_secret_basic, or leave it out";
-    let none = "enforced by this version; write none, or leave it out";
+    let none = "enforced by this version; write none, introspection, or leave it out";
     let introspection = "/issuers/0/introspection";
     let words = [
-        word("/revocation", "revocation", "introspection", none),
-        word("/routes/2/revocation", "routes[balance].revocation", "introspection", none),
         word("/revocation", "revocation", "status_list", none),
+        word("/routes/2/revocation", "routes[balance].revocation", "status_list", none),
         word(
             "/issuers/0/profile",
             "issuers[bank].profile",
@@ -1380,11 +1379,26 @@ fn with_several_issuers_everything_says_whose_it_is() {
         json!({"cluster": "c", "path": "/i", "client_id": "api", "client_secret": {"env": "API_SECRET"}});
     let both = with(&two_issuers(route(json!("authenticated"))), "/issuers/0/introspection", introspection.clone());
     assert_eq!(mistakes(&both), Vec::<String>::new(), "one of them introspects");
-    let both = with(&both, "/issuers/1/introspection", introspection);
+    let both = with(&both, "/issuers/1/introspection", introspection.clone());
     assert_eq!(
         mistakes(&both),
         ["routes[r]: two of its issuers introspect; an opaque token does not tell whose it is, so name one of them"]
     );
+
+    let asked = with(&two_issuers(route(json!("authenticated"))), "/issuers/0/introspection", introspection);
+    let silent = "b has no introspection endpoint, so nobody can be asked about its tokens; write introspection at it, or \
+                  revocation: none here";
+    let everywhere = with(&asked, "/revocation", json!("introspection"));
+    assert_eq!(mistakes(&everywhere), [format!("routes[r]: {silent}")]);
+    let here = with(&asked, "/routes/0/revocation", json!("introspection"));
+    assert_eq!(mistakes(&here), [format!("routes[r].revocation: {silent}")]);
+    let own = with(&everywhere, "/routes/0/revocation", json!("none"));
+    assert_eq!(mistakes(&own), Vec::<String>::new());
+    let of_one = with(&here, "/routes/0/issuer", json!("a"));
+    assert_eq!(mistakes(&of_one), Vec::<String>::new());
+    let misspelt = with(&here, "/issuers/1/introspection", json!({"cluster": "c"}));
+    let told = mistakes(&misspelt);
+    assert!(told.iter().all(|mistake| mistake.starts_with("issuers[b].introspection: ")), "{told:?}");
 
     let roles = with(&two_issuers(route(json!([{"role": "clerk"}]))), "/issuers/0/roles", json!({"at": "/roles"}));
     assert_eq!(mistakes(&roles), Vec::<String>::new(), "one of them brings roles");

@@ -28,6 +28,7 @@ use crate::policy::operand::{Operand, Reference};
 use crate::policy::path::Oddities;
 use crate::policy::pattern::{DnsPattern, HostPattern, PathPattern, SpiffePattern};
 use crate::policy::principal::Principal;
+use crate::policy::route::Revocation;
 use crate::policy::rule::ClaimTest;
 use crate::policy::step_up::StepUp;
 use crate::token::{Profile, ScopeFormat};
@@ -124,7 +125,7 @@ pub struct Issuer {
     pub references: Vec<(String, Reference)>,
     /// The keys that verify JWTs. Without it every token goes to introspection.
     pub jwks: Option<Jwks>,
-    /// The endpoint that is asked about opaque tokens.
+    /// The endpoint that is asked about opaque tokens, and about JWTs where `revocation` says so.
     pub introspection: Option<Introspection>,
 }
 
@@ -364,7 +365,7 @@ pub struct Defaults {
     /// What a token must be bound to. `when_bound` admits tokens without `cnf` too; one that has a `cnf` is held to it always.
     #[cfg_attr(feature = "schema", schemars(with = "Option<Word<Bindings>>", extend("default" = "certificate")))]
     pub binding: Option<Requirement>,
-    /// Whether JWTs are asked about too.
+    /// Whether JWTs are asked about too, at the introspection endpoint of their issuer; both answers must agree.
     #[cfg_attr(feature = "schema", schemars(with = "Option<Word<Revocations>>", extend("default" = "none")))]
     pub revocation: Option<Revocation>,
     /// `pass` lets true preflights of CORS through without a token, to be answered behind this filter.
@@ -377,11 +378,6 @@ pub struct Defaults {
     pub challenge: Option<Challenge>,
     /// What the service behind this filter is told.
     pub forward: Option<Forward>,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub enum Revocation {
-    None,
 }
 
 /// What `WWW-Authenticate` says.
@@ -616,7 +612,7 @@ vocabulary! {
     Profiles: Profile = { "rfc9068" => Profile::Rfc9068, "legacy" => Profile::Legacy }
     Protocols: Protocol = { "rfc7662" => Protocol::Rfc7662 }
     ReplayScopes: Scope = { "process" => Scope::Process, "worker" => Scope::Worker, "none" => Scope::None }
-    Revocations: Revocation = { "none" => Revocation::None }
+    Revocations: Revocation = { "none" => Revocation::None, "introspection" => Revocation::Introspection }
     ScopeFormats: ScopeFormat = { "string" => ScopeFormat::String, "array" => ScopeFormat::Array }
     TokenForwards: TokenForward = { "keep" => TokenForward::Keep, "strip" => TokenForward::Strip }
     TokenRules: bool = { "none" => true }
@@ -1228,12 +1224,11 @@ fn read_exclusive(node: &Node<'_>) -> Vec<String> {
 
 impl Defaults {
     fn read(map: &Map<'_>) -> Self {
-        let later = ["introspection", "status_list"];
         Self {
             binding: map.get("binding").and_then(|node| node.word(Bindings::WORDS)),
             revocation: map
                 .get("revocation")
-                .and_then(|node| word_or_later(&node, Revocations::WORDS, &later, "enforced")),
+                .and_then(|node| word_or_later(&node, Revocations::WORDS, &["status_list"], "enforced")),
             cors_preflight: map.get("cors_preflight").and_then(|node| node.word(Preflights::WORDS)),
             danger_allow_plaintext: map.get("danger_allow_plaintext").and_then(|node| node.flag()),
             challenge: map.get("challenge").and_then(|node| Challenge::read(&node)),

@@ -73,18 +73,26 @@ pub fn answer(headers: usize, body: usize) -> (Answer, Option<UnixTime>) {
     let Some((fields, status)) = fields.and_then(|fields| status(&fields).map(|status| (fields, status))) else {
         return (Answer::None(NoAnswer::Reset), None);
     };
-    (with_body(status, body), date(&fields, status))
+    (with_body(&fields, status, body), date(&fields, status))
 }
 
-fn with_body(status: u16, body: usize) -> Answer {
+fn with_body(fields: &Fields, status: u16, body: usize) -> Answer {
     if body > MAX_BODY {
         return Answer::None(NoAnswer::TooLarge);
     }
+    let content_type = joined(fields, b"content-type");
+    let of = |body| Response { status, content_type, body };
     match abi::buffer(Buffer::CallResponseBody, MAX_BODY) {
-        Ok(body) => Answer::Response(Response { status, body: body.unwrap_or_default() }),
-        Err(_) if body == 0 => Answer::Response(Response { status, body: Vec::new() }),
+        Ok(body) => Answer::Response(of(body.unwrap_or_default())),
+        Err(_) if body == 0 => Answer::Response(of(Vec::new())),
         Err(_) => Answer::None(NoAnswer::Reset),
     }
+}
+
+/// All values of a field; one that is no text says nothing.
+fn joined(fields: &Fields, name: &[u8]) -> String {
+    let values: Vec<&str> = fields.values(name).map(|value| core::str::from_utf8(value).unwrap_or_default()).collect();
+    values.join(",")
 }
 
 fn status(fields: &Fields) -> Option<u16> {

@@ -278,6 +278,19 @@ impl Object {
         self.by_name = by_name;
     }
 
+    /// The members of both; of those that both have, what `both` makes of them.
+    pub fn unite(&self, other: &Self, both: impl Fn(&Value, &Value) -> Value) -> Self {
+        let mut united = Self::default();
+        for (name, value) in self.iter() {
+            let value = other.get(name).map_or_else(|| value.clone(), |theirs| both(value, theirs));
+            united.push(name.to_owned(), value);
+        }
+        for (name, value) in other.iter().filter(|(name, _)| self.get(name).is_none()) {
+            united.push(name.to_owned(), value.clone());
+        }
+        united
+    }
+
     /// The members in the order they were written.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.members.iter().map(|(name, value)| (name.as_str(), value))

@@ -2,7 +2,8 @@
 
 use super::algorithm::Algorithm;
 use super::json::{self, Limits, Object, Value};
-use super::{base64url, der, ed25519, rsa};
+use super::{base64url, der, rsa};
+use arithmetic::ed25519;
 use p256::ecdsa::signature::Verifier as _;
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use std::borrow::Cow;

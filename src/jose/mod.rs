@@ -3,11 +3,9 @@
 pub mod algorithm;
 pub mod base64url;
 mod der;
-mod ed25519;
 pub mod json;
 pub mod jwk;
 pub mod jws;
 pub mod known_answer;
-mod montgomery;
 mod rsa;
 pub mod verifier;

@@ -1,8 +1,7 @@
 //! Turns an RSA key, a message and a signature into a verdict: RSASSA-PKCS1-v1_5 and RSASSA-PSS (RFC 8017 §8.1.2, §8.2.2).
 
+use arithmetic::montgomery::Modulus;
 use sha2::{Digest, Sha256, Sha384, Sha512};
-
-use super::montgomery::Modulus;
 
 /// A public key, prepared once.
 #[derive(Clone, Debug, PartialEq, Eq)]

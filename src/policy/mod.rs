@@ -340,6 +340,7 @@ pub(crate) mod tests {
             allow,
             issuers: vec![IssuerId(0)],
             introspects: None,
+            revocation: route::Revocation::None,
             audiences: None,
             scopes: vec![],
             step_up: StepUp::default(),

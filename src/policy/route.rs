@@ -33,6 +33,7 @@ pub struct Route {
     pub issuers: Vec<IssuerId>,
     /// Who is asked about opaque tokens.
     pub introspects: Option<IssuerId>,
+    pub revocation: Revocation,
     /// Instead of the issuer's.
     pub audiences: Option<Audiences>,
     /// What every token needs.
@@ -48,6 +49,16 @@ pub struct Route {
     pub allows_plaintext: bool,
     /// `danger_forward_unverified_token`
     pub forwards_unverified_token: bool,
+}
+
+/// Who can say that a JWT is good no longer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Revocation {
+    /// Nobody: it is good until it ends.
+    #[default]
+    None,
+    /// The introspection endpoint of its issuer, which is asked about it too.
+    Introspection,
 }
 
 /// Who may pass.
@@ -229,6 +240,7 @@ mod tests {
             allow: Allow::Authenticated,
             issuers: vec![],
             introspects: None,
+            revocation: Revocation::None,
             audiences: None,
             scopes: vec![],
             step_up: StepUp::default(),

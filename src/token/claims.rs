@@ -8,7 +8,7 @@ use crate::jose::json::{Pointer, Value};
 use crate::time::UnixTime;
 
 use super::memory::Alike;
-use super::{Audiences, Confirmation, Error, Evidence, Issuer, Kept, Name, Places, ScopeFormat, VerifiedToken};
+use super::{Audiences, Confirmation, Error, Evidence, Issuer, Kept, Name, Places, ScopeFormat, Told, VerifiedToken};
 
 /// How far `iat` may lie in the future (checklist C42).
 const CLOCK_SKEW: u64 = 10;
@@ -33,6 +33,7 @@ impl VerifiedToken {
             subject: name(claim(&claims, "sub"), "sub")?,
             scopes: scopes(&issuer.places, &claims)?,
             roles: roles(&issuer.places, &claims)?.into(),
+            tells: tells(&issuer.places, &claims),
             audiences: audiences(claim(&claims, "aud"))?.into(),
             told_by_audience: false,
             acr: claim(&claims, "acr").and_then(Value::as_str).map(Into::into),
@@ -231,6 +232,11 @@ fn scopes(places: &Places, claims: &Value) -> Result<Option<Rc<[String]>>, Error
         return Err(Error::Claim("scope"));
     }
     Ok(scopes.map(Vec::into))
+}
+
+fn tells(places: &Places, claims: &Value) -> Told {
+    let is_there = |place: &Pointer| place.find(claims).is_some();
+    Told { scopes: is_there(&places.scope), roles: places.roles.iter().any(is_there) }
 }
 
 /// Each place holds one role or a list of roles (checklist 24.7); the issuer may assert only its own (24.5).

@@ -77,9 +77,10 @@ impl Settings {
     pub fn read(&self, issuer: &Issuer, answer: &Answer, now: UnixTime) -> Result<Introspected, Unusable> {
         let claims = match answer {
             Answer::None(why) => return Err(Unusable::NoAnswer(*why)),
-            Answer::Response(Response { status: 200, body }) => {
+            Answer::Response(response @ Response { status: 200, body, .. }) if is_json(response) => {
                 json::parse(body, Limits::TOKEN).map_err(|_| Unusable::Body)?
             }
+            Answer::Response(Response { status: 200, .. }) => return Err(Unusable::Body),
             Answer::Response(Response { status: 401 | 403, .. }) => return Err(Unusable::OurCredentials),
             Answer::Response(Response { status, .. }) => return Err(Unusable::Status(*status)),
         };
@@ -130,6 +131,11 @@ impl Settings {
         let good = self.good_until(token, now);
         token.expires().map_or(good, |expires| good.plus(self.stale_if_error).min(expires))
     }
+}
+
+/// Where it does not say what it is, it is looked at all the same.
+fn is_json(response: &Response) -> bool {
+    response.content_type.is_empty() || response.is_of("application/json")
 }
 
 const WITHOUT_EXP: Duration = Duration::from_secs(5);

@@ -15,7 +15,7 @@ use hashbrown::HashTable;
 use crate::callout::IssuerId;
 use crate::time::UnixTime;
 
-use super::introspection::Introspected;
+use super::introspection::{self, Introspected};
 use super::{Error, Vouched};
 
 /// How much is remembered, on one worker.
@@ -32,6 +32,8 @@ pub enum Asked {
     Signature,
     /// The introspection endpoint of this issuer.
     Endpoint(IssuerId),
+    /// The token itself, and then the endpoint of the issuer that it names.
+    Both,
 }
 
 /// What was said of a token, and how long that counts.
@@ -115,6 +117,26 @@ impl Memory {
         if now < stale_until {
             self.good.insert(key, Said { of: Ok(vouched), good_until, stale_until }, now);
         }
+    }
+
+    /// Remembers what came of a signature and of an endpoint's answer, from when that was given, and gives it back.
+    pub fn remember_both(
+        &mut self,
+        token: &str,
+        mut said: Introspected,
+        endpoint: &introspection::Settings,
+        now: UnixTime,
+    ) -> Introspected {
+        match &mut said {
+            Ok(both) => {
+                self.share(both);
+                let at = both.evidence().at;
+                let times = (endpoint.good_until(both, at), endpoint.stale_until(both, at));
+                self.remember_good(Asked::Both, token, Rc::clone(both), times, now);
+            }
+            Err(error) => self.remember_bad(Asked::Both, token, *error, endpoint.cache, now),
+        }
+        said
     }
 
     /// Remembers that it is not: as long as it would be remembered as good, and for five seconds at most.
@@ -294,7 +316,7 @@ fn hash(seed: &RandomState, asked: Asked, token: &[u8]) -> u32 {
     const END: usize = 32;
     let mut hasher = seed.build_hasher();
     match asked {
-        Asked::Signature => hasher.write(token.last_chunk::<END>().map_or(token, <[u8; END]>::as_slice)),
+        Asked::Signature | Asked::Both => hasher.write(token.last_chunk::<END>().map_or(token, <[u8; END]>::as_slice)),
         Asked::Endpoint(_) => hasher.write(token),
     }
     let [a, b, c, d, ..] = hasher.finish().to_le_bytes();
@@ -394,11 +416,11 @@ mod tests {
     fn nobody_is_answered_by_the_word_of_another() {
         let mut memory = memory(10, 100_000);
         good(&mut memory, "a");
-        for asked in [Asked::Signature, Asked::Endpoint(IssuerId(1))] {
+        for asked in [Asked::Signature, Asked::Both, Asked::Endpoint(IssuerId(1))] {
             assert!(memory.recall(asked, b"a", T).is_none(), "{asked:?}");
             memory.remember_good(asked, "a", Vouched::default(), (later(30), later(30)), T);
         }
-        assert_eq!(memory.held().entries, 3);
+        assert_eq!(memory.held().entries, 4);
         bad(&mut memory, "a");
         assert!(matches!(memory.recall(Asked::Signature, b"a", T), Some(Ok(_))));
     }

@@ -14,6 +14,7 @@ use crate::jose::jwk::Jwk;
 use crate::keys;
 use crate::time::UnixTime;
 
+pub mod agreement;
 pub mod claims;
 pub mod confirmation;
 pub mod introspection;
@@ -105,6 +106,18 @@ pub enum Voucher {
     Key(Rc<Jwk>),
     /// This endpoint said that it is active.
     Endpoint(Rc<Service>),
+    /// The one, and then the other.
+    Both(Rc<Jwk>, Rc<Service>),
+}
+
+impl Voucher {
+    /// The key that made the signature, where that was verified.
+    pub fn key(&self) -> Option<&Rc<Jwk>> {
+        match self {
+            Self::Key(key) | Self::Both(key, _) => Some(key),
+            Self::Endpoint(_) => None,
+        }
+    }
 }
 
 /// A token that its issuer vouches for. Facts, never a verdict: time, audience and binding are judged on every use.
@@ -117,6 +130,7 @@ pub struct VerifiedToken {
     subject: Option<Name>,
     scopes: Option<Rc<[String]>>,
     roles: Rc<[String]>,
+    tells: Told,
     audiences: Rc<[String]>,
     /// Nothing but its audience tells that it is an access token (checklist 4.7).
     told_by_audience: bool,
@@ -132,8 +146,15 @@ pub struct VerifiedToken {
     digest: OnceCell<Box<[u8; 32]>>,
 }
 
+/// Which grants are told at all, be it that none is there.
+#[derive(Clone, Copy, Debug, Default)]
+struct Told {
+    scopes: bool,
+    roles: bool,
+}
+
 /// The name of a client or a user, of at most 256 octets as it is told.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Name {
     text: Box<str>,
     /// In visible ASCII, where that is another text.
@@ -255,6 +276,8 @@ pub enum Error {
     Confirmation,
     /// The authorization server says that it is not active.
     Inactive,
+    /// Its signed claims and the authorization server's answer name different issuers, users, clients or bindings.
+    Disagreement,
 }
 
 #[cfg(test)]
@@ -287,6 +310,7 @@ mod tests {
                 subject: None,
                 scopes: Some(Rc::default()),
                 roles: Rc::default(),
+                tells: Told::default(),
                 audiences: Rc::default(),
                 told_by_audience: false,
                 acr: None,

@@ -259,7 +259,7 @@ fn what_is_not_enforced_yet_stands_in_no_schema() {
     let (validator, reference) = (validator(), reference());
     for (place, field, value) in [
         ("", "danger_dry_run", json!(true)),
-        ("", "revocation", json!("introspection")),
+        ("", "revocation", json!("status_list")),
         ("/issuers/0", "discovery", json!({"cluster": "login"})),
         ("/issuers/0", "profile", json!("jwt_svid")),
         ("/issuers/0/introspection", "protocol", json!("rfc9701")),

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use harness::{Algorithm, Fault, Options, Response, SigningKey, wait_until};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::stage::{Stage, api, document};
+use super::stage::{Stage, api, asking, document};
 
 /// The same request from that many connections at once.
 fn at_once(stage: &Stage, count: usize, token: &str) -> Vec<Response> {
@@ -14,6 +14,12 @@ fn at_once(stage: &Stage, count: usize, token: &str) -> Vec<Response> {
         let senders: Vec<_> = (0..count).map(|_| scope.spawn(|| client.send(&api(token)))).collect();
         senders.into_iter().map(|sender| sender.join().expect("an answer")).collect()
     })
+}
+
+/// With time for an answer that is late on a busy machine.
+fn patient(mut document: Value) -> Value {
+    document["issuers"][0]["introspection"]["timeout"] = json!("10s");
+    document
 }
 
 fn statuses(answers: &[Response]) -> Vec<(u16, usize)> {
@@ -51,7 +57,7 @@ fn requests_that_come_before_the_keys_wait_for_one_fetch() {
 
 #[test]
 fn two_hundred_requests_with_one_cold_opaque_token_make_one_introspection() {
-    let stage = Stage::set(&document()).warm();
+    let stage = Stage::set(&patient(document())).warm();
     stage.server.know("opaque", stage.active());
     stage.server.fail("/introspect", Fault::Slow(Duration::from_millis(300)));
     assert_eq!(statuses(&at_once(&stage, 200, "opaque")), [(200, 200)]);
@@ -62,18 +68,52 @@ fn two_hundred_requests_with_one_cold_opaque_token_make_one_introspection() {
 }
 
 #[test]
+fn two_hundred_requests_with_one_cold_jwt_make_one_introspection_where_it_is_asked_about() {
+    let stage = Stage::set(&patient(asking())).warm();
+    let token = stage.known_token(1);
+    stage.server.fail("/introspect", Fault::Slow(Duration::from_millis(300)));
+    assert_eq!(statuses(&at_once(&stage, 200, &token)), [(200, 200)]);
+    assert_eq!((stage.server.count("/introspect"), stage.server.count("/jwks")), (1, 2));
+    let asked = stage.server.asked().into_iter().find(|asked| asked.path == "/introspect").expect("a question");
+    assert_eq!(asked.text(), format!("token={token}&token_type_hint=access_token"));
+    assert_eq!(stage.reached(), 200);
+}
+
+#[test]
+fn a_revoked_jwt_passes_no_longer_than_the_cache_says_and_for_ever_where_nobody_asks() {
+    let mut document = asking();
+    document["routes"]
+        .as_array_mut()
+        .expect("a list")
+        .insert(0, json!({"name": "signed", "path": "/api/signed", "revocation": "none", "allow": "authenticated"}));
+    let stage = Stage::set(&document).warm();
+    let token = stage.known_token(1);
+    let signed = harness::Request::get("/api/signed").bearer(&token);
+    assert_eq!((stage.as_bank(&api(&token)).status, stage.as_bank(&signed).status), (200, 200));
+    stage.server.forget(&token);
+    assert_eq!(stage.as_bank(&api(&token)).status, 200, "within its time");
+    let started = std::time::Instant::now();
+    assert!(wait_until(Duration::from_secs(8), || stage.as_bank(&api(&token)).status == 401));
+    assert!(started.elapsed() < Duration::from_secs(5), "two seconds, and the one that the clock is read by");
+    assert_eq!(stage.as_bank(&signed).status, 200, "its signature is as good as ever");
+    assert_eq!(stage.as_bank(&api(&token)).status, 401, "and vouches for nothing where both are asked");
+}
+
+#[test]
 fn each_waiter_is_judged_by_its_own_certificate() {
-    let stage = Stage::set(&document()).warm();
+    let stage = Stage::set(&patient(asking())).warm();
     stage.server.know("opaque", stage.active());
     stage.server.fail("/introspect", Fault::Slow(Duration::from_millis(300)));
     let (bank, thief) = (stage.envoy.client(&stage.bank), stage.envoy.client(&stage.thief));
-    let (ours, theirs) = std::thread::scope(|scope| {
-        let ours = scope.spawn(|| bank.send(&api("opaque")));
-        let theirs = scope.spawn(|| thief.send(&api("opaque")));
-        (ours.join().expect("an answer"), theirs.join().expect("an answer"))
-    });
-    assert_eq!((ours.status, theirs.status), (200, 401));
-    assert_eq!((stage.server.count("/introspect"), stage.reached()), (1, 1));
+    for (round, token) in ["opaque", &stage.known_token(1)].into_iter().enumerate() {
+        let (ours, theirs) = std::thread::scope(|scope| {
+            let theirs = scope.spawn(|| thief.send(&api(token)));
+            let ours = scope.spawn(|| bank.send(&api(token)));
+            (ours.join().expect("an answer"), theirs.join().expect("an answer"))
+        });
+        assert_eq!((ours.status, theirs.status), (200, 401), "{token}");
+        assert_eq!((stage.server.count("/introspect"), stage.reached()), (round + 1, 1), "{token}");
+    }
 }
 
 #[test]

@@ -47,6 +47,13 @@ pub fn document() -> Value {
     })
 }
 
+/// The same, where JWTs are asked about too.
+pub fn asking() -> Value {
+    let mut document = document();
+    document["revocation"] = json!("introspection");
+    document
+}
+
 impl Stage {
     pub fn set(document: &Value) -> Self {
         Self::with(document, |options| options)
@@ -93,6 +100,13 @@ impl Stage {
         }
         claims.as_object_mut().expect("claims").retain(|_, value| !value.is_null());
         self.key.mint(json!({}), &claims)
+    }
+
+    /// A good token of this number, which the endpoint knows.
+    pub fn known_token(&self, number: usize) -> String {
+        let token = self.token_with(json!({"jti": number.to_string()}));
+        self.server.know(&token, self.active());
+        token
     }
 
     /// What introspection says of a good token.

@@ -8,6 +8,7 @@ mod memory;
 mod policies;
 mod proof;
 mod relays;
+mod revocation;
 mod servers;
 mod tokens;
 mod world;

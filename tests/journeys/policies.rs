@@ -117,6 +117,47 @@ fn unbound_tokens_need_the_certificate_of_their_client() {
 }
 
 #[test]
+fn about_every_token_for_personal_data_keycloak_is_asked() {
+    let mut world = policy("personal-data");
+    let keycloak = Keycloak::serving(&mut world, CUSTOMERS, "market-data");
+    let ours = certificate();
+    let of = |others: Value| {
+        let mut claims = json!({"azp": "n26", "clientHost": "192.0.2.1", "cnf": {"x5t#S256": ours.x5t_s256()},
+                                "resource_access": {"market-data": {"roles": ["pii-reader"]}}});
+        claims.as_object_mut().unwrap().extend(others.as_object().unwrap().clone());
+        claims
+    };
+    let contract = of(json!({}));
+    let user = of(json!({"clientHost": null, "sub": "ann"}));
+    let user =
+        Value::Object(user.as_object().unwrap().clone().into_iter().filter(|(_, said)| !said.is_null()).collect());
+    let [contract_token, user_token] = [&contract, &user].map(|claims| keycloak.token(claims.clone()));
+    for (token, claims) in [(&contract_token, &contract), (&user_token, &user)] {
+        // It adds its own word for the client, and says when the token ends.
+        let mut said = json!({"active": true, "token_type": "Bearer", "client_id": "n26", "iss": CUSTOMERS,
+                              "aud": "market-data", "exp": NOW + 60, "iat": NOW});
+        said.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
+        world.introspect(token, said);
+    }
+    let ask = |path: &str, token: &str| get(path).bearer(token).certificate(&ours);
+    let table = [
+        ("contract", ask("/persons/1", &contract_token), PASSES),
+        ("a user with the role", ask("/persons/1", &user_token), (403, "policy.no_rule")),
+        ("the bare /persons too", ask("/persons", &user_token), (403, "policy.no_rule")),
+        (
+            "stolen",
+            get("/persons/1").bearer(&contract_token).certificate(&certificate()),
+            (401, "binding.other_certificate"),
+        ),
+    ];
+    each(&mut world, table);
+    let asked = world.asked.iter().filter(|asked| asked.ends_with("/introspect")).count();
+    assert_eq!(asked, 4, "about every single one");
+    world.introspect(&contract_token, json!({"active": false}));
+    assert_eq!(world.verdict(&ask("/persons/1", &contract_token)), (401, "token.inactive"), "revoked a moment ago");
+}
+
+#[test]
 fn users_see_the_reports_of_their_own_department() {
     let mut world = policy("departments");
     let ours = certificate();

@@ -1,7 +1,7 @@
 //! What an authorization server may say or leave unsaid (checklist §4, 2.23, INTRO rows), and what is remembered of it.
 
 use harness::Certificate;
-use holdfast::callout::{Answer, NoAnswer};
+use holdfast::callout::{Answer, NoAnswer, Response};
 use holdfast::flow::Step;
 use serde_json::{Value, json};
 
@@ -166,6 +166,30 @@ fn an_answer_that_is_none_is_no_verdict_and_is_not_remembered() {
 }
 
 #[test]
+fn an_answer_that_says_it_is_something_else_is_none() {
+    let ours = certificate();
+    let asked = get("/all").bearer("opaque").certificate(&ours);
+    for (content_type, expected) in [
+        ("application/json", PASSES),
+        ("Application/JSON; charset=utf-8", PASSES),
+        ("application/json;charset=UTF-8", PASSES),
+        ("", PASSES),
+        ("text/html", (503, "server.unusable_answer")),
+        ("text/html; charset=application/json", (503, "server.unusable_answer")),
+        ("application/jwt", (503, "server.unusable_answer")),
+        ("application/token-introspection+jwt", (503, "server.unusable_answer")),
+        ("application/json2", (503, "server.unusable_answer")),
+        ("application/json,text/html", (503, "server.unusable_answer")),
+    ] {
+        let mut world = introspecting(json!({}), json!({}));
+        let body = active(&ours, json!({})).to_string().into_bytes();
+        let response = Response { content_type: content_type.to_owned(), ..Response::new(200, body) };
+        world.introspection.insert("opaque".into(), Answer::Response(response));
+        assert_eq!(world.verdict(&asked), expected, "{content_type}");
+    }
+}
+
+#[test]
 fn an_answer_is_remembered_for_its_time_and_judged_anew_each_time() {
     let (ours, theirs) = (certificate(), certificate());
     let mut world = introspecting(json!({}), json!({}));
@@ -219,7 +243,8 @@ fn without_a_cache_every_request_asks() {
 fn a_stale_answer_serves_only_where_asked_for_and_only_while_the_server_is_away() {
     let ours = certificate();
     let asked = get("/all").bearer("opaque").certificate(&ours);
-    for (settings, expected) in [(json!({}), (503, "server.introspection")), (json!({"stale_if_error": "1m"}), PASSES)]
+    for (settings, expected) in
+        [(json!({}), (503, "server.introspection")), (json!({"stale_if_error": "1m"}), (0, "granted.stale"))]
     {
         let mut world = introspecting(settings, json!({}));
         world.introspect("opaque", active(&ours, json!({})));

@@ -108,7 +108,9 @@ impl World {
         if let Some(certificate) = digest {
             text = text.replace(&"b".repeat(64), &certificate.digest_hex());
         }
-        let environment = [("OP_SECRET", "test"), ("NONCE_KEY", NONCE_KEY), ("NONCE_KEY_OLD", OLD_NONCE_KEY)];
+        let secrets = ["OP_SECRET", "KEYCLOAK_SECRET"].map(|name| (name, "test"));
+        let nonce_keys = [("NONCE_KEY", NONCE_KEY), ("NONCE_KEY_OLD", OLD_NONCE_KEY)];
+        let environment = [secrets, nonce_keys].concat();
         Self::with_environment(harness::yaml(&text).unwrap(), &environment)
     }
 
@@ -197,7 +199,7 @@ pub fn ok(body: Value) -> Answer {
 }
 
 pub fn answered(status: u16, body: &str) -> Answer {
-    Answer::Response(Response { status, body: body.as_bytes().to_vec() })
+    Answer::Response(Response::new(status, body.as_bytes().to_vec()))
 }
 
 impl Outcome {

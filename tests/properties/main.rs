@@ -2,6 +2,7 @@
 //!
 //! The routes of a journey here are few. That many are chosen from as one after the other would be is told in `policy::index`.
 
+mod agreement;
 mod oracle;
 mod pool;
 mod scenario;
@@ -60,10 +61,12 @@ fn no_input_makes_a_journey_panic_and_no_permit_comes_without_each_proof() {
         "granted to a certificate alone",
         "granted to a client's certificate",
         "granted without dates",
+        "granted by both",
         "token.signature",
         "token.audience",
         "token.expired",
         "token.inactive",
+        "token.disagreement",
         "token.confirmation",
         "token.scope",
         "token.step_up",

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use holdfast::callout::{Answer, CalloutId};
 use serde_json::Value;
 
+use super::agreement::both_say;
 use super::pool::{CERTIFICATES, KEYS};
 use super::scenario::{Asked, Plain, Shown};
 use super::setting::{
@@ -182,6 +183,12 @@ impl History {
 /// What the issuers say of a token.
 impl History {
     fn proofs(&self, journey: &Journey, route: &Route, token: &str, now: u64) -> Vec<Vouched> {
+        if route.revocation && self.setting.keys && is_jwt(token) {
+            let Some(signed) = self.signed(BANK, token, now) else { return vec![] };
+            let said = self.introspected(journey, token, now);
+            let both = said.iter().filter_map(|said| both_say(&signed.claims, &said.claims));
+            return both.map(|claims| Vouched { issuer: BANK, claims, how: "granted by both" }).collect();
+        }
         let mut proofs: Vec<Vouched> =
             route.issuers.iter().filter_map(|issuer| self.signed(*issuer, token, now)).collect();
         if self.setting.introspection.is_some() && route.issuers.contains(&BANK) {
@@ -421,6 +428,13 @@ fn test_holds(test: Test, claim: Option<&Value>, captured: &str) -> Option<bool>
             _ => None,
         },
     }
+}
+
+/// Whether its issuer's keys can tell whose it is.
+fn is_jwt(token: &str) -> bool {
+    let parts: Vec<&str> = token.split('.').collect();
+    let header = URL_SAFE_NO_PAD.decode(parts[0]).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+    parts.len() == 3 && header.is_some_and(|header| header.is_object())
 }
 
 /// The token of a field of this scheme.

@@ -453,7 +453,7 @@ impl Said {
             claims
         };
         let good = || if question == Question::KeySet { set() } else { of_token(&[]) }.to_string().into_bytes();
-        let response = |status, body| Answer::Response(Response { status, body });
+        let response = |status, body| Answer::Response(Response::new(status, body));
         match self {
             Self::Good => (response(200, good()), Plain::Meant),
             Self::Bad if question == Question::KeySet => (response(200, b"{\"keys\":[]}".to_vec()), Plain::Meant),

@@ -43,6 +43,8 @@ pub struct Route {
     pub issuers: Vec<usize>,
     /// Instead of the issuer's audience.
     pub other_audience: bool,
+    /// The bank is asked about its JWTs too.
+    pub revocation: bool,
     /// Since the user logged in, in seconds.
     pub max_age: Option<u64>,
     pub passes_preflight: bool,
@@ -218,7 +220,7 @@ fn route(place: Place) -> BoxedStrategy<Route> {
     let issuers = mostly(vec![vec![BANK], vec![BANK, OTHER], vec![OTHER]]);
     let odd = [Oddity::EncodedSlash, Oddity::EmptySegment, Oddity::Semicolon];
     let odd = prop_oneof![2 => Just(vec![]), 1 => prop::sample::subsequence(odd.to_vec(), 1..=3)];
-    let more = (mostly(vec![None, Some(300)]), flag(), odd);
+    let more = (mostly(vec![None, Some(300)]), flag(), odd, prop::bool::weighted(0.4));
     (allow, flag(), flag(), mostly(vec![vec![], vec!["b"]]), issuers, flag(), more)
         .prop_map(move |(allow, when_bound, plaintext, scopes, issuers, other_audience, more)| Route {
             place,
@@ -231,6 +233,7 @@ fn route(place: Place) -> BoxedStrategy<Route> {
             max_age: more.0,
             passes_preflight: more.1,
             oddities: more.2,
+            revocation: more.3,
         })
         .boxed()
 }
@@ -243,6 +246,7 @@ impl Setting {
             if !self.other {
                 route.issuers = vec![BANK];
             }
+            route.revocation &= self.introspection.is_some() && route.issuers == [BANK];
             let Allow::Rules(rules) = &mut route.allow else { continue };
             // Where some caller needs no token, nothing that stands in one is asked of all of them.
             if rules.iter().any(|rule| rule.without_token) {
@@ -328,6 +332,9 @@ impl Route {
             return document;
         }
         document["binding"] = json!(if self.when_bound { "when_bound" } else { "certificate" });
+        if self.revocation {
+            document["revocation"] = json!("introspection");
+        }
         if self.plaintext {
             document["danger_allow_plaintext"] = json!(true);
         }

@@ -6,7 +6,7 @@ use harness::{Certificate, Leaf, Request, Tls, TlsVersion, base64url};
 use serde_json::{Value, json};
 
 use super::{Sender, bad, bad_token, good, run};
-use crate::stage::{Stage, api, claims, document, issuer};
+use crate::stage::{Stage, api, asking, claims, document, issuer};
 
 fn dpop(token: &str) -> Request {
     Request::get("/api/x").field("authorization", format!("DPoP {token}")).field("dpop", "a.b.c")
@@ -107,21 +107,40 @@ fn a_certificate_is_itself_and_no_other_of_its_name_or_key() {
     assert_eq!(stage.reached(), table.len() + 1);
 }
 
-/// CNF-18 and CNF-19 speak of a JWT that is introspected too.
 #[test]
-fn nobody_can_ask_for_two_words_on_one_token_yet() {
-    let stage = Stage::set(&document()).warm();
-    let mut both = document();
-    both["routes"][3]["revocation"] = json!("introspection");
-    let log = stage.envoy.configure(&both).expect_err("what is not built");
-    let told = "configuration refused: routes[api].revocation: introspection is not yet enforced";
-    assert!(log.contains(told), "CNF-18, CNF-19: {log}");
-    // A JWT is judged by its signature alone, whatever the server would say of it; nobody asks.
-    let token = stage.token();
-    stage.server.know(&token, json!({"active": true}));
-    assert_eq!(stage.as_bank(&api(&token)).status, 200);
-    assert_eq!(stage.as_thief(&api(&token)).status, 401);
-    assert_eq!((stage.server.count("/introspect"), stage.reached()), (0, 1));
+fn what_a_token_says_of_its_binding_and_what_its_server_does() {
+    let stage = Stage::set(&asking()).warm();
+    let (ours, theirs) = (stage.bank.x5t_s256(), stage.thief.x5t_s256());
+    let mut number = 0;
+    let mut token = |signed: Value, said: Value| {
+        number += 1;
+        let token = stage.token_with(json!({"cnf": signed, "jti": number.to_string()}));
+        let mut answer = stage.active();
+        answer["cnf"] = said;
+        answer.as_object_mut().expect("members").retain(|_, value| !value.is_null());
+        stage.server.know(&token, answer);
+        api(&token)
+    };
+    let bound = |digest: &str| json!({"x5t#S256": digest});
+    let (lost, found) = (token(bound(&ours), json!(null)), token(json!(null), bound(&ours)));
+    run(
+        &stage,
+        vec![
+            // What one of them leaves out takes nothing away.
+            bad("CNF-18", "lost, and stolen", lost.clone(), 401, "binding.other_certificate").by(Sender::Thief),
+            good("CNF-18", "lost, and its own", lost),
+            bad("CNF-18", "told by the server alone", found.clone(), 401, "binding.other_certificate")
+                .by(Sender::Thief),
+            good("CNF-18", "and its own", found),
+            bad("CNF-18", "told by nobody", token(json!(null), json!(null)), 401, "binding.unbound"),
+            bad("CNF-18", "lost as rubbish", token(bound(&ours), json!({})), 401, "token.confirmation"),
+            bad("CNF-19", "another", token(bound(&ours), bound(&theirs)), 401, "token.disagreement"),
+            bad("CNF-19", "the thief's", token(bound(&ours), bound(&theirs)), 401, "token.disagreement")
+                .by(Sender::Thief),
+            bad("CNF-19", "the other way", token(bound(&theirs), bound(&ours)), 401, "token.disagreement"),
+            good("CNF-19", "the same", token(bound(&ours), bound(&ours))),
+        ],
+    );
 }
 
 #[test]

@@ -181,9 +181,9 @@ fn answers_give_nothing_away_by_their_octets() {
     let near = format!("{}{}", &own[..42], if own.ends_with('A') { "E" } else { "A" });
     let far = format!("{}{}", if own.starts_with('A') { "B" } else { "A" }, &own[1..]);
     same(&[bound(&near), bound(&far), stage.key.mint(json!({}), &claims(&stage.thief))]);
-    stage
-        .server
-        .fail("/introspect", Fault::Answer { status: 200, content_type: "x", body: br#"{"active":false}"#.to_vec() });
+    let inactive =
+        Fault::Answer { status: 200, content_type: "application/json", body: br#"{"active":false}"#.to_vec() };
+    stage.server.fail("/introspect", inactive);
     same(&["revoked".to_owned(), "never-issued".to_owned()]);
     assert_eq!(stage.reached(), 0);
     stage.server.mend();

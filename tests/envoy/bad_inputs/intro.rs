@@ -8,7 +8,7 @@ use harness::{Fault, Request, now};
 use serde_json::{Value, json};
 
 use super::{bad, bad_token, good, run};
-use crate::stage::{Stage, api, document, secret};
+use crate::stage::{Stage, api, asking, document, secret};
 
 fn says(status: u16, body: impl AsRef<[u8]>) -> Fault {
     Fault::Answer { status, content_type: "application/json", body: body.as_ref().to_vec() }
@@ -105,11 +105,22 @@ fn bodies_without_end_and_bodies_in_disguise() {
         format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n{more}content-length: {length}\r\n\r\n")
     };
     let octets = |head: String, body: &[u8]| Fault::Octets([head.as_bytes(), body].concat());
+    let of_type = |status: u16, content_type: &'static str, body: &[u8]| Fault::Answer {
+        status,
+        content_type,
+        body: body.to_vec(),
+    };
+    // To where a good answer would be.
+    let moved = "HTTP/1.1 307 x\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n".to_owned();
     let table = [
         ("truncated", octets(head(good.len() + 1, ""), good.as_bytes()), "server.introspection"),
         ("just too long", says(200, format!("{good}{}", " ".repeat(64 * 1024))), "server.unusable_answer"),
         ("10 MiB", says(200, vec![b' '; 10 << 20]), "server.unusable_answer"),
         ("gzip", octets(head(zipped.len(), "content-encoding: gzip\r\n"), &zipped), "server.unusable_answer"),
+        ("a page", of_type(200, "text/html", b"<!doctype html><title>Sign in</title>"), "server.unusable_answer"),
+        ("what says it is a page", of_type(200, "text/html", good.as_bytes()), "server.unusable_answer"),
+        ("a signed answer", of_type(200, "application/jwt", good.as_bytes()), "server.unusable_answer"),
+        ("elsewhere", octets(moved, b""), "server.unusable_answer"),
         ("a trickle", Fault::Trickle, "server.introspection"),
         ("1 GiB", Fault::Flood, "server.introspection"),
     ];
@@ -127,9 +138,85 @@ fn bodies_without_end_and_bodies_in_disguise() {
     assert!(most < before + 64 * 1024, "INTRO-07: memory stays flat: {before} KiB, then {most}");
     let asks_for_gzip = stage.server.asked().iter().any(|asked| !asked.values("accept-encoding").is_empty());
     assert!(!asks_for_gzip, "nobody is asked to compress");
+    assert_eq!(stage.server.count("/elsewhere"), 0, "nobody is followed elsewhere");
     stage.server.mend();
     stage.server.know("opaque", stage.active());
     assert_eq!(stage.as_bank(&api("opaque")).status, 200, "and all is well when it is mended");
+}
+
+#[test]
+fn answers_about_a_jwt_that_a_key_has_vouched_for() {
+    let mut document = asking();
+    document["issuers"][0]["introspection"]["timeout"] = json!("2s");
+    let stage = Stage::set(&document).warm();
+    let good = stage.active();
+    let text = good.to_string();
+    let (unusable, away) = ("server.unusable_answer", "server.introspection");
+    let other = |status: u16, content_type: &'static str, body: &[u8]| Fault::Answer {
+        status,
+        content_type,
+        body: body.to_vec(),
+    };
+    let table = [
+        ("INTRO-01", "a text", says(200, with(&good, json!({"active": "true"}))), 503, unusable),
+        ("INTRO-01", "null", says(200, with(&good, json!({"active": null}))), 503, unusable),
+        ("INTRO-02", "twice", says(200, text.replacen('{', r#"{"active":true,"#, 1)), 503, unusable),
+        (
+            "INTRO-03",
+            "over",
+            says(200, with(&good, json!({"exp": now() - 60, "iat": now() - 90}))),
+            401,
+            "token.expired",
+        ),
+        (
+            "INTRO-03",
+            "another issuer",
+            says(200, with(&good, json!({"iss": "https://evil.example"}))),
+            401,
+            "token.disagreement",
+        ),
+        ("INTRO-03", "another user", says(200, with(&good, json!({"sub": "eve"}))), 401, "token.disagreement"),
+        (
+            "INTRO-03",
+            "another audience",
+            says(200, with(&good, json!({"aud": "https://other.example"}))),
+            401,
+            "token.audience",
+        ),
+        (
+            "INTRO-04",
+            "a refresh token",
+            says(200, with(&good, json!({"token_type": "refresh_token"}))),
+            401,
+            "token.type",
+        ),
+        ("INTRO-06", "our credentials", says(401, "{}"), 503, "server.our_credentials"),
+        ("INTRO-07", "empty", says(200, ""), 503, unusable),
+        ("INTRO-07", "truncated", says(200, &text[..40]), 503, unusable),
+        ("INTRO-07", "10 MiB", says(200, vec![b' '; 10 << 20]), 503, unusable),
+        ("INTRO-07", "a trickle", Fault::Trickle, 503, away),
+        ("INTRO-07", "a page", other(200, "text/html", b"<!doctype html>"), 503, unusable),
+        ("INTRO-07", "what says it is a page", other(200, "text/html", text.as_bytes()), 503, unusable),
+        ("INTRO-07", "elsewhere", says(302, &text), 503, unusable),
+        // A server that introspects no JWTs: a mistake of whoever wrote the configuration.
+        ("INTRO-07", "no JWTs", says(400, r#"{"error":"unsupported_token_type"}"#), 503, unusable),
+        ("INTRO-07", "nothing", Fault::Close, 503, away),
+    ];
+    let mut line = 0;
+    for (at, (id, name, fault, status, reason)) in table.into_iter().enumerate() {
+        let token = stage.known_token(at);
+        stage.server.fail("/introspect", fault);
+        let answer = stage.as_bank(&api(&token)).status;
+        line += 1;
+        assert_eq!((answer, stage.reason(line).as_str(), stage.reached()), (status, reason, 0), "{id}, {name}");
+        stage.server.mend();
+        if status == 503 {
+            line += 2;
+            let (ours, theirs) = (stage.as_bank(&api(&token)).status, stage.as_thief(&api(&token)).status);
+            assert_eq!((ours, theirs, stage.reached()), (200, 401, 1), "{id}, {name}: nothing is remembered of it");
+        }
+    }
+    assert!(!stage.envoy.log().contains("panicked"));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use harness::wait_until;
 
+mod away;
 mod bounds;
 mod clock;
 mod herd;

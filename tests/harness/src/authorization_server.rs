@@ -44,6 +44,9 @@ struct Script {
     tokens: HashMap<String, Value>,
     faults: HashMap<String, Fault>,
     asked: Vec<Received>,
+    /// Questions about tokens that are not answered yet, and the most that ever were.
+    open: usize,
+    most: usize,
 }
 
 impl Script {
@@ -104,6 +107,11 @@ impl AuthorizationServer {
         self.script().asked.clone()
     }
 
+    /// How many questions about tokens it had to answer at a time, at the most.
+    pub fn most_at_once(&self) -> usize {
+        self.script().most
+    }
+
     /// How often it was asked at this path.
     pub fn count(&self, path: &str) -> usize {
         self.script().asked.iter().filter(|asked| asked.path == path).count()
@@ -111,6 +119,21 @@ impl AuthorizationServer {
 }
 
 fn react(script: &Mutex<Script>, request: Received) -> Reaction {
+    if request.path.starts_with("/jwks") {
+        return answer(script, request);
+    }
+    let opened = |by: isize| {
+        let mut script = script.lock().expect("the script");
+        script.open = script.open.saturating_add_signed(by);
+        script.most = script.most.max(script.open);
+    };
+    opened(1);
+    let reaction = answer(script, request);
+    opened(-1);
+    reaction
+}
+
+fn answer(script: &Mutex<Script>, request: Received) -> Reaction {
     let path = request.path.clone();
     let token =
         request.text().split('&').find_map(|pair| pair.strip_prefix("token=").map(str::to_owned)).unwrap_or_default();
