@@ -3,7 +3,7 @@
 use harness::{Hostname, Realm};
 use serde_json::{Value, json};
 
-use super::stage::{Cast, Outcome, Stage, by_introspection, by_keys, cast, granted, market, refused};
+use super::stage::{Cast, Outcome, Stage, by_both, by_introspection, by_keys, cast, granted, market, refused};
 
 /// The document in which one member of `introspection` is another.
 fn with(realm: &Realm, member: &str, value: Value) -> Value {
@@ -29,6 +29,14 @@ fn a_client_that_asks_and_does_not_stand_in_aud_is_told_of_no_token() {
     let stage = Stage::set(&document);
     assert_eq!(stage.as_bank(&token), inactive());
     stage.turn_to(&by_introspection(&realm));
+    assert_eq!(stage.as_bank(&token), granted());
+    // Its keys vouch for the token, and that is not enough where Keycloak is asked too.
+    let mut document = by_both(&realm);
+    document["issuers"][0]["introspection"]["client_id"] = json!("other-api");
+    document["issuers"][0]["introspection"]["client_secret"] = json!({"env": "OTHER_API_SECRET"});
+    stage.turn_to(&document);
+    assert_eq!(stage.as_bank(&token), inactive());
+    stage.turn_to(&by_both(&realm));
     assert_eq!(stage.as_bank(&token), granted());
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use harness::{now, wait_until};
 use serde_json::json;
 
-use super::stage::{Outcome, Stage, by_introspection, by_keys, cast, granted, market, market_alone, refused};
+use super::stage::{Outcome, Stage, by_both, by_introspection, by_keys, cast, granted, market, market_alone, refused};
 
 /// `cache` of these tests, the second that the clock is read by, and some for a busy machine.
 const AT_MOST: Duration = Duration::from_secs(4);
@@ -23,7 +23,7 @@ fn assert_ends(stage: &Stage, token: &str) {
 #[test]
 fn a_logout_ends_the_tokens_of_its_session_and_no_other() {
     let (realm, _turn) = market();
-    let stage = Stage::set(&by_introspection(&realm));
+    let stage = Stage::set(&by_both(&realm));
     let [one, other] = [(); 2].map(|()| realm.login(&cast().bank));
     assert_eq!([stage.as_bank(&one.access_token), stage.as_bank(&other.access_token)], [granted(), granted()]);
     realm.logout(&one, &cast().bank);
@@ -45,7 +45,7 @@ fn a_revoked_token_ends_and_its_client_gets_another() {
 #[test]
 fn whoever_may_not_wait_for_it_remembers_no_answer() {
     let (realm, _turn) = market();
-    let mut document = by_introspection(&realm);
+    let mut document = by_both(&realm);
     document["issuers"][0]["introspection"]["cache"] = json!("0s");
     let stage = Stage::set(&document);
     let token = realm.token("bank", &cast().bank);
@@ -57,7 +57,7 @@ fn whoever_may_not_wait_for_it_remembers_no_answer() {
 #[test]
 fn not_before_of_a_realm_ends_all_tokens_that_were_issued_before() {
     let (realm, _turn) = market_alone();
-    let stage = Stage::set(&by_introspection(&realm));
+    let stage = Stage::set(&by_both(&realm));
     let (client, user) = (realm.token("bank", &cast().bank), realm.login(&cast().bank).access_token);
     assert_eq!([stage.as_bank(&client), stage.as_bank(&user)], [granted(), granted()]);
     std::thread::sleep(Duration::from_millis(1100));

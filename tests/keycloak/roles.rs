@@ -3,7 +3,7 @@
 use harness::Leaf;
 use serde_json::{Value, json};
 
-use super::stage::{Outcome, Stage, both_ways, by_introspection, by_keys, cast, granted, market};
+use super::stage::{Outcome, Stage, by_both, by_introspection, by_keys, cast, every_way, granted, market};
 
 /// The document with roles from one place, and a route for one of them.
 fn with_role(mut document: Value, place: &str, role: &str) -> Value {
@@ -23,7 +23,7 @@ fn roles_are_read_where_keycloak_writes_them() {
     let (bank, alice) = (realm.token("bank", &cast().bank), realm.login(&cast().bank).access_token);
     let of_insurer = realm.token("insurer", &insurer);
     let stage = Stage::set(&by_keys(&realm));
-    for (how, document) in both_ways(&realm) {
+    for (how, document) in every_way(&realm) {
         // Who has the role: the bank, an insurer, a user.
         for (place, role, expected) in [
             ("/realm_access/roles", "reader", [true, true, true]),
@@ -58,7 +58,7 @@ fn a_lightweight_token_has_its_roles_in_the_answer_about_it() {
     }
 }
 
-/// `clientHost` stands in the tokens of service accounts alone, and in no answer about them; a role stands in both.
+/// `clientHost` stands in the JWTs of service accounts alone, and in no answer about them; a role stands in both.
 #[test]
 fn a_user_and_a_client_are_told_apart_by_a_claim_of_service_accounts() {
     let (realm, _turn) = market();
@@ -70,6 +70,7 @@ fn a_user_and_a_client_are_told_apart_by_a_claim_of_service_accounts() {
         (by_keys(&realm), &of_machines, true),
         (by_introspection(&realm), &by_host, false),
         (by_introspection(&realm), &of_machines, true),
+        (by_both(&realm), &by_host, true),
     ];
     let stage = Stage::set(&by_keys(&realm));
     for (mut document, when, is_known) in table {
@@ -90,7 +91,7 @@ fn the_organization_in_the_token_decides_whose_incidents_are_read() {
     let (realm, _turn) = market();
     let token = realm.token("bank", &cast().bank);
     let stage = Stage::set(&by_keys(&realm));
-    for (how, mut document) in both_ways(&realm) {
+    for (how, mut document) in every_way(&realm) {
         document["routes"] = json!([{"name": "incidents", "path": "/organizations/{organization}/incidents",
                                      "allow": [{"claims": {"/x_organization": "{organization}"}}]}]);
         stage.turn_to(&document);

@@ -88,9 +88,17 @@ pub fn by_introspection(realm: &Realm) -> Value {
     document
 }
 
-/// Both ways to believe its tokens.
-pub fn both_ways(realm: &Realm) -> [(&'static str, Value); 2] {
-    [("by keys", by_keys(realm)), ("by introspection", by_introspection(realm))]
+/// The same realm by what its JWTs say, and what it answers about them.
+pub fn by_both(realm: &Realm) -> Value {
+    let mut document = by_keys(realm);
+    document["issuers"][0]["introspection"] = by_introspection(realm)["issuers"][0]["introspection"].clone();
+    document["revocation"] = json!("introspection");
+    document
+}
+
+/// Every way to believe its tokens.
+pub fn every_way(realm: &Realm) -> [(&'static str, Value); 3] {
+    [("by keys", by_keys(realm)), ("by introspection", by_introspection(realm)), ("by both", by_both(realm))]
 }
 
 impl Stage {
