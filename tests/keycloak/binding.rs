@@ -63,6 +63,20 @@ fn a_lightweight_token_names_no_audience_and_is_asked_about() {
 }
 
 #[test]
+fn a_lightweight_token_that_names_its_audience_is_vouched_for_by_its_key_and_by_the_answer() {
+    let (realm, _turn) = market();
+    realm.add_client("bank-lightest", "bank-light", |client| {
+        client["protocolMappers"][0]["config"]["lightweight.claim"] = json!("true");
+    });
+    let token = realm.token("bank-lightest", &cast().bank);
+    assert_eq!((&claims(&token)["aud"], &claims(&token)["x_role"]), (&json!("my-api"), &json!(null)));
+    let mut document = by_both(&realm);
+    document["issuers"][0]["roles"] = json!({"at": ["/x_role"]});
+    document["routes"][0]["allow"] = json!([{"role": "operator"}]);
+    assert_is_of_the_bank_alone(&Stage::set(&document), &token, "by both");
+}
+
+#[test]
 fn a_client_whose_tokens_keycloak_does_not_bind_gets_nowhere_even_with_a_certificate() {
     let (realm, _turn) = market();
     let legacy = cast().authority.issue(harness::Leaf::client("legacy"));

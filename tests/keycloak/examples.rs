@@ -1,6 +1,8 @@
 //! What we tell operators to write for Keycloak, run with Keycloak: `envoy/keycloak.yaml`, and the policies on our page.
 
-use harness::{Algorithm, Envoy, Leaf, Proof, Request, SigningKey, Upstream, top, yaml};
+use std::time::Duration;
+
+use harness::{Algorithm, Envoy, Leaf, Proof, Request, SigningKey, Upstream, top, wait_until, yaml};
 use serde_json::{Value, json};
 
 use super::stage::{Stage, cast, granted, market, refused};
@@ -13,7 +15,8 @@ fn the_configuration_for_keycloak_does_all_that_it_says() {
     let upstream = Upstream::start();
     let (authority, trusted) = (cast.authority.clone(), &cast.authority.certificate);
     let keycloak = cast.keycloak.address();
-    let envoy = Envoy::start_example(authority, "keycloak.yaml", upstream.address(), keycloak, trusted, &[]);
+    let secret = [("KEYCLOAK_SECRET", cast.keycloak.secret("my-api"))];
+    let envoy = Envoy::start_example(authority, "keycloak.yaml", upstream.address(), keycloak, trusted, &secret);
     let prices = |token: &str| Request::get("/prices/DE0007100000").bearer(token);
     let order = |token: &str| Request::new("POST", "/orders").bearer(token).body("buy");
     let (bank, thief) = (envoy.client(&cast.bank), envoy.client(&cast.thief));
@@ -41,6 +44,11 @@ fn the_configuration_for_keycloak_does_all_that_it_says() {
     let sent = [request("/prices/DE0007100000"), request("/prices/DE0007100000"), request("/prices/XX")];
     assert_eq!(sent.map(|request| envoy.anonymous().send(&request).status), [200, 401, 401]);
     assert_eq!(envoy.anonymous().send(&Request::get("/healthz")).status, 200);
+
+    realm.revoke("bank", &token, &cast.bank);
+    let is_over = || bank.send(&order(&token)).status == 401;
+    assert!(wait_until(Duration::from_secs(6), is_over), "Keycloak is asked about orders");
+    assert_eq!(bank.send(&prices(&token)).status, 200, "and not about prices");
 
     let line: Value = serde_json::from_str(&envoy.access_lines(1).remove(0)).expect("a line of JSON");
     let told = ["status", "reason", "route", "issuer", "client_id", "organization", "binding"].map(|name| &line[name]);

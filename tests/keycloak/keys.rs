@@ -18,7 +18,9 @@ fn for_algorithm(mut document: Value, algorithm: &str) -> Value {
 /// A client whose tokens are signed with this algorithm. Each test that changes keys has one of its own.
 fn sign_with(realm: &Realm, algorithm: &str) -> String {
     let client = format!("bank-{algorithm}");
-    realm.add_client(&client, "bank", &json!({"access.token.signed.response.alg": algorithm}));
+    realm.add_client(&client, "bank", |client| {
+        client["attributes"]["access.token.signed.response.alg"] = json!(algorithm);
+    });
     client
 }
 

@@ -71,7 +71,7 @@ fn not_before_of_a_realm_ends_all_tokens_that_were_issued_before() {
 fn a_client_that_is_switched_off_has_no_good_tokens() {
     let (realm, _turn) = market();
     let stage = Stage::set(&by_introspection(&realm));
-    realm.add_client("bank-closed", "bank", &json!({}));
+    realm.add_client("bank-closed", "bank", |_| {});
     let token = realm.token("bank-closed", &cast().bank);
     let other = realm.token("bank", &cast().bank);
     assert_eq!([stage.as_bank(&token), stage.as_bank(&other)], [granted(), granted()]);

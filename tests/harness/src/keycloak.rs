@@ -209,15 +209,13 @@ impl Realm<'_> {
         self.keycloak.admin(method, &format!("/admin/realms/{}{path}", self.name), body)
     }
 
-    /// Another client like one in the realm's file, but for these attributes.
-    pub fn add_client(&self, name: &str, like: &str, attributes: &Value) {
+    /// Another client like one in the realm's file, but for what is changed.
+    pub fn add_client(&self, name: &str, like: &str, change: impl FnOnce(&mut Value)) {
         let file: Value = serde_json::from_str(&realm_file()).expect("JSON");
         let clients = file["clients"].as_array().expect("clients");
         let mut client = clients.iter().find(|client| client["clientId"] == like).expect("such a client").clone();
         client["clientId"] = json!(name);
-        for (attribute, value) in attributes.as_object().expect("attributes") {
-            client["attributes"][attribute] = value.clone();
-        }
+        change(&mut client);
         self.admin("POST", "/clients", Some(&client));
     }
 

@@ -25,7 +25,9 @@ impl WithKeycloak {
         let keycloak = Keycloak::start(&ca, Hostname::Fixed);
         let upstream = Upstream::start();
         let trusted = ca.certificate.clone();
-        let envoy = Envoy::start_example(ca, "keycloak.yaml", upstream.address(), keycloak.address(), &trusted, &[]);
+        let secret = [("KEYCLOAK_SECRET", keycloak.secret("my-api"))];
+        let envoy =
+            Envoy::start_example(ca, "keycloak.yaml", upstream.address(), keycloak.address(), &trusted, &secret);
         Self { stage: Stage { envoy, upstream }, keycloak, bank, insurer, legacy, thief }
     }
 
@@ -37,7 +39,6 @@ impl WithKeycloak {
         let unbound = realm.token("legacy", &self.legacy);
         let of_insurer = realm.token("insurer", &self.insurer);
         let of_alice = realm.login(&self.bank).access_token;
-        let order = |token: &str| Request::new("POST", "/orders").bearer(token).body("buy");
         let [bank, insurer, legacy, thief] =
             [&self.bank, &self.insurer, &self.legacy, &self.thief].map(|certificate| Some(certificate.clone()));
         let row = |sent, by: &Option<Certificate>, request, status, reason| Row {
@@ -74,6 +75,10 @@ impl WithKeycloak {
     }
 }
 
+fn order(token: &str) -> Request {
+    Request::new("POST", "/orders").bearer(token).body("buy")
+}
+
 fn prices(token: &str) -> Request {
     Request::get("/prices/DE0007100000").bearer(token)
 }
@@ -101,6 +106,12 @@ impl Play for WithKeycloak {
         realm.rotate("RS256");
         let new = realm.token("bank", &self.bank);
         wrong += self.stage.show(&[self.prices_row("the bank, a token by the new key", &new, 200, "granted")]);
+
+        realm.revoke("bank", &new, &self.bank);
+        note("the bank revokes that token; Keycloak is asked about orders, and its answer remembered for 2 s");
+        let revoked = Row { request: order(&new), ..self.prices_row("an order, revoked", &new, 401, "token.inactive") };
+        self.stage.until_status(&revoked, Duration::from_secs(5));
+        wrong += self.stage.show(&[revoked]);
 
         note("a token of one second has ended; clocks may differ by 5 s, so this takes a moment");
         let expired = self.prices_row("an expired token", &short, 401, "token.expired");
