@@ -2,7 +2,8 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .NOTPARALLEL:
-.PHONY: help set-up wasm image reproducible demo bench bench-core schema lint lint-wasm test test-istio test-step-ca test-versions fuzz fuzz-short coverage mutants clean
+.PHONY: help set-up wasm image reproducible demo bench bench-core schema lint lint-wasm test test-istio test-keycloak test-step-ca test-versions \
+  fuzz fuzz-short coverage mutants clean
 .DEFAULT_GOAL := help
 
 output := $(or $(CARGO_TARGET_DIR),target)
@@ -38,7 +39,8 @@ reproducible: ## build HEAD in two folders and compare module, image and bill of
 	echo "make: reproducible: both builds of HEAD have these SHA-256"; echo "$${sums[0]}"; \
 	$(call took,reproducible)
 
-demo: set-up wasm ## send real requests through Envoy and show what became of them; KEEP=1 leaves it running
+demo: set-up wasm ## send real requests through Envoy and show what became of them; KEEP=1 leaves it running; KEYCLOAK=1 with Keycloak
+	@$(if $(filter-out 0,$(KEYCLOAK)),tests/set-up keycloak)
 	@cargo build --locked --package harness --bin demo
 	@$(with_module) exec cargo run --quiet --locked --package harness --bin demo
 
@@ -56,7 +58,7 @@ lint: ## check format, clippy and the documentation, for this machine and for wa
 	@cargo clippy --version >/dev/null || { echo "make: clippy is missing; install it with: rustup component add clippy"; exit 1; }
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --features holdfast/schema --locked -- -D warnings
-	cargo clippy --workspace --test step-ca --features holdfast/schema --locked -- -D warnings
+	cargo clippy --workspace --test keycloak --test step-ca --features holdfast/schema --locked -- -D warnings
 	@$(print_schema) | cmp --silent - docs/holdfast.schema.json || { echo "make: docs/holdfast.schema.json is not what the types say; run: make schema"; exit 1; }
 	@if compgen -G "$$(rustc --print target-libdir --target wasm32-wasip1)/libstd-*.rlib" >/dev/null; then \
 	  $(MAKE) --no-print-directory lint-wasm; \
@@ -103,6 +105,11 @@ mutants: ## change token, binding, policy and denial in every way and count what
 
 bench-core: ## measure single acts of the core on this machine; ONLY=route for those
 	@cargo bench --locked --bench core -- $(ONLY)
+
+test-keycloak: ## run the tests beside a real Keycloak, which needs Java and Maven
+	@tests/set-up envoy keycloak; $(call took,set-up)
+	@$(MAKE) --no-print-directory wasm; $(call took,wasm)
+	@$(with_module) cargo test --locked --test keycloak; $(call took,test-keycloak)
 
 test-versions: ## run the tests of older Envoys alone (`make test` runs them too)
 	@tests/set-up envoys wasm

@@ -81,6 +81,26 @@ fn what_an_active_token_must_say_of_itself() {
     }
 }
 
+/// Keycloak's answer about a token whose client asks for certificate and DPoP: bound to the certificate, and called DPoP.
+#[test]
+fn a_legacy_issuer_may_call_a_token_dpop_that_it_has_bound_to_a_certificate() {
+    let ours = certificate();
+    let unbound = json!({"cnf": null, "token_type": "DPoP"});
+    for (profile, changes, expected) in [
+        ("legacy", json!({"token_type": "DPoP"}), PASSES),
+        ("legacy", unbound.clone(), (401, "token.type")),
+        ("rfc9068", json!({"token_type": "DPoP"}), (401, "token.type")),
+        ("rfc9068", unbound, (401, "token.type")),
+    ] {
+        let mut world = introspecting(json!({}), json!({"profile": profile}));
+        let mut said = active(&ours, changes.clone());
+        said["token_type"] = changes["token_type"].clone();
+        world.introspect("opaque", said);
+        let verdict = world.verdict(&get("/all").bearer("opaque").certificate(&ours));
+        assert_eq!(verdict, expected, "{profile}: {changes}");
+    }
+}
+
 #[test]
 fn without_token_type_the_audience_must_have_told_it() {
     let ours = certificate();

@@ -12,7 +12,7 @@ use crate::jose::json::{self, Limits, Value};
 use crate::time::UnixTime;
 
 use super::claims::claim;
-use super::{Error, Evidence, Issuer, VerifiedToken, Vouched, Voucher};
+use super::{Error, Evidence, Issuer, Profile, VerifiedToken, Vouched, Voucher};
 
 mod authlete;
 mod phantom;
@@ -203,8 +203,10 @@ impl Settings {
             return Err(Error::ClaimMissing("exp"));
         }
         let dpop_bound = token.confirmation().key.is_some();
+        // Keycloak calls a token DPoP that it has bound to the certificate alone, where a client asks for both: `cnf` decides.
+        let misnamed = issuer.profile == Profile::Legacy && token.confirmation().certificate.is_some();
         match kind {
-            Some(TokenType::Dpop) if !dpop_bound => return Err(Error::Type),
+            Some(TokenType::Dpop) if !dpop_bound && !misnamed => return Err(Error::Type),
             Some(TokenType::Bearer) if dpop_bound => return Err(Error::Type),
             _ => {}
         }

@@ -23,6 +23,7 @@ pub struct Client {
     pub(crate) address: SocketAddr,
     /// None in the clear.
     pub(crate) tls: Option<Arc<ClientConfig>>,
+    patience: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +123,7 @@ impl Request {
 
 impl Client {
     pub fn plaintext(address: SocketAddr) -> Self {
-        Self { address, tls: None }
+        Self { address, tls: None, patience: PATIENCE }
     }
 
     /// Trusts this authority, and shows no certificate.
@@ -170,7 +171,13 @@ impl Client {
             }
         };
         config.resumption = Resumption::disabled();
-        Self { address, tls: Some(Arc::new(config)) }
+        Self { address, tls: Some(Arc::new(config)), patience: PATIENCE }
+    }
+
+    /// The same client, which waits for so long.
+    pub fn waiting(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
     }
 
     /// The same client, which takes sessions up again where the server lets it.
@@ -202,7 +209,7 @@ impl Client {
     pub fn connect(&self) -> io::Result<(TcpStream, Option<ClientConnection>)> {
         let stream = TcpStream::connect(self.address)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(self.patience))?;
         let name = ServerName::try_from("localhost").expect("a name");
         let tls = self.tls.as_ref().map(|config| ClientConnection::new(Arc::clone(config), name)).transpose();
         Ok((stream, tls.map_err(io::Error::other)?))

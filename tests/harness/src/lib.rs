@@ -6,6 +6,7 @@
 //! - [`OidcProvider`]: a real one
 //! - [`Authlete`], [`Curity`]: stand-ins that speak as these do, each at a path of the scripted one
 //! - [`StepCa`]: a real certificate authority, which renews what it issued
+//! - [`Keycloak`], [`Realm`]: another, with realms whose keys, clients and sessions a test may change
 //! - [`Envoy`]: the proxy, by a configuration of the tests or by one of `envoy/*.yaml`
 //! - [`Terminator`]: nginx or HAProxy in front of it, which tell it the client's certificate
 //! - [`GrpcService`]: the same for gRPC
@@ -28,6 +29,7 @@ mod envoy;
 mod grpc_service;
 mod http;
 mod http2;
+mod keycloak;
 mod keys;
 mod module;
 mod oidc_provider;
@@ -51,6 +53,7 @@ pub use envoy::{Cluster, Configuration, Envoy, Options, Protocol, Tls};
 pub use grpc_service::GrpcService;
 pub use http::{Fields, Response};
 pub use http2::{Call, Http2};
+pub use keycloak::{AUTHORITY, Hostname, Keycloak, Login, Realm};
 pub use keys::{Algorithm, SigningKey, base64url, sha256, sign_octets};
 pub use module::{module, set_up, top, vectors_module};
 pub use oidc_provider::OidcProvider;

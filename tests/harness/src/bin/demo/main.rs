@@ -1,5 +1,8 @@
 //! Shows the filter at work: `envoy/complete.yaml` in a real Envoy, tokens of a real authorization server, requests of a bank,
-//! of a wallet and of a thief. Exits with 1 if anything is not as it must be.
+//! of a wallet and of a thief. With KEYCLOAK=1 it is `envoy/keycloak.yaml` and Keycloak. Exits with 1 if anything is not as it
+//! must be.
+
+mod keycloak;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
@@ -21,9 +24,25 @@ struct Row {
     reason: &'static str,
 }
 
+/// The proxy and the service behind it.
 struct Stage {
     envoy: Envoy,
     upstream: Upstream,
+}
+
+/// An authorization server with those who have tokens of it, around a stage.
+trait Play {
+    fn stage(&self) -> &Stage;
+    /// The server, as it is called.
+    fn server(&self) -> &'static str;
+    /// Shows every row, and counts those that are not as they must be.
+    fn play(&self) -> usize;
+    /// Who may be played by hand, and a command that fetches a token of the bank.
+    fn to_try(&self) -> ([(&'static str, &Certificate); 2], String);
+}
+
+struct WithOidcProvider {
+    stage: Stage,
     provider: OidcProvider,
     bank: Certificate,
     insurer: Certificate,
@@ -33,28 +52,36 @@ struct Stage {
 
 fn main() {
     let started = Instant::now();
-    let stage = Stage::set();
-    println!(
-        "{}",
-        dim(&format!("up after {:.1} s: Envoy, node-oidc-provider, a service", started.elapsed().as_secs_f32()))
-    );
-    println!();
-    let wrong = stage.play();
+    // Whatever was started is stopped before the process ends.
+    let wrong = if is_set("KEYCLOAK") {
+        run(&keycloak::WithKeycloak::set(), started)
+    } else {
+        run(&WithOidcProvider::set(), started)
+    };
+    std::process::exit(i32::from(wrong > 0));
+}
+
+fn run(play: &impl Play, started: Instant) -> usize {
+    let up = format!("up after {:.1} s: Envoy, {}, a service", started.elapsed().as_secs_f32(), play.server());
+    println!("{}\n", dim(&up));
+    let wrong = play.play();
     println!();
     let took = format!("after {:.0} s", started.elapsed().as_secs_f32());
     match wrong {
         0 => println!("{} {}", green("every request got what it must get"), dim(&took)),
         wrong => println!("{}", red(&format!("{wrong} requests did not get what they must get"))),
     }
-    if std::env::var("KEEP").is_ok_and(|keep| !keep.is_empty() && keep != "0") {
-        stage.keep();
+    if is_set("KEEP") {
+        keep(play);
     }
-    // Whatever was started is stopped here, before the process ends.
-    drop(stage);
-    std::process::exit(i32::from(wrong > 0));
+    wrong
 }
 
-impl Stage {
+fn is_set(variable: &str) -> bool {
+    std::env::var(variable).is_ok_and(|value| !value.is_empty() && value != "0")
+}
+
+impl WithOidcProvider {
     fn set() -> Self {
         let ca = Authority::new("Market CA");
         let issue = |name: &str| ca.issue(Leaf::client(name));
@@ -65,11 +92,21 @@ impl Stage {
         let secret = [("RS_SECRET", provider.rs_secret.as_str())];
         let envoy =
             Envoy::start_example(ca, "complete.yaml", upstream.address(), provider.address(), &login_ca, &secret);
-        Self { envoy, upstream, provider, bank, insurer, legacy, thief }
+        Self { stage: Stage { envoy, upstream }, provider, bank, insurer, legacy, thief }
     }
 
     fn token(&self, scope: &str, resource: &str) -> String {
         self.provider.token("bank", &self.bank, scope, &format!("{API}{resource}"))
+    }
+}
+
+impl Play for WithOidcProvider {
+    fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    fn server(&self) -> &'static str {
+        "node-oidc-provider"
     }
 
     fn play(&self) -> usize {
@@ -108,51 +145,35 @@ impl Stage {
             row("nobody asks for the health of the service", None, Request::get("/healthz"), 200, "public"),
         ];
         heading();
-        let mut wrong = self.show(&rows);
+        let mut wrong = self.stage.show(&rows);
 
         note("a wallet has no certificate: it proves with each request that it holds the key of its token (DPoP)");
-        wrong += self.show(&self.wallet());
+        let key = SigningKey::new(Algorithm::Es256, "wallet");
+        wrong += self.stage.show(&wallet(&key, &self.provider.dpop_token(&key, "prices.read", API)));
 
         self.provider.revoke("bank", &self.bank, &opaque);
         note("the bank revokes its opaque token; the answer about it is remembered for 2 s");
         let revoked = row("the revoked token", bank, prices(&opaque), 401, "token.inactive");
         // Two seconds, and the one that the clock is read by.
-        self.until_status(&revoked, Duration::from_secs(3));
+        self.stage.until_status(&revoked, Duration::from_secs(3));
         rows = vec![revoked];
-        wrong += self.show(&rows);
+        wrong += self.stage.show(&rows);
 
         note("a token of one second has ended; clocks may differ by 5 s, so this takes a moment");
         let expired = row("an expired token", bank, prices(&short), 401, "token.expired");
-        self.until_status(&expired, Duration::from_secs(40));
+        self.stage.until_status(&expired, Duration::from_secs(40));
         rows = vec![expired];
-        wrong + self.show(&rows)
+        wrong + self.stage.show(&rows)
     }
 
-    /// A caller without a certificate, and who has stolen from it.
-    fn wallet(&self) -> Vec<Row> {
-        let [own, other] = ["wallet", "thief"].map(|name| SigningKey::new(Algorithm::Es256, name));
-        let token = self.provider.dpop_token(&own, "prices.read", API);
-        let path = "/prices/DE0007100000";
-        let proof = |key: &SigningKey| Proof::new(key, "GET", &format!("{API}{path}")).with(&token).sign(key);
-        let shown = proof(&own);
-        let dpop = |path: &str, proof: &str| {
-            Request::get(path).field("authorization", format!("DPoP {token}")).field("dpop", proof)
-        };
-        let row = |sent, request, status, reason| Row { sent, by: None, request, status, reason };
-        vec![
-            row("the wallet, its own token and proof", dpop(path, &shown), 200, "granted"),
-            row(
-                "a thief, the wallet's token as bearer",
-                Request::get(path).bearer(&token),
-                401,
-                "binding.bearer_downgrade",
-            ),
-            row("a thief, its token, a proof by another key", dpop(path, &proof(&other)), 401, "binding.other_key"),
-            row("a thief, its token and proof, another path", dpop("/prices/XX", &shown), 401, "proof.uri"),
-            row("a thief, its token and proof, once more", dpop(path, &shown), 401, "proof.replayed"),
-        ]
+    fn to_try(&self) -> ([(&'static str, &Certificate); 2], String) {
+        let login = self.provider.issuer();
+        let form = format!("-d grant_type=client_credentials -d client_id=bank -d scope=prices.read -d resource={API}");
+        ([("bank", &self.bank), ("thief", &self.thief)], format!("bank -s {login}/token {form}"))
     }
+}
 
+impl Stage {
     /// Waits until a request gets what it must get in the end; the row itself is sent once more.
     fn until_status(&self, row: &Row, most: Duration) {
         wait_until(most, || {
@@ -193,33 +214,51 @@ impl Stage {
         println!("{mark} {} {status} {} {upstream}", pad(row.sent, 47), pad(reason, 26));
         right
     }
+}
 
-    fn keep(&self) {
-        let folder = self.envoy.directory().join("try");
-        std::fs::create_dir_all(&folder).expect("a folder for certificates");
-        for (name, certificate) in [("bank", &self.bank), ("thief", &self.thief)] {
-            std::fs::write(folder.join(format!("{name}.crt")), &certificate.cert_pem).expect("a certificate");
-            std::fs::write(folder.join(format!("{name}.key")), &certificate.key_pem).expect("a key");
-        }
-        std::fs::write(folder.join("ca.crt"), &self.envoy.authority().certificate.cert_pem).expect("a certificate");
-        let port = self.envoy.address().port();
-        let login = self.provider.issuer();
-        println!("\nEverything stays up until you press Enter, or say: kill {}\n", std::process::id());
-        println!("  cd {}", folder.display());
-        println!("  bank() {{ curl --cacert ca.crt --cert bank.crt --key bank.key \"$@\"; }}");
-        println!("  thief() {{ curl --cacert ca.crt --cert thief.crt --key thief.key \"$@\"; }}");
-        println!(
-            "  TOKEN=$(bank -s {login}/token -d grant_type=client_credentials -d client_id=bank -d scope=prices.read \\"
-        );
-        println!("    -d resource={API} | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')");
-        println!("  bank -i https://localhost:{port}/prices/DE0007100000 -H \"Authorization: Bearer $TOKEN\"");
-        println!("  thief -i https://localhost:{port}/prices/DE0007100000 -H \"Authorization: Bearer $TOKEN\"");
-        println!("  tail -f ../access.log ../envoy.log");
-        let _ = std::io::stdout().flush();
-        // Where nobody can press a key, it is the signal that ends this.
-        while std::io::stdin().read_line(&mut String::new()).is_ok_and(|size| size == 0) {
-            std::thread::park();
-        }
+/// A caller without a certificate who has this key, and who has stolen from it.
+fn wallet(own: &SigningKey, token: &str) -> Vec<Row> {
+    let other = SigningKey::new(Algorithm::Es256, "thief");
+    let path = "/prices/DE0007100000";
+    let proof = |key: &SigningKey| Proof::new(key, "GET", &format!("{API}{path}")).with(token).sign(key);
+    let shown = proof(own);
+    let dpop = |path: &str, proof: &str| {
+        Request::get(path).field("authorization", format!("DPoP {token}")).field("dpop", proof)
+    };
+    let row = |sent, request, status, reason| Row { sent, by: None, request, status, reason };
+    vec![
+        row("the wallet, its own token and proof", dpop(path, &shown), 200, "granted"),
+        row("a thief, the wallet's token as bearer", Request::get(path).bearer(token), 401, "binding.bearer_downgrade"),
+        row("a thief, its token, a proof by another key", dpop(path, &proof(&other)), 401, "binding.other_key"),
+        row("a thief, its token and proof, another path", dpop("/prices/XX", &shown), 401, "proof.uri"),
+        row("a thief, its token and proof, once more", dpop(path, &shown), 401, "proof.replayed"),
+    ]
+}
+
+/// Leaves everything up, and says how to try it by hand.
+fn keep(play: &impl Play) {
+    let envoy = &play.stage().envoy;
+    let (certificates, fetch) = play.to_try();
+    let folder = envoy.directory().join("try");
+    std::fs::create_dir_all(&folder).expect("a folder for certificates");
+    for (name, certificate) in certificates {
+        std::fs::write(folder.join(format!("{name}.crt")), &certificate.cert_pem).expect("a certificate");
+        std::fs::write(folder.join(format!("{name}.key")), &certificate.key_pem).expect("a key");
+    }
+    std::fs::write(folder.join("ca.crt"), &envoy.authority().certificate.cert_pem).expect("a certificate");
+    let port = envoy.address().port();
+    println!("\nEverything stays up until you press Enter, or say: kill {}\n", std::process::id());
+    println!("  cd {}", folder.display());
+    println!("  bank() {{ curl --cacert ca.crt --cert bank.crt --key bank.key \"$@\"; }}");
+    println!("  thief() {{ curl --cacert ca.crt --cert thief.crt --key thief.key \"$@\"; }}");
+    println!("  TOKEN=$({fetch} \\\n    | sed 's/.*\"access_token\":\"\\([^\"]*\\).*/\\1/')");
+    println!("  bank -i https://localhost:{port}/prices/DE0007100000 -H \"Authorization: Bearer $TOKEN\"");
+    println!("  thief -i https://localhost:{port}/prices/DE0007100000 -H \"Authorization: Bearer $TOKEN\"");
+    println!("  tail -f ../access.log ../envoy.log");
+    let _ = std::io::stdout().flush();
+    // Where nobody can press a key, it is the signal that ends this.
+    while std::io::stdin().read_line(&mut String::new()).is_ok_and(|size| size == 0) {
+        std::thread::park();
     }
 }
 
