@@ -160,6 +160,45 @@ fn about_every_token_for_personal_data_keycloak_is_asked() {
 }
 
 #[test]
+fn in_brasil_a_payment_takes_the_strongest_login_and_a_consent_can_be_withdrawn() {
+    const LOA2: &str = "urn:brasil:openbanking:loa2";
+    const LOA3: &str = "urn:brasil:openbanking:loa3";
+    let mut world = policy("open-finance-brasil");
+    let key = SigningKey::new(Algorithm::Ps256, "k1");
+    world.keys.insert("auth".into(), ok(json!({"keys": [key.jwk()]})));
+    let ours = certificate();
+    let mut number = 0;
+    let mut token = |acr: &str, lifetime: u64, sub: &str| {
+        number += 1;
+        let claims = json!({"iss": "https://auth.banco.example", "aud": "https://api.banco.example", "sub": sub,
+                            "client_id": "tpp", "jti": number.to_string(), "iat": NOW - 10, "exp": NOW - 10 + lifetime,
+                            "scope": "accounts payments", "acr": acr, "cnf": {"x5t#S256": ours.x5t_s256()}});
+        let token = key.mint(json!({"typ": "at+jwt"}), &claims);
+        let mut said = claims;
+        said["active"] = json!(true);
+        world.introspect(&token, said);
+        token
+    };
+    let [low, high] = [LOA2, LOA3].map(|acr| token(acr, 900, "ana"));
+    let (long, machine) = (token(LOA3, 1200, "ana"), token(LOA3, 900, "tpp"));
+    let accounts = |token: &str| get("/open-banking/accounts/v2/accounts").bearer(token).certificate(&ours);
+    let pix = |token: &str| request("POST", "/open-banking/payments/v4/pix/payments").bearer(token).certificate(&ours);
+    let table = [
+        ("accounts", accounts(&low), PASSES),
+        ("pix", pix(&high), PASSES),
+        ("pix with loa2", pix(&low), (401, "token.step_up")),
+        ("twenty minutes", accounts(&long), (401, "token.lifetime")),
+        ("machine", accounts(&machine), (403, "policy.no_rule")),
+        ("stolen", accounts(&low).certificate(&certificate()), (401, "binding.other_certificate")),
+    ];
+    each(&mut world, table);
+    world.introspect(&low, json!({"active": false}));
+    assert_eq!(world.verdict(&accounts(&low)), PASSES, "for five seconds");
+    world.later(5);
+    assert_eq!(world.verdict(&accounts(&low)), (401, "token.inactive"), "the consent was withdrawn");
+}
+
+#[test]
 fn users_see_the_reports_of_their_own_department() {
     let mut world = policy("departments");
     let ours = certificate();
