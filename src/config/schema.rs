@@ -264,7 +264,7 @@ pub mod shape {
         client_id: Option<String>,
         /// Required where `auth_method` is client_secret_basic or client_secret_post.
         client_secret: Option<Secret>,
-        /// A private key as a JWK with `kid` and `alg` (ES256, PS256, RS256 or EdDSA), in one line. Required where `auth_method` is
+        /// A private key as a JWK with `kid` and `alg` (ES256, PS256 or RS256), in one line. Required where `auth_method` is
         /// private_key_jwt.
         private_key: Option<Secret>,
         /// A token of our own. Required where `auth_method` is bearer.

@@ -70,7 +70,6 @@ fn an_assertion_is_for_the_issuer_signed_with_our_key_and_new_for_each_callout()
         (Algorithm::Es256, algorithm::Algorithm::Es256),
         (Algorithm::Ps256, algorithm::Algorithm::Ps256),
         (Algorithm::Rs256, algorithm::Algorithm::Rs256),
-        (Algorithm::EdDsa, algorithm::Algorithm::EdDsa),
     ] {
         let ours = SigningKey::new(signs, "our key");
         let us = json!({"auth_method": "private_key_jwt", "client_id": "rs", "private_key": {"env": "KEY"}});
