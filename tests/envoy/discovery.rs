@@ -171,11 +171,7 @@ fn documents_that_contradict_each_other_are_both_refused() {
         let unknown = stage.token_with(json!({"jti": harness::now().to_string()}));
         stage.as_bank(&api(&unknown)).status == 503
     };
+    let told = "no metadata: the documents of RFC 8414 and of OpenID Connect name another jwks_uri each";
+    assert!(wait_until(Duration::from_secs(10), || stage.envoy.log().contains(told)), "{}", stage.envoy.log());
     assert!(wait_until(Duration::from_secs(5), refused), "{}", stage.envoy.log());
-    assert!(
-        stage
-            .envoy
-            .log()
-            .contains("no metadata: the documents of RFC 8414 and of OpenID Connect name another jwks_uri each")
-    );
 }
