@@ -46,11 +46,13 @@ pub enum Document {
 pub struct Discovery {
     settings: Settings,
     held: Option<Held>,
+    /// Fetched, and not yet held against the other document: nothing of it is believed.
+    found: Option<Held>,
     failing: Option<Failing>,
     under_way: bool,
+    /// The other document was asked for.
+    comparing: bool,
     used: bool,
-    /// The other document was asked for since this one was fetched.
-    compared: bool,
     /// So much earlier than others a refresh comes.
     early: Duration,
 }
@@ -149,8 +151,8 @@ impl Document {
 
 impl Discovery {
     pub fn new(settings: Settings) -> Self {
-        let (held, failing, early) = (None, None, Duration::ZERO);
-        Self { settings, held, failing, under_way: false, used: false, compared: false, early }
+        let (held, found, failing, early) = (None, None, None, Duration::ZERO);
+        Self { settings, held, found, failing, under_way: false, comparing: false, used: false, early }
     }
 
     /// Refreshes come earlier by a part of their time that these octets choose, so that not all workers ask at once.
@@ -168,6 +170,10 @@ impl Discovery {
         let held = self.held.as_ref().filter(|held| now < held.fetched.plus(MAX_STALE));
         match (held, self.failing) {
             (Some(held), failing) if failing.is_some() || now < held.fetched.plus(REFRESH) => Located::Known,
+            _ if self.found.is_some() => {
+                self.comparing = true;
+                Located::Ask(ask(&self.settings.other))
+            }
             (None, Some(failing)) if now < failing.retry && !self.under_way => Located::Unavailable,
             _ => {
                 self.under_way = true;
@@ -177,12 +183,20 @@ impl Discovery {
     }
 
     /// The question that was to be asked is not: the journey had asked too often.
-    pub fn withdraw(&mut self) {
-        self.under_way = false;
+    pub fn withdraw(&mut self, service: &Service) {
+        match *service == *self.settings.other {
+            true => self.comparing = false,
+            false => self.under_way = false,
+        }
     }
 
     /// What nobody waits for: the first document of a worker, a new one before a used one grows old, the other one beside each.
     pub fn due(&mut self, now: UnixTime) -> Option<Callout> {
+        if self.found.is_some() {
+            let compares = !self.comparing;
+            self.comparing = true;
+            return compares.then(|| ask(&self.settings.other));
+        }
         let early = REFRESH * 4 / 5 - self.early;
         let due = match (&self.held, self.failing) {
             _ if self.under_way => false,
@@ -190,18 +204,13 @@ impl Discovery {
             (held, Some(failing)) => now >= failing.retry && (self.used || held.is_none()),
             (Some(held), None) => self.used && now >= held.fetched.plus(early),
         };
-        if due {
-            self.under_way = true;
-            return Some(ask(&self.settings.service));
-        }
-        let compares = self.held.is_some() && self.failing.is_none() && !self.compared;
-        self.compared |= compares;
-        compares.then(|| ask(&self.settings.other))
+        self.under_way |= due;
+        due.then(|| ask(&self.settings.service))
     }
 
     /// The clock was set back by so much: all is as old as it was.
     pub fn set_back(&mut self, by: Duration) {
-        if let Some(held) = &mut self.held {
+        for held in [&mut self.held, &mut self.found].into_iter().flatten() {
             held.fetched = held.fetched.minus(by);
         }
         if let Some(failing) = &mut self.failing {
@@ -217,32 +226,23 @@ impl Discovery {
         self.under_way = false;
         match self.settings.read(answer) {
             Ok((endpoints, remarks)) => {
-                self.held = Some(Held { endpoints, fetched: now });
-                (self.failing, self.used, self.compared) = (None, false, false);
+                (self.found, self.comparing) = (Some(Held { endpoints, fetched: now }), false);
                 Fetched::Document(remarks)
             }
             Err(failure) => self.fail(failure, now),
         }
     }
 
-    /// A server that has no other document, or has it for somebody else, says nothing in it.
+    /// What was found counts from now on, unless the other document contradicts it: then neither does.
     fn compare(&mut self, answer: Answer, now: UnixTime) -> Fetched {
-        let Some(held) = &self.held else { return Fetched::Agrees };
-        let Ok(document) = parse(answer) else { return Fetched::Agrees };
-        let Some(members) = document.as_object().filter(|members| self.settings.is_of_issuer(members)) else {
-            return Fetched::Agrees;
-        };
-        let says = |name, held: &Option<Rc<Service>>| {
-            let (Some(held), Some(found)) = (held, self.settings.endpoint(members, name)) else { return true };
-            self.settings.path(name, found, held).as_deref() == Ok(held.path.as_str())
-        };
-        let differs = [
-            (KEYS, says(KEYS, &held.endpoints.keys)),
-            (INTROSPECTION, says(INTROSPECTION, &held.endpoints.introspection)),
-        ];
-        match differs.into_iter().find(|(_, same)| !same) {
-            None => Fetched::Agrees,
-            Some((name, _)) => {
+        self.comparing = false;
+        let Some(found) = self.found.take() else { return Fetched::Agrees };
+        match self.settings.differs(&found.endpoints, answer) {
+            None => {
+                (self.held, self.failing, self.used) = (Some(found), None, false);
+                Fetched::Agrees
+            }
+            Some(name) => {
                 self.held = None;
                 self.fail(Failure::Disagrees(name), now)
             }
@@ -270,6 +270,18 @@ fn parse(answer: Answer) -> Result<Value, Failure> {
 }
 
 impl Settings {
+    /// The member that another document tells otherwise. A server that has none, or has it for somebody else, says nothing in it.
+    fn differs(&self, endpoints: &Endpoints, other: Answer) -> Option<&'static str> {
+        let document = parse(other).ok()?;
+        let members = document.as_object().filter(|members| self.is_of_issuer(members))?;
+        let differs = |name, own: &Option<Rc<Service>>| {
+            let (Some(own), Some(found)) = (own, self.endpoint(members, name)) else { return false };
+            self.path(name, found, own).as_deref() != Ok(own.path.as_str())
+        };
+        let told = [(KEYS, &endpoints.keys), (INTROSPECTION, &endpoints.introspection)];
+        told.into_iter().find(|(name, own)| differs(*name, own)).map(|(name, _)| name)
+    }
+
     fn read(&self, answer: Answer) -> Result<(Endpoints, Vec<Remark>), Failure> {
         let document = parse(answer)?;
         let members = document.as_object().ok_or(Failure::NotMetadata)?;
@@ -417,8 +429,11 @@ mod tests {
         T.plus(Duration::from_secs(seconds))
     }
 
+    /// The answer to the one; there is no other.
     fn settle(discovery: &mut Discovery, answer: Answer, now: UnixTime) -> Fetched {
-        discovery.settle(&service("/one"), answer, now)
+        let fetched = discovery.settle(&service("/one"), answer, now);
+        assert_eq!(discovery.settle(&service("/other"), FAILED, now), Fetched::Agrees);
+        fetched
     }
 
     fn located(discovery: &mut Discovery, now: UnixTime) -> &'static str {
@@ -569,8 +584,12 @@ mod tests {
         assert_eq!(discovery.due(T), Some(ask(&service("/one"))));
         assert_eq!(discovery.due(T), None, "it is under way");
         assert_eq!(located(&mut discovery, T), "ask", "and who comes joins");
-        settle(&mut discovery, document(json!({})), T);
+        discovery.settle(&service("/one"), document(json!({})), T);
+        assert_eq!(located(&mut discovery, T), "ask", "it is not believed before the other one has been seen");
+        discovery.withdraw(&service("/other"));
         assert_eq!(discovery.due(T), Some(ask(&service("/other"))));
+        assert_eq!(discovery.due(T), None, "it is under way");
+        assert_eq!(discovery.settle(&service("/other"), FAILED, T), Fetched::Agrees);
         assert_eq!(discovery.due(later(599)), None, "nobody used it");
         assert_eq!(located(&mut discovery, later(10)), "known");
         assert_eq!(discovery.due(later(479)), None);
@@ -583,7 +602,6 @@ mod tests {
             let mut discovery = Discovery::new(settings());
             discovery.spread(seed);
             settle(&mut discovery, document(json!({})), T);
-            discovery.due(T);
             located(&mut discovery, T);
             assert_eq!(discovery.due(later(at - 1)), None, "{seed}");
             assert!(discovery.due(later(at)).is_some(), "{seed}");
@@ -635,10 +653,28 @@ mod tests {
             (document(elsewhere), Fetched::Failed(Failure::Disagrees(INTROSPECTION))),
         ] {
             let mut discovery = Discovery::new(settings());
-            settle(&mut discovery, document(json!({})), T);
+            discovery.settle(&service("/one"), document(json!({})), T);
             let agrees = expected == Fetched::Agrees;
             assert_eq!(discovery.settle(&service("/other"), answer, T), expected);
             assert_eq!(located(&mut discovery, T), if agrees { "known" } else { "unavailable" });
+        }
+    }
+
+    #[test]
+    fn documents_that_go_on_to_contradict_each_other_are_never_used_and_asked_for_ever_more_rarely() {
+        let mut discovery = Discovery::new(settings());
+        settle(&mut discovery, document(json!({})), T);
+        let mut now = later(600);
+        for delay in [1, 2, 4, 5, 5] {
+            assert_eq!(discovery.due(now).or(Some(ask(&service("/one")))), Some(ask(&service("/one"))));
+            discovery.settle(&service("/one"), document(json!({})), now);
+            assert_ne!(located(&mut discovery, now), "unavailable");
+            let other = document(json!({"jwks_uri": "https://login.bank.example/other"}));
+            let fetched = discovery.settle(&service("/other"), other, now);
+            assert_eq!(fetched, Fetched::Failed(Failure::Disagrees(KEYS)));
+            assert_eq!(located(&mut discovery, now.plus(Duration::from_secs(delay - 1))), "unavailable");
+            assert_eq!(discovery.endpoints(), None);
+            now = now.plus(Duration::from_secs(delay));
         }
     }
 

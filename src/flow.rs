@@ -206,8 +206,8 @@ fn by_status(status: u16) -> &'static str {
     if status >= 500 { "unavailable" } else { "other_status" }
 }
 
-/// A journey asks this often at most.
-const MAX_ASKED: u8 = 3;
+/// A journey asks this often at most: for both documents of a server, for keys, about the token, and for the key of the answer.
+const MAX_ASKED: u8 = 5;
 
 /// What a token turned out to be, or the question to ask first.
 enum Looked {
@@ -522,7 +522,7 @@ impl Enforcer {
             keys.withdraw();
         }
         if let (Question::Metadata, Some(Some(discovery))) = (id.service.question, self.discoveries.get_mut(at)) {
-            discovery.withdraw();
+            discovery.withdraw(&id.service);
         }
     }
 }

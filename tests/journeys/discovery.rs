@@ -47,11 +47,11 @@ fn know_opaque(world: &mut World, ours: &Certificate) -> super::world::Ask {
 fn a_journey_asks_where_first_and_each_later_one_knows() {
     let (mut world, ours) = (telling(), certificate());
     assert_eq!(world.verdict(&jwt(&ours)), PASSES);
-    assert_eq!(world.asked, [METADATA, "login/keys?v=2"]);
+    assert_eq!(world.asked, [METADATA, OPENID, "login/keys?v=2"]);
     let opaque = know_opaque(&mut world, &ours);
     assert_eq!(world.verdict(&opaque), PASSES);
     assert_eq!(world.verdict(&jwt(&ours)), PASSES);
-    assert_eq!(world.asked, [METADATA, "login/keys?v=2", "as/introspect"]);
+    assert_eq!(world.asked, [METADATA, OPENID, "login/keys?v=2", "as/introspect"]);
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn an_opaque_token_needs_no_keys() {
     let (mut world, ours) = (telling(), certificate());
     let opaque = know_opaque(&mut world, &ours);
     assert_eq!(world.verdict(&opaque), PASSES);
-    assert_eq!(world.asked, [METADATA, "as/introspect"]);
+    assert_eq!(world.asked, [METADATA, OPENID, "as/introspect"]);
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn a_key_that_came_after_the_set_is_found_in_the_same_journey() {
     assert_eq!(world.verdict(&later), (401, "token.key"));
     world.serve_keys("login", &[&Key::named("k1")]);
     assert_eq!(world.verdict(&later), PASSES);
-    assert_eq!(world.asked, [METADATA, "login/keys?v=2", "login/keys?v=2"]);
+    assert_eq!(world.asked, [METADATA, OPENID, "login/keys?v=2", "login/keys?v=2"]);
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn a_path_that_has_moved_is_followed() {
     world.later(600);
     let asked = ask(&world);
     assert_eq!(world.verdict(&asked), PASSES);
-    assert_eq!(world.asked[2..], [METADATA, "login/moved"]);
+    assert_eq!(world.asked[3..], [METADATA, OPENID, "login/moved"]);
 }
 
 #[test]
@@ -139,20 +139,26 @@ fn a_worker_asks_for_both_documents_and_then_for_keys_before_anybody_comes() {
     assert_eq!(format!("{}{}", first.id.service.cluster, first.id.service.path), METADATA);
     assert_eq!(paths(&mut world), Vec::<String>::new(), "keys wait until it is known where they are");
     world.enforcer().settle(&first.id, ok(document(json!({}))), now);
-    assert_eq!(paths(&mut world), [OPENID, "login/keys?v=2"]);
+    let due = world.enforcer().due(now);
+    let [other] = due.as_slice() else { panic!("{due:?}") };
+    assert_eq!(format!("{}{}", other.id.service.cluster, other.id.service.path), OPENID);
+    assert_eq!(paths(&mut world), Vec::<String>::new(), "nothing is believed before both are there");
+    world.enforcer().settle(&other.id, answered(404, ""), now);
+    assert_eq!(paths(&mut world), ["login/keys?v=2"]);
     assert_eq!(paths(&mut world), Vec::<String>::new());
 }
 
 #[test]
 fn two_documents_that_contradict_each_other_are_both_refused() {
     let (mut world, ours) = (telling(), certificate());
-    assert_eq!(world.verdict(&jwt(&ours)), PASSES);
-    let now = UnixTime::new(NOW);
-    let due = world.enforcer().due(now);
-    let other = due.iter().find(|callout| callout.id.service.path.ends_with("openid-configuration")).unwrap();
     let says = document(json!({"jwks_uri": "https://login.bank.example/other"}));
-    let settled = world.enforcer().settle(&other.id, ok(says), now);
-    assert_eq!(settled.outcome(), "unusable");
-    let fresh = get("/").bearer(&token(&ours, json!({"jti": "2"}))).certificate(&ours);
-    assert_eq!(world.verdict(&fresh), (503, "server.metadata"));
+    world.metadata.insert(OPENID.into(), ok(says));
+    for delay in [1, 2, 4, 5, 5] {
+        assert_eq!(world.verdict(&jwt(&ours)), (503, "server.metadata"));
+        assert_eq!(world.verdict(&jwt(&ours)), (503, "server.metadata"), "it is not asked again at once");
+        world.later(delay);
+    }
+    assert_eq!(world.asked, [METADATA, OPENID].repeat(5));
+    world.metadata.insert(OPENID.into(), ok(document(json!({}))));
+    assert_eq!(world.verdict(&jwt(&ours)), PASSES);
 }
