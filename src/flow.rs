@@ -1170,7 +1170,7 @@ impl Enforcer {
         let signers: Vec<&Rc<Jwk>> = signers.iter().collect();
         let said = signed.verify(&*self.verifier, (issuer, settings), &signers, now);
         let mut said = said.clone().map_err(Unavailable::from)?;
-        remember(&mut self.memory, issuer, (&mut said, token.as_str()), signed.most, now);
+        remember(&mut self.memory, issuer, (&mut said, token.as_str()), signed.most, signed.at);
         Ok(Heard::Said(said))
     }
 }

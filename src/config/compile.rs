@@ -449,15 +449,16 @@ impl Loading<'_> {
         self.captures_are_unique(written);
         let introspecting =
             |id: &&IssuerId| self.document.issuers.get(id.0).is_some_and(|issuer| issuer.introspection.is_some());
-        let mut introspects = issuers.iter().filter(introspecting);
-        let first = introspects.next().copied();
-        if introspects.next().is_some() {
+        let introspects: Vec<IssuerId> = issuers.iter().filter(introspecting).copied().collect();
+        let revocation = effective.revocation.unwrap_or_default();
+        // Where there are several, a JWT tells whose it is, and opaque tokens are refused.
+        let first = introspects.first().filter(|_| introspects.len() == 1).copied();
+        if introspects.len() > 1 && revocation == Revocation::None {
             self.wrong(
                 &written.at,
                 "two of its issuers introspect; an opaque token does not tell whose it is, so name one of them",
             );
         }
-        let revocation = effective.revocation.unwrap_or_default();
         if revocation == Revocation::Introspection {
             self.all_can_be_asked(written, &issuers);
         }
@@ -716,6 +717,10 @@ impl Loading<'_> {
             if is_formless && issuer.discovery.is_some() {
                 let what = "has an endpoint that discovery does not tell; take discovery out, and write the paths of jwks and introspection";
                 self.wrong(&format!("{at}.protocol"), what);
+            }
+            if introspection.protocol == Protocol::Split && introspection.endpoint.path.contains('?') {
+                let what = "has a query, and the digest of a token stands behind the path; take the query out";
+                self.wrong(&format!("{at}.path"), what);
             }
             if introspection.protocol == Protocol::Rfc9701 && introspection.client.client_id().is_none() {
                 let what = "answers to a client by its client_id, and bearer has none; write another auth_method";

@@ -1368,6 +1368,16 @@ fn a_protocol_that_has_no_form_takes_credentials_in_a_field_and_a_path_that_is_w
 }
 
 #[test]
+fn the_path_of_a_store_has_no_query() {
+    for (protocol, fits) in [("split", false), ("phantom", true)] {
+        let mut document = speaking(protocol);
+        document["issuers"][0]["introspection"]["path"] = json!("/store?x=1");
+        let told = "issuers[bank].introspection.path: has a query, and the digest of a token stands behind the path; take the query out";
+        assert_eq!(mistakes(&document), if fits { vec![] } else { vec![told] }, "{protocol}");
+    }
+}
+
+#[test]
 fn a_signed_answer_is_for_a_client_by_its_name() {
     for (protocol, fits) in [("rfc9701", false), ("rfc7662", true), ("phantom", true), ("authlete", true)] {
         let mut document = speaking(protocol);

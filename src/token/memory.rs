@@ -154,6 +154,8 @@ impl Memory {
     /// the cost of a look-up.
     pub fn remember_over(&mut self, asked: Asked, token: &str, vouched: Vouched, now: UnixTime) {
         let (key, until) = (self.key(asked, token.as_bytes()), now.plus(BAD_FOR));
+        // It was not found there, or it would not have been verified anew.
+        self.good.forget(key);
         self.bad.forget(key);
         self.bad.insert(key, Said { of: Ok(vouched), good_until: until, stale_until: now }, now);
     }

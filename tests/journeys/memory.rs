@@ -315,6 +315,20 @@ fn what_was_remembered_is_forgotten_when_the_clock_is_set_back() {
 }
 
 #[test]
+fn a_token_that_ends_while_it_is_remembered_takes_one_place() {
+    let ours = certificate();
+    let mut world =
+        World::new(json!({"issuers": [bank()], "routes": [{"name": "all", "path": "/**", "allow": "authenticated"}]}));
+    let short = token(&ours, json!({"exp": NOW + 60}));
+    assert_eq!(world.verdict(&with(&short, &ours)), PASSES);
+    world.later(120);
+    for _ in 0..2 {
+        assert_eq!(world.verdict(&with(&short, &ours)), (401, "token.expired"));
+        assert_eq!(world.enforcer().remembered().entries, 1, "among those that are over");
+    }
+}
+
+#[test]
 fn a_token_that_is_over_is_told_so_again_and_takes_the_place_of_no_good_one() {
     let ours = certificate();
     let configuration = json!({"issuers": [bank()], "limits": {"tokens": 8},

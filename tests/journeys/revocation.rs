@@ -569,3 +569,24 @@ fn a_proof_is_for_what_both_say_the_token_is_bound_to() {
         assert_eq!(world.verdict(&again), replayed, "{signed} and {said}");
     }
 }
+
+#[test]
+fn of_several_issuers_each_is_asked_about_its_own_jwts_and_opaque_tokens_are_nobodys() {
+    let ours = certificate();
+    let endpoint = |cluster: &str| json!({"cluster": cluster, "path": "/introspect", "client_id": "rs", "client_secret": {"env": "SECRET"}});
+    let (mut first, mut second) = (bank(), bank());
+    put(&mut first, json!({"introspection": endpoint("as")}));
+    put(&mut second, json!({"issuer": "https://b.example", "name": "b", "introspection": endpoint("as-b")}));
+    let routes = json!([{
+        "name": "all", "path": "/**", "issuer": ["bank", "b"], "revocation": "introspection", "allow": "authenticated"
+    }]);
+    let mut world =
+        World::with_environment(json!({"issuers": [first, second], "routes": routes}), &[("SECRET", "s3cr3t")]);
+    for (issuer, cluster) in [("https://login.bank.example", "as"), ("https://b.example", "as-b")] {
+        let jwt = token(&ours, json!({"iss": issuer}));
+        world.introspect(&jwt, active(&ours, json!({"iss": issuer})));
+        assert_eq!(world.verdict(&at("/x", &jwt, &ours)), PASSES, "{issuer}");
+        assert_eq!(world.asked.last().map(String::as_str), Some(format!("{cluster}/introspect").as_str()));
+    }
+    assert_eq!(world.verdict(&at("/x", "opaque", &ours)), (401, "token.format"));
+}

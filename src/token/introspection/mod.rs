@@ -168,9 +168,9 @@ impl Settings {
         };
         match (response.status, &self.protocol) {
             (200, Protocol::Rfc7662) => self.read_claims(issuer, parse(response)?, now).map(Answered::from),
-            (200, Protocol::Rfc9701) => Signed::introspection(response, issuer),
-            (200, Protocol::Phantom) => phantom::read(response, issuer),
-            (200, Protocol::Split) => split::read(response, id, issuer),
+            (200, Protocol::Rfc9701) => Signed::introspection(response, issuer, now),
+            (200, Protocol::Phantom) => phantom::read(response, issuer, now),
+            (200, Protocol::Split) => split::read(response, id, issuer, now),
             (200, Protocol::Authlete) => authlete::read(self, issuer, id, parse(response)?, now),
             (204, Protocol::Phantom) | (404, Protocol::Split) => Ok(Answered::from(Err(Error::Inactive))),
             (401 | 403, _) => Err(Unusable::OurCredentials),

@@ -2,6 +2,7 @@
 
 use crate::callout::Response;
 use crate::jose::json::Value;
+use crate::time::UnixTime;
 use crate::token::claims::claim;
 use crate::token::{Error, Issuer};
 
@@ -9,10 +10,10 @@ use super::signed::{Holds, Signed};
 use super::{Answered, Unusable, parse};
 
 /// Curity's own says how long it counts; a JSON object is kept as one of RFC 7662 is.
-pub(super) fn read(response: &Response, issuer: &Issuer) -> Result<Answered, Unusable> {
+pub(super) fn read(response: &Response, issuer: &Issuer, now: UnixTime) -> Result<Answered, Unusable> {
     if response.is_of("application/jwt") {
         let text = core::str::from_utf8(&response.body).map_err(|_| Unusable::Body)?;
-        return Signed::answer(text.trim_ascii(), Holds::AccessToken, response.max_age(), issuer);
+        return Signed::answer(text.trim_ascii(), Holds::AccessToken, (response.max_age(), now), issuer);
     }
     if !response.is_of("application/json") {
         return Err(Unusable::Body);
@@ -24,7 +25,7 @@ pub(super) fn read(response: &Response, issuer: &Issuer) -> Result<Answered, Unu
         Some(false) => Ok(Answered::from(Err(Error::Inactive))),
         Some(true) => {
             let text = claim(&claims, "jwt").and_then(Value::as_str).ok_or(Unusable::Body)?;
-            Signed::answer(text, Holds::AccessToken, None, issuer)
+            Signed::answer(text, Holds::AccessToken, (None, now), issuer)
         }
     }
 }

@@ -25,6 +25,8 @@ pub struct Signed {
     holds: Holds,
     /// How long it may be kept, where the server has said.
     pub most: Option<Duration>,
+    /// When it was given: it counts from then, whenever its key comes.
+    pub at: UnixTime,
     said: OnceCell<Result<Introspected, Unusable>>,
 }
 
@@ -53,21 +55,21 @@ impl Signed {
     pub(super) fn answer(
         text: &str,
         holds: Holds,
-        most: Option<Duration>,
+        (most, at): (Option<Duration>, UnixTime),
         issuer: &Issuer,
     ) -> Result<Answered, Unusable> {
         if text.len() > LONGEST {
             return Err(Unusable::Body);
         }
-        let signed = Self { text: text.into(), holds, most, said: OnceCell::new() };
+        let signed = Self { text: text.into(), holds, most, at, said: OnceCell::new() };
         signed.signer(issuer)?;
         Ok(Answered::Signed(Rc::new(signed)))
     }
 
     /// A plain answer where a signed one was asked for is none.
-    pub(super) fn introspection(response: &Response, issuer: &Issuer) -> Result<Answered, Unusable> {
+    pub(super) fn introspection(response: &Response, issuer: &Issuer, now: UnixTime) -> Result<Answered, Unusable> {
         let text = core::str::from_utf8(&response.body).ok().filter(|_| response.is_of(MEDIA_TYPE));
-        Self::answer(text.ok_or(Unusable::Body)?.trim_ascii(), Holds::Introspection, None, issuer)
+        Self::answer(text.ok_or(Unusable::Body)?.trim_ascii(), Holds::Introspection, (None, now), issuer)
     }
 
     /// Bytes that it holds.

@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 use crate::callout::{CalloutId, Response};
 use crate::client::form_encode;
 use crate::credential::AccessToken;
+use crate::time::UnixTime;
 use crate::token::Issuer;
 
 use super::signed::{Holds, Signed};
@@ -19,8 +20,8 @@ pub(super) fn path(path: &str, token: AccessToken<'_>) -> String {
 }
 
 /// Puts the three parts together.
-pub(super) fn read(response: &Response, id: &CalloutId, issuer: &Issuer) -> Result<Answered, Unusable> {
+pub(super) fn read(response: &Response, id: &CalloutId, issuer: &Issuer, now: UnixTime) -> Result<Answered, Unusable> {
     let signed = core::str::from_utf8(&response.body).map_err(|_| Unusable::Body)?;
     let signature = id.remembered_by.as_deref().unwrap_or_default();
-    Signed::answer(&format!("{}.{signature}", signed.trim_ascii()), Holds::AccessToken, None, issuer)
+    Signed::answer(&format!("{}.{signature}", signed.trim_ascii()), Holds::AccessToken, (None, now), issuer)
 }
