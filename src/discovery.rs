@@ -47,6 +47,8 @@ pub struct Discovery {
     settings: Settings,
     held: Option<Held>,
     failing: Option<Failing>,
+    /// There was no answer when it was asked last.
+    away: bool,
     under_way: bool,
     used: bool,
     /// The other document was asked for since this one was fetched.
@@ -150,7 +152,7 @@ impl Document {
 impl Discovery {
     pub fn new(settings: Settings) -> Self {
         let (held, failing, early) = (None, None, Duration::ZERO);
-        Self { settings, held, failing, under_way: false, used: false, compared: false, early }
+        Self { settings, held, failing, away: false, under_way: false, used: false, compared: false, early }
     }
 
     /// Refreshes come earlier by a part of their time that these octets choose, so that not all workers ask at once.
@@ -160,6 +162,11 @@ impl Discovery {
 
     pub fn endpoints(&self) -> Option<&Endpoints> {
         self.held.as_ref().map(|held| &held.endpoints)
+    }
+
+    /// Whether it was away when it was asked last, rather than there and with no good document.
+    pub fn is_away(&self) -> bool {
+        self.away
     }
 
     /// Whether there is something to ask with; what nobody used for long is asked for before it is believed.
@@ -251,6 +258,7 @@ impl Discovery {
 
     fn fail(&mut self, failure: Failure, now: UnixTime) -> Fetched {
         self.failing = Some(Failing::again(self.failing, now));
+        self.away = failure.is_away();
         Fetched::Failed(failure)
     }
 }
@@ -339,6 +347,12 @@ fn is_of_url(octet: u8) -> bool {
 fn is_same_host(one: &str, other: &str) -> bool {
     let bare = |host: &str| host.strip_suffix(":443").unwrap_or(host).to_ascii_lowercase();
     bare(one) == bare(other)
+}
+
+impl Failure {
+    fn is_away(&self) -> bool {
+        matches!(self, Self::NoAnswer(NoAnswer::NotSent | NoAnswer::Reset) | Self::Status(500..))
+    }
 }
 
 impl fmt::Display for Failure {
