@@ -578,6 +578,25 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_answers_is_not_away_whatever_it_says() {
+        let status = |status| Answer::Response(Response::new(status, Vec::new()));
+        for (answer, away) in [
+            (FAILED, true),
+            (Answer::None(NoAnswer::NotSent), true),
+            (status(503), true),
+            (Answer::None(NoAnswer::TooLarge), false),
+            (status(404), false),
+            (status(200), false),
+            (document(json!({"issuer": "https://evil.example"})), false),
+        ] {
+            let mut discovery = Discovery::new(settings());
+            assert!(!discovery.is_away(), "nobody has asked");
+            settle(&mut discovery, answer.clone(), T);
+            assert_eq!(discovery.is_away(), away, "{answer:?}");
+        }
+    }
+
+    #[test]
     fn a_worker_asks_once_at_its_start_and_again_only_where_used() {
         let mut discovery = Discovery::new(settings());
         assert_eq!(discovery.due(T), Some(ask(&service("/one"))));
