@@ -299,6 +299,8 @@ fn c37_without_an_answer_no_signature_helps() {
         (answered(200, r#"{"active":"true"}"#), "server.unusable_answer"),
         (answered(302, &good), "server.unusable_answer"),
         (answered(401, &good), "server.our_credentials"),
+        (answered(400, r#"{"error":"invalid_client"}"#), "server.our_credentials"),
+        (answered(400, r#"{"error":["invalid_client"]}"#), "server.unusable_answer"),
         // What a server says that introspects no JWTs at all: a mistake of ours, and no verdict.
         (answered(400, r#"{"error":"unsupported_token_type"}"#), "server.unusable_answer"),
     ] {

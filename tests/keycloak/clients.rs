@@ -99,7 +99,7 @@ fn an_assertion_by_our_key_is_taken_and_a_strangers_is_not() {
             assert_eq!(known.as_bank(&token), granted(), "{algorithm:?}: {}", known.envoy.log());
         }
         let stranger = stage(&document, &own, &SigningKey::new(algorithm, "rs-1"));
-        assert_eq!(stranger.as_bank(&token), unavailable("server.unusable_answer"), "{}", stranger.envoy.log());
+        assert_eq!(stranger.as_bank(&token), unavailable("server.our_credentials"), "{}", stranger.envoy.log());
     }
 }
 
