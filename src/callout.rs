@@ -174,7 +174,7 @@ impl Response {
             let is = |other: &str| name.trim_ascii().eq_ignore_ascii_case(other);
             match is("max-age") {
                 true => Some(Duration::from_secs(value.trim_ascii().trim_matches('"').parse().unwrap_or(0))),
-                false => (is("no-store") || is("no-cache")).then_some(Duration::ZERO),
+                false => (is("no-store") || is("no-cache") || !directive.is_ascii()).then_some(Duration::ZERO),
             }
         });
         let first = told.next()?;

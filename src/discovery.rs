@@ -49,6 +49,8 @@ pub struct Discovery {
     /// Fetched, and not yet held against the other document: nothing of it is believed.
     found: Option<Held>,
     failing: Option<Failing>,
+    /// There was no answer when it was asked last.
+    away: bool,
     under_way: bool,
     /// The other document was asked for.
     comparing: bool,
@@ -152,7 +154,8 @@ impl Document {
 impl Discovery {
     pub fn new(settings: Settings) -> Self {
         let (held, found, failing, early) = (None, None, None, Duration::ZERO);
-        Self { settings, held, found, failing, under_way: false, comparing: false, used: false, early }
+        let (away, under_way, comparing, used) = (false, false, false, false);
+        Self { settings, held, found, failing, away, under_way, comparing, used, early }
     }
 
     /// Refreshes come earlier by a part of their time that these octets choose, so that not all workers ask at once.
@@ -162,6 +165,11 @@ impl Discovery {
 
     pub fn endpoints(&self) -> Option<&Endpoints> {
         self.held.as_ref().map(|held| &held.endpoints)
+    }
+
+    /// Whether it was away when it was asked last, rather than there and with no good document.
+    pub fn is_away(&self) -> bool {
+        self.away
     }
 
     /// Whether there is something to ask with; what nobody used for long is asked for before it is believed.
@@ -237,7 +245,12 @@ impl Discovery {
     fn compare(&mut self, answer: Answer, now: UnixTime) -> Fetched {
         self.comparing = false;
         let Some(found) = self.found.take() else { return Fetched::Agrees };
-        match self.settings.differs(&found.endpoints, answer) {
+        let document = match parse(answer) {
+            // Whether there is one is not known: both are asked for again.
+            Err(failure) if failure.is_away() => return self.fail(failure, now),
+            document => document.ok(),
+        };
+        match document.and_then(|document| self.settings.differs(&found.endpoints, &document)) {
             None => {
                 (self.held, self.failing, self.used) = (Some(found), None, false);
                 Fetched::Agrees
@@ -251,6 +264,7 @@ impl Discovery {
 
     fn fail(&mut self, failure: Failure, now: UnixTime) -> Fetched {
         self.failing = Some(Failing::again(self.failing, now));
+        self.away = failure.is_away();
         Fetched::Failed(failure)
     }
 }
@@ -271,9 +285,8 @@ fn parse(answer: Answer) -> Result<Value, Failure> {
 
 impl Settings {
     /// The member that another document tells otherwise. A server that has none, or has it for somebody else, says nothing in it.
-    fn differs(&self, endpoints: &Endpoints, other: Answer) -> Option<&'static str> {
-        let document = parse(other).ok()?;
-        let members = document.as_object().filter(|members| self.is_of_issuer(members))?;
+    fn differs(&self, endpoints: &Endpoints, other: &Value) -> Option<&'static str> {
+        let members = other.as_object().filter(|members| self.is_of_issuer(members))?;
         let differs = |name, own: &Option<Rc<Service>>| {
             let (Some(own), Some(found)) = (own, self.endpoint(members, name)) else { return false };
             self.path(name, found, own).as_deref() != Ok(own.path.as_str())
@@ -353,6 +366,12 @@ fn is_same_host(one: &str, other: &str) -> bool {
     bare(one) == bare(other)
 }
 
+impl Failure {
+    fn is_away(&self) -> bool {
+        matches!(self, Self::NoAnswer(NoAnswer::NotSent | NoAnswer::Reset) | Self::Status(500..))
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -429,10 +448,14 @@ mod tests {
         T.plus(Duration::from_secs(seconds))
     }
 
+    fn none() -> Answer {
+        Answer::Response(Response::new(404, Vec::new()))
+    }
+
     /// The answer to the one; there is no other.
     fn settle(discovery: &mut Discovery, answer: Answer, now: UnixTime) -> Fetched {
         let fetched = discovery.settle(&service("/one"), answer, now);
-        assert_eq!(discovery.settle(&service("/other"), FAILED, now), Fetched::Agrees);
+        assert_eq!(discovery.settle(&service("/other"), none(), now), Fetched::Agrees);
         fetched
     }
 
@@ -579,6 +602,25 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_answers_is_not_away_whatever_it_says() {
+        let status = |status| Answer::Response(Response::new(status, Vec::new()));
+        for (answer, away) in [
+            (FAILED, true),
+            (Answer::None(NoAnswer::NotSent), true),
+            (status(503), true),
+            (Answer::None(NoAnswer::TooLarge), false),
+            (status(404), false),
+            (status(200), false),
+            (document(json!({"issuer": "https://evil.example"})), false),
+        ] {
+            let mut discovery = Discovery::new(settings());
+            assert!(!discovery.is_away(), "nobody has asked");
+            settle(&mut discovery, answer.clone(), T);
+            assert_eq!(discovery.is_away(), away, "{answer:?}");
+        }
+    }
+
+    #[test]
     fn a_worker_asks_once_at_its_start_and_again_only_where_used() {
         let mut discovery = Discovery::new(settings());
         assert_eq!(discovery.due(T), Some(ask(&service("/one"))));
@@ -589,7 +631,7 @@ mod tests {
         discovery.withdraw(&service("/other"));
         assert_eq!(discovery.due(T), Some(ask(&service("/other"))));
         assert_eq!(discovery.due(T), None, "it is under way");
-        assert_eq!(discovery.settle(&service("/other"), FAILED, T), Fetched::Agrees);
+        assert_eq!(discovery.settle(&service("/other"), none(), T), Fetched::Agrees);
         assert_eq!(discovery.due(later(599)), None, "nobody used it");
         assert_eq!(located(&mut discovery, later(10)), "known");
         assert_eq!(discovery.due(later(479)), None);
@@ -648,7 +690,9 @@ mod tests {
             ),
             (text(404, ""), Fetched::Agrees),
             (text(200, "<html>"), Fetched::Agrees),
-            (FAILED, Fetched::Agrees),
+            (text(302, ""), Fetched::Agrees),
+            (FAILED, Fetched::Failed(Failure::NoAnswer(NoAnswer::Reset))),
+            (text(503, ""), Fetched::Failed(Failure::Status(503))),
             (document(other_keys), Fetched::Failed(Failure::Disagrees(KEYS))),
             (document(elsewhere), Fetched::Failed(Failure::Disagrees(INTROSPECTION))),
         ] {

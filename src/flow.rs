@@ -63,6 +63,8 @@ pub struct Enforcer {
     verifier: Rc<dyn Verifier>,
     /// Proofs that went elsewhere to be judged.
     sent_proofs: u64,
+    /// Signed answers that were found wrong and of which nobody has been told yet.
+    found_wrong: Vec<(IssuerId, Unusable)>,
     /// The time that was told last.
     told: UnixTime,
 }
@@ -297,6 +299,7 @@ impl Enforcer {
             log: Log::default(),
             verifier,
             sent_proofs: 0,
+            found_wrong: Vec::new(),
             told: UnixTime::new(0),
         }
     }
@@ -363,6 +366,11 @@ impl Enforcer {
     /// Says which decisions are written to the log from now on; none are before.
     pub fn log(&mut self, log: Log) {
         self.log = log;
+    }
+
+    /// Signed answers that were found wrong since this was asked last: that is seen once their keys are there, by the first who waits.
+    pub fn found_wrong(&mut self) -> Vec<(IssuerId, Unusable)> {
+        core::mem::take(&mut self.found_wrong)
     }
 
     /// Begins the journey of one request.
@@ -1120,11 +1128,17 @@ impl Enforcer {
             Some(Settled::Introspection(Err(unusable))) => return Err(Unavailable::from(*unusable).into()),
             _ => match locate(&mut self.discoveries, id, now) {
                 Ok(callout) => return Ok(Heard::Ask(callout.unwrap_or_else(|| settings.ask(&asking)))),
-                Err(unknown) => unknown,
+                Err(unknown) if self.is_away(id) => unknown,
+                Err(unknown) => return Err(unknown.into()),
             },
         };
         let by = settings.remembers(&asking);
         Ok(Heard::Lately(self.recall_lately(asked, by.as_bytes(), now).ok_or(away)?))
+    }
+
+    /// Whether an issuer that does not say where it is asked is away, rather than there and of two minds.
+    fn is_away(&self, issuer: IssuerId) -> bool {
+        self.discoveries.get(issuer.0).and_then(Option::as_ref).is_some_and(Discovery::is_away)
     }
 
     /// The token is bound to a key, which only the server knows: it is asked once more, and shown the proof.
@@ -1169,6 +1183,9 @@ impl Enforcer {
         let settings = issuer.introspection.as_ref().ok_or(TokenError::Format)?;
         let signers: Vec<&Rc<Jwk>> = signers.iter().collect();
         let said = signed.verify(&*self.verifier, (issuer, settings), &signers, now);
+        if let Err(unusable) = said {
+            self.found_wrong.push((id, *unusable));
+        }
         let mut said = said.clone().map_err(Unavailable::from)?;
         remember(&mut self.memory, issuer, (&mut said, token.as_str()), signed.most, signed.at);
         Ok(Heard::Said(said))

@@ -37,9 +37,15 @@ use super::written::{self, Document, Protocol};
 /// What requests that wait may take in memory.
 const WAITING_BYTES: usize = 8 * 1024 * 1024;
 
+fn asks_both(document: &Document) -> bool {
+    let own = document.routes.iter().map(|route| &route.own);
+    own.chain([&document.defaults]).any(|fields| fields.revocation == Some(Revocation::Introspection))
+}
+
 /// `kept` are the claims that the document names.
 pub fn compile(document: Document, kept: Kept, found: &Found) -> Option<Compiled> {
-    let kept = Rc::new(kept);
+    // Key and endpoint have to speak of the same token.
+    let kept = Rc::new(if asks_both(&document) { kept.and("jti") } else { kept });
     let mut loading = Loading { document: &document, kept, found, hierarchy: None, warnings: Vec::new() };
     loading.issuers_agree();
     loading.hierarchy = loading.roles();

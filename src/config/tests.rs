@@ -288,6 +288,20 @@ fn the_claims_that_a_document_names_anywhere_are_kept() {
 }
 
 #[test]
+fn what_a_token_is_called_is_kept_where_key_and_endpoint_both_speak_of_it() {
+    let introspection = || json!("introspection");
+    let (everywhere, here) = ("/revocation", "/routes/2/revocation");
+    for (document, kept) in [
+        (reference(), false),
+        (with(&reference(), everywhere, introspection()), true),
+        (with(&reference(), here, introspection()), true),
+    ] {
+        let compiled = load_text(&document.to_string()).map_err(|mistakes| mistakes.to_string()).unwrap();
+        assert_eq!(compiled.settings.issuers[0].kept.holds("jti"), kept, "{document}");
+    }
+}
+
+#[test]
 fn each_of_the_ten_mistakes_is_told_in_its_own_words() {
     let route = |extra: Value| {
         let mut route = json!({"name": "balance", "methods": ["GET"], "path": "/accounts/{account}/balance"});

@@ -89,9 +89,13 @@ fn with_body(fields: &Fields, status: u16, body: usize) -> Answer {
     }
 }
 
-/// All values of a field; one that is no text says nothing.
+/// What stands for a value that is no text: it says nothing that is known.
+const UNREADABLE: &str = "\u{fffd}";
+
+/// All values of a field.
 fn joined(fields: &Fields, name: &[u8]) -> String {
-    let values: Vec<&str> = fields.values(name).map(|value| core::str::from_utf8(value).unwrap_or_default()).collect();
+    let values: Vec<&str> =
+        fields.values(name).map(|value| core::str::from_utf8(value).unwrap_or(UNREADABLE)).collect();
     values.join(",")
 }
 

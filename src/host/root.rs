@@ -4,12 +4,13 @@ use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
-use crate::callout::{Answer, CalloutId, NoAnswer, Waiting};
+use crate::callout::{Answer, CalloutId, IssuerId, NoAnswer, Waiting};
 use crate::client::Random;
 use crate::config;
 use crate::discovery;
 use crate::flow::{Enforcer, Log, Settled, Suspended};
 use crate::keys::Fetched;
+use crate::token::introspection::Unusable;
 
 use super::abi::{self, Buffer, Level};
 use super::crypto::Crypto;
@@ -255,6 +256,8 @@ fn go_on(Ready { shared, waiter, suspended, settled }: Ready) {
     }
     let now = abi::now();
     let step = shared.borrow_mut().enforcer.resume(suspended, &settled, now);
+    let wrong = shared.borrow_mut().enforcer.found_wrong();
+    wrong.iter().for_each(|(issuer, unusable)| say_unusable(&shared, *issuer, unusable));
     waiter.settle(advance(&shared, &waiter, step));
     if waiter.progress() == Progress::Goes {
         let _ = abi::continue_request();
@@ -283,9 +286,12 @@ fn say(shared: &Shared, id: &CalloutId, settled: &Settled) {
         Settled::Keys(Fetched::Failed(failure)) => {
             abi::log(Level::Error, &format!("holdfast: issuer {name}: no keys: {failure}"));
         }
-        Settled::Introspection(Err(unusable)) => {
-            abi::log(Level::Error, &format!("holdfast: issuer {name}: introspection failed: {unusable}"));
-        }
+        Settled::Introspection(Err(unusable)) => say_unusable(shared, id.service.issuer, unusable),
         Settled::Metadata(discovery::Fetched::Agrees) | Settled::Introspection(Ok(_)) | Settled::Crowded => {}
     }
+}
+
+fn say_unusable(shared: &Shared, issuer: IssuerId, unusable: &Unusable) {
+    let name = shared.borrow().enforcer.issuer_name(issuer).to_owned();
+    abi::log(Level::Error, &format!("holdfast: issuer {name}: introspection failed: {unusable}"));
 }

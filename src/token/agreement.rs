@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use crate::jose::json::Value;
 
+use super::claims::claim;
 use super::{Confirmation, Error, Evidence, VerifiedToken, Voucher};
 
 impl VerifiedToken {
@@ -18,6 +19,8 @@ impl VerifiedToken {
             }
             _ => return Err(Error::Disagreement),
         };
+        // A signed answer about another token of the same user and client is one about another token.
+        same(claim(&self.claims, "jti"), claim(&said.claims, "jti"))?;
         Ok(Self {
             issuer: self.issuer,
             evidence: Evidence { by, at: said.evidence.at },

@@ -147,6 +147,12 @@ impl Kept {
         Self(names)
     }
 
+    /// And this one.
+    pub fn and(mut self, name: &str) -> Self {
+        self.0.insert(name.to_owned());
+        self
+    }
+
     pub fn holds(&self, name: &str) -> bool {
         self.0.contains(name)
     }

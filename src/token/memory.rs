@@ -134,6 +134,8 @@ impl Memory {
                 let times = (endpoint.good_until(both, at), endpoint.stale_until(both, at));
                 self.remember_good(Asked::Both, token, Rc::clone(both), times, now);
             }
+            // In a moment it may be good.
+            Err(Error::NotYetValid) => self.remember_bad(Asked::Both, token, Error::NotYetValid, Duration::ZERO, now),
             Err(error) => self.remember_bad(Asked::Both, token, *error, endpoint.cache, now),
         }
         said

@@ -286,7 +286,7 @@ pub enum Error {
     Confirmation,
     /// The authorization server says that it is not active.
     Inactive,
-    /// Its signed claims and the authorization server's answer name different issuers, users, clients or bindings.
+    /// Its signed claims and the authorization server's answer name different issuers, tokens, users, clients or bindings.
     Disagreement,
     /// The authorization server has judged the request too, and finds it malformed.
     BadRequest,

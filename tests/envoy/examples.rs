@@ -75,6 +75,19 @@ fn the_complete_one_does_all_that_it_says() {
 }
 
 #[test]
+fn pages_that_count_the_policies_to_copy_count_them_right() {
+    let files = std::fs::read_dir(top().join("envoy/policies")).expect("policies");
+    assert_eq!(files.count(), 24, "the pages say twenty-four");
+    for (page, sentence) in [
+        ("docs/configuration.md", "[envoy/policies](../envoy/policies) has twenty-four more to copy"),
+        ("CHANGELOG.md", "Twenty-four policies to copy, in `envoy/policies`"),
+    ] {
+        let text = std::fs::read_to_string(top().join(page)).expect(page);
+        assert!(text.contains(sentence), "{page}");
+    }
+}
+
+#[test]
 fn every_policy_on_our_pages_loads_in_envoy_and_a_mistake_in_one_does_not() {
     let ca = Authority::new("market CA");
     let pages =

@@ -1,5 +1,9 @@
 //! The policies of `envoy/policies`, each with the requests that it is written for and those that it is written against.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
 use harness::{Algorithm, Authority, Certificate, Leaf, SigningKey};
 use serde_json::{Value, json};
 
@@ -157,6 +161,107 @@ fn about_every_token_for_personal_data_keycloak_is_asked() {
     assert_eq!(asked, 4, "about every single one");
     world.introspect(&contract_token, json!({"active": false}));
     assert_eq!(world.verdict(&ask("/persons/1", &contract_token)), (401, "token.inactive"), "revoked a moment ago");
+}
+
+/// A bank by FAPI 2.0: it tells its paths, and signs its tokens and what it says about them.
+struct OpenBank {
+    key: SigningKey,
+    /// What it says about each token; others are not active.
+    said: Rc<RefCell<HashMap<String, Value>>>,
+}
+
+impl OpenBank {
+    const ISSUER: &str = "https://auth.ob.example";
+    const API: &str = "https://api.ob.example";
+
+    fn serving(world: &mut World) -> Self {
+        let key = SigningKey::new(Algorithm::Ps256, "k1");
+        let metadata = json!({"issuer": Self::ISSUER, "jwks_uri": format!("{}/keys", Self::ISSUER),
+                          "introspection_endpoint": format!("{}/introspect", Self::ISSUER)});
+        world.metadata.insert("auth/.well-known/openid-configuration".into(), ok(metadata));
+        world.keys.insert("auth".into(), ok(json!({"keys": [key.jwk()]})));
+        let said = Rc::<RefCell<HashMap<String, Value>>>::default();
+        let (knows, signs) = (Rc::clone(&said), key.clone());
+        world.answers = Some(Box::new(move |id| {
+            let asked = String::from_utf8(id.body.to_vec()).unwrap();
+            let token = asked.strip_prefix("token=").unwrap().split('&').next().unwrap();
+            let of = knows.borrow().get(token).cloned().unwrap_or_else(|| json!({"active": false}));
+            let whole = json!({"iss": Self::ISSUER, "aud": "rs", "iat": NOW, "token_introspection": of});
+            let signed = signs.mint(json!({"typ": "token-introspection+jwt"}), &whole);
+            told(200, "application/token-introspection+jwt", "", &signed)
+        }));
+        Self { key, said }
+    }
+
+    fn token(&self, cnf: &Value, others: Value) -> String {
+        let mut claims = json!({"iss": Self::ISSUER, "aud": Self::API, "sub": "ann", "client_id": "tpp", "iat": NOW,
+                                "exp": NOW + 600, "scope": "accounts payments", "cnf": cnf});
+        claims.as_object_mut().unwrap().extend(others.as_object().unwrap().clone());
+        claims["jti"] = json!(self.said.borrow().len().to_string());
+        let token = self.key.mint(json!({"typ": "at+jwt"}), &claims);
+        claims["active"] = json!(true);
+        self.said.borrow_mut().insert(token.clone(), claims);
+        token
+    }
+}
+
+#[test]
+fn by_fapi_2_either_binding_serves_and_a_withdrawn_consent_ends_it() {
+    let mut world = policy("fapi2");
+    let bank = OpenBank::serving(&mut world);
+    let (ours, thief) = (certificate(), certificate());
+    let token = |others: Value| bank.token(&json!({"x5t#S256": ours.x5t_s256()}), others);
+    let sca = json!({"acr": "urn:openbanking:psd2:sca"});
+    let balances = |token: &str| get("/accounts/7/balances").bearer(token).certificate(&ours);
+    let pay = |token: &str| request("POST", "/domestic-payments").bearer(token).certificate(&ours);
+    let (good, strong) = (token(json!({})), token(sca.clone()));
+    let table = [
+        ("balances", balances(&good), PASSES),
+        ("payment", pay(&strong), PASSES),
+        ("payment without SCA", pay(&good), (401, "token.step_up")),
+        (
+            "payment without the scope",
+            pay(&token(json!({"scope": "accounts", "acr": sca["acr"]}))),
+            (403, "token.scope"),
+        ),
+        ("a machine", balances(&token(json!({"sub": "tpp"}))), (403, "policy.no_rule")),
+        ("eleven minutes", balances(&token(json!({"exp": NOW + 660}))), (401, "token.lifetime")),
+        ("stolen", balances(&good).certificate(&thief), (401, "binding.other_certificate")),
+        ("bound to nothing", balances(&bank.token(&json!({}), json!({}))), (401, "token.confirmation")),
+        ("a path that nobody wrote", get("/accounts/7").bearer(&good).certificate(&ours), (403, "policy.no_route")),
+    ];
+    each(&mut world, table);
+    let documents =
+        ["openid-configuration", "oauth-authorization-server"].map(|name| format!("auth/.well-known/{name}"));
+    assert_eq!(world.asked[..2], documents);
+    assert_eq!(world.asked[2..4], ["auth/keys", "auth/introspect"]);
+
+    let (holder, other) = (Holder::named("wallet"), Holder::named("thief"));
+    let bound = bank.token(&json!({"jkt": holder.jkt()}), sca);
+    let proof = |of: &'static str, jti: &str, nonce: &str| {
+        let holder = if of == "ours" { &holder } else { &other };
+        let proof = holder.proof("/domestic-payments", &bound, jti).claim("htm", "POST").claim("nonce", nonce);
+        proof.claim("htu", format!("{}/domestic-payments", OpenBank::API)).sign()
+    };
+    let pay = |proof: &str| request("POST", "/domestic-payments").dpop(&bound, proof);
+    let first = world.send(&pay(&proof("ours", "1", "none of ours")));
+    assert_eq!((first.status, first.reason), (401, "nonce.unknown"));
+    let nonce = first.nonce.expect("a nonce");
+    let table = [
+        ("with the nonce", pay(&proof("ours", "2", &nonce)), PASSES),
+        ("the same proof again", pay(&proof("ours", "2", &nonce)), (401, "proof.replayed")),
+        ("another's proof", pay(&proof("thief", "3", &nonce)), (401, "binding.other_key")),
+        ("as Bearer", request("POST", "/domestic-payments").bearer(&bound), (401, "binding.bearer_downgrade")),
+    ];
+    each(&mut world, table);
+
+    bank.said.borrow_mut().remove(&good);
+    assert_eq!(world.verdict(&balances(&good)), PASSES, "for five seconds");
+    world.later(5);
+    assert_eq!(world.verdict(&balances(&good)), (401, "token.inactive"), "the consent was withdrawn");
+    let at = r#"resource_metadata="https://api.ob.example/.well-known/oauth-protected-resource""#;
+    let challenge = world.send(&balances(&good)).challenge.expect("a challenge");
+    assert!(challenge.starts_with(r#"Bearer realm="ob""#) && challenge.contains(at), "{challenge}");
 }
 
 #[test]

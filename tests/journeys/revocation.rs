@@ -299,6 +299,8 @@ fn c37_without_an_answer_no_signature_helps() {
         (answered(200, r#"{"active":"true"}"#), "server.unusable_answer"),
         (answered(302, &good), "server.unusable_answer"),
         (answered(401, &good), "server.our_credentials"),
+        (answered(400, r#"{"error":"invalid_client"}"#), "server.our_credentials"),
+        (answered(400, r#"{"error":["invalid_client"]}"#), "server.unusable_answer"),
         // What a server says that introspects no JWTs at all: a mistake of ours, and no verdict.
         (answered(400, r#"{"error":"unsupported_token_type"}"#), "server.unusable_answer"),
     ] {
@@ -415,11 +417,11 @@ fn a_key_that_leaves_its_set_takes_along_what_both_said() {
     let ours = certificate();
     let mut world = asking(json!({"cache": "5m", "stale_if_error": "1m"}), json!({}));
     world.serve_keys("login", &[&Key::named("k1"), &Key::named("k2")]);
-    let [first, second] =
-        ["k1", "k2"].map(|kid| Key::named(kid).jwt(&claims(&ours, json!({"exp": NOW + 3000, "jti": kid}))));
-    for jwt in [&first, &second] {
-        world.introspect(jwt, active(&ours, json!({"exp": NOW + 3000})));
-    }
+    let [first, second] = ["k1", "k2"].map(|kid| {
+        let jwt = Key::named(kid).jwt(&claims(&ours, json!({"exp": NOW + 3000, "jti": kid})));
+        world.introspect(&jwt, active(&ours, json!({"exp": NOW + 3000, "jti": kid})));
+        jwt
+    });
     world.later(200);
     for jwt in [&first, &second] {
         assert_eq!(world.verdict(&at("/all", jwt, &ours)), PASSES);

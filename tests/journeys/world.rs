@@ -117,7 +117,8 @@ impl World {
         }
         let names = ["OP_SECRET", "KEYCLOAK_SECRET", "CURITY_SECRET", "AUTHLETE_SECRET"];
         let nonce_keys = [("NONCE_KEY", NONCE_KEY), ("NONCE_KEY_OLD", OLD_NONCE_KEY)];
-        let environment = [names.map(|name| (name, "test")).as_slice(), &nonce_keys].concat();
+        let key = harness::SigningKey::new(harness::Algorithm::Es256, "rs-1").private_jwk().to_string();
+        let environment = [names.map(|name| (name, "test")).as_slice(), &nonce_keys, &[("RS_JWK", &key)]].concat();
         Self::with_environment(harness::yaml(&text).unwrap(), &environment)
     }
 
@@ -198,7 +199,9 @@ impl World {
         match service.question {
             Question::Metadata => {
                 let at = format!("{}{}", service.cluster, service.path);
-                self.metadata.get(&at).cloned().unwrap_or(Answer::None(NoAnswer::Reset))
+                // Who has one document may have no other.
+                let none = if self.metadata.is_empty() { Answer::None(NoAnswer::Reset) } else { answered(404, "") };
+                self.metadata.get(&at).cloned().unwrap_or(none)
             }
             Question::KeySet => self.keys.get(&service.cluster).cloned().unwrap_or(Answer::None(NoAnswer::Reset)),
             Question::Introspection => {

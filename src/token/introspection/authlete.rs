@@ -74,7 +74,7 @@ pub(super) fn read(
     let error = error_in(text("responseContent").unwrap_or_default());
     let is = |name| claim(&told, name).and_then(Value::as_bool);
     let of = match text("action").ok_or(Unusable::Body)? {
-        "OK" if is("usable") == Some(false) => Err(Error::Inactive),
+        "OK" if ["existent", "usable", "sufficient"].iter().any(|name| denies(&told, name)) => Err(Error::Inactive),
         "OK" => settings.read_claims(issuer, claims(told, id.proven)?, now)?,
         "BAD_REQUEST" => Err(Error::BadRequest),
         "UNAUTHORIZED" => Err(match (error, id.proven) {
@@ -121,13 +121,26 @@ fn claims(told: Value, proven: Option<Proven>) -> Result<Value, Unusable> {
         "client_id",
         there("clientId").map(|id| Value::String(id.as_str().map_or_else(|| id.to_string(), str::to_owned))),
     );
-    put("scope", there("scopes").map(|scopes| Value::String(scopes.texts().join(" "))));
+    put("scope", there("scopes").map(joined).transpose()?);
     put("aud", there("accessTokenResources").or_else(|| there("resources")).cloned());
     put("exp", there("expiresAt").filter(|at| **at != Value::Integer(0)).map(seconds));
     put("auth_time", there("authTime").filter(|at| **at != Value::Integer(0)).cloned());
     put("cnf", confirmation(there("certificateThumbprint"), proven));
     told.into_iter().for_each(|(name, value)| claims.insert(name, value));
     Ok(Value::Object(claims))
+}
+
+/// Says anything but yes, where it says something.
+fn denies(told: &Value, name: &str) -> bool {
+    claim(told, name).is_some_and(|value| *value != Value::Null && value.as_bool() != Some(true))
+}
+
+/// Scopes as RFC 7662 has them; each is a text of its own, without blanks.
+fn joined(scopes: &Value) -> Result<Value, Unusable> {
+    let is_scope = |scope: &&str| !scope.is_empty() && !scope.contains(char::is_whitespace);
+    let scopes = scopes.as_array().ok_or(Unusable::Body)?.iter();
+    let scopes: Option<Vec<&str>> = scopes.map(|scope| scope.as_str().filter(is_scope)).collect();
+    Ok(Value::String(scopes.ok_or(Unusable::Body)?.join(" ")))
 }
 
 /// Of milliseconds; of anything else nothing is made, and what reads it refuses it.

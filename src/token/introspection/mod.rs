@@ -88,7 +88,7 @@ pub type Introspected = Result<Vouched, Error>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unusable {
     NoAnswer(NoAnswer),
-    /// It refused our own credentials (401), or us altogether (403).
+    /// It refused our own credentials (401, or 400 where they stand in the form), or us altogether (403).
     OurCredentials,
     /// Another status than 200.
     Status(u16),
@@ -174,6 +174,7 @@ impl Settings {
             (200, Protocol::Authlete) => authlete::read(self, issuer, id, parse(response)?, now),
             (204, Protocol::Phantom) | (404, Protocol::Split) => Ok(Answered::from(Err(Error::Inactive))),
             (401 | 403, _) => Err(Unusable::OurCredentials),
+            (400, _) if refuses_us(response) => Err(Unusable::OurCredentials),
             (status, _) => Err(Unusable::Status(status)),
         }
     }
@@ -235,6 +236,13 @@ fn parse(response: &Response) -> Result<Value, Unusable> {
         return Err(Unusable::Body);
     }
     json::parse(&response.body, Limits::TOKEN).map_err(|_| Unusable::Body)
+}
+
+/// RFC 6749 §5.2: `invalid_client` may come with 400 where the client did not authenticate by a field.
+fn refuses_us(response: &Response) -> bool {
+    let said = parse(response).ok();
+    let error = said.as_ref().and_then(|said| claim(said, "error")).and_then(Value::as_str);
+    error == Some("invalid_client")
 }
 
 const WITHOUT_EXP: Duration = Duration::from_secs(5);

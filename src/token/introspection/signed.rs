@@ -141,7 +141,11 @@ fn introspected(mut claims: Value, of: (&Issuer, &Settings), now: UnixTime) -> R
     }
     let made = claim(&claims, "iat").and_then(Value::numeric_date).map(UnixTime::new);
     let is_fresh = |made: &UnixTime| *made <= now.plus(CLOCK_SKEW) && made.plus(MAX_AGE) >= now;
-    if !made.as_ref().is_some_and(is_fresh) {
+    // RFC 7519 §4.1.4, §4.1.5, where it has them.
+    let date = |name| claim(&claims, name).map(|date| date.numeric_date().map(UnixTime::new));
+    let ended = date("exp").is_some_and(|date| date.is_none_or(|expires| expires.plus(CLOCK_SKEW) <= now));
+    let begins = date("nbf").is_some_and(|date| date.is_none_or(|begins| begins > now.plus(CLOCK_SKEW)));
+    if ended || begins || !made.as_ref().is_some_and(is_fresh) {
         return Err(Unusable::Signed(Error::Expired));
     }
     match &mut claims {

@@ -23,5 +23,10 @@ pub(super) fn path(path: &str, token: AccessToken<'_>) -> String {
 pub(super) fn read(response: &Response, id: &CalloutId, issuer: &Issuer, now: UnixTime) -> Result<Answered, Unusable> {
     let signed = core::str::from_utf8(&response.body).map_err(|_| Unusable::Body)?;
     let signature = id.remembered_by.as_deref().unwrap_or_default();
-    Signed::answer(&format!("{}.{signature}", signed.trim_ascii()), Holds::AccessToken, (None, now), issuer)
+    Signed::answer(
+        &format!("{}.{signature}", signed.trim_ascii()),
+        Holds::AccessToken,
+        (response.max_age(), now),
+        issuer,
+    )
 }

@@ -24,6 +24,60 @@ fn stage(cache: &str) -> (Stage, Arc<Authlete>) {
     (stage, v2)
 }
 
+/// API v3: the service stands in the path, and its access token in place of key and secret.
+fn v3(token: &str) -> Value {
+    let mut document = document("2s");
+    let introspection = &mut document["issuers"][0]["introspection"];
+    introspection["path"] = json!(Authlete::V3);
+    introspection["auth_method"] = json!("bearer");
+    introspection["token"] = json!({"env": token});
+    introspection.as_object_mut().expect("a map").retain(|name, _| !name.starts_with("client_"));
+    document
+}
+
+#[test]
+fn version_3_is_asked_with_the_access_token_of_the_service() {
+    let own = gateway_secret();
+    let stage = Stage::with(&v3("SERVICE_TOKEN"), |options| {
+        options.variable("SERVICE_TOKEN", &own).variable("OTHER_TOKEN", &own[1..])
+    });
+    let [v2, api_server] = Authlete::speak(&stage.server, ("api", "nobody's"), &own);
+    api_server.know("bound", of_bank(&stage));
+    v2.know("of-v2", of_bank(&stage));
+    for _ in 0..2 {
+        assert_eq!((stage.as_bank(&api("bound")).status, stage.reached()), (200, 1), "{}", stage.envoy.log());
+    }
+    let asked: Vec<_> = stage.server.asked().into_iter().filter(|asked| asked.path == Authlete::V3).collect();
+    let [question] = asked.as_slice() else { panic!("one question: {}", asked.len()) };
+    assert_eq!(question.values("authorization"), [format!("Bearer {own}")]);
+    let body: Value = serde_json::from_slice(&question.body).expect("JSON");
+    let lines = |text: &str| text.split_whitespace().collect::<String>();
+    assert_eq!(body["token"], "bound");
+    assert_eq!(lines(body["clientCertificate"].as_str().expect("a PEM")), lines(&stage.bank.cert_pem));
+
+    let key = SigningKey::new(Algorithm::Es256, "wallet");
+    api_server.know("proven", Record { key: Some(key.thumbprint()), ..Record::default() });
+    let proof = Proof::new(&key, "GET", &format!("{ORIGIN}/either/x")).with("proven").sign(&key);
+    let table = [
+        ("a thief's certificate", stage.as_thief(&api("bound")), 401, "token.refused"),
+        ("a token that the service does not know", stage.as_bank(&api("of-v2")), 401, "token.inactive"),
+        ("too small a scope", stage.as_bank(&Request::get("/pay").bearer("bound")), 403, "token.scope"),
+        ("a proof", stage.anonymously(&dpop("/either/x", "proven", &proof)), 200, "granted"),
+        ("the proof again", stage.anonymously(&dpop("/either/x", "proven", &proof)), 401, "proof.replayed"),
+    ];
+    let lines = stage.envoy.access_lines(2 + table.len());
+    for ((name, answer, status, reason), line) in table.into_iter().zip(lines.iter().skip(2)) {
+        assert_eq!((answer.status, line.split(' ').nth(3)), (status, Some(reason)), "{name}");
+    }
+    assert_eq!(stage.server.count(Authlete::V2), 0);
+    assert_eq!(stage.reached(), 1);
+
+    stage.envoy.configure(&v3("OTHER_TOKEN")).expect("a good configuration");
+    let before = stage.envoy.settled_access_log().len();
+    assert_eq!((stage.as_bank(&api("bound")).status, stage.reached()), (503, 0));
+    assert_eq!(stage.reason(before + 1), "server.our_credentials", "another access token is ours to mend");
+}
+
 fn of_bank(stage: &Stage) -> Record {
     Record { certificate: Some(stage.bank.x5t_s256()), ..Record::default() }
 }

@@ -94,6 +94,85 @@ fn a_new_key_of_the_server_is_fetched_while_the_answer_waits() {
     assert_eq!(stage.server.count("/jwks"), fetched + 1);
 }
 
+const METADATA: &str = "/.well-known/oauth-authorization-server";
+
+/// JWTs are asked about too, where the server says.
+fn asking_about_jwts(cache: &str) -> Value {
+    let mut document = speaking("rfc9701", "/introspect");
+    document["revocation"] = json!("introspection");
+    let issuer = document["issuers"][0].as_object_mut().expect("an issuer");
+    issuer.insert("discovery".to_owned(), json!({"cluster": "login", "timeout": "5s"}));
+    for endpoint in ["jwks", "introspection"] {
+        issuer[endpoint].as_object_mut().expect("an endpoint").remove("path");
+    }
+    issuer["introspection"]["cache"] = json!(cache);
+    issuer["introspection"]["stale_if_error"] = json!("1m");
+    document
+}
+
+fn tells(stage: &Stage) {
+    let body = json!({"issuer": "https://login.bank.example", "jwks_uri": "https://login.bank.example/jwks/told",
+                      "introspection_endpoint": "https://login.bank.example/told"});
+    let body = body.to_string().into_bytes();
+    stage.server.fail(METADATA, Fault::Answer { status: 200, content_type: "application/json", body });
+}
+
+fn answers(stage: &Stage, body: impl AsRef<[u8]>) {
+    stage.server.fail("/told", says(200, TYPE, body));
+}
+
+#[test]
+fn a_jwt_passes_by_its_key_and_by_a_signed_answer_from_where_the_server_says() {
+    let nobody = json!({"routes": [{"name": "health", "methods": ["GET"], "path": "/h", "allow": "public"}]});
+    let stage = set(&nobody);
+    tells(&stage);
+    stage.envoy.configure(&asking_about_jwts("0s")).expect("a good configuration");
+    let (good, token) = (response(&stage.active()), stage.token());
+    let stranger = SigningKey::new(Algorithm::Es256, "k1");
+    let with = |name: &str, value: Value| {
+        let mut changed = good.clone();
+        changed["token_introspection"][name] = value;
+        signed(&stage.key, &changed)
+    };
+    let table = [
+        ("good", signed(&stage.key, &good), 200, "granted"),
+        ("inactive", signed(&stage.key, &response(&json!({"active": false}))), 401, "token.inactive"),
+        ("about another user", with("sub", json!("eve")), 401, "token.disagreement"),
+        ("about another token", with("jti", json!("2")), 401, "token.disagreement"),
+        ("by a stranger", signed(&stranger, &good), 503, "server.unusable_answer"),
+        (
+            "by a stranger with a name of his own",
+            signed(&SigningKey::new(Algorithm::Es256, "k9"), &good),
+            503,
+            "server.unusable_answer",
+        ),
+        ("the token itself", token.clone(), 503, "server.unusable_answer"),
+        ("not signed", stage.active().to_string(), 503, "server.unusable_answer"),
+        ("good again", signed(&stage.key, &good), 200, "granted"),
+    ];
+    for (at, (name, body, status, reason)) in table.into_iter().enumerate() {
+        answers(&stage, body);
+        let answer = stage.as_bank(&api(&token));
+        assert_eq!((answer.status, stage.reason(at + 1).as_str()), (status, reason), "{name}: {}", stage.envoy.log());
+        assert_eq!(stage.reached(), usize::from(status == 200), "{name}");
+        assert_eq!(stage.server.count("/told"), at + 1, "{name}: each request asks");
+    }
+    let line = "holdfast: issuer bank: introspection failed: the signed answer is not believed for its signature";
+    assert_eq!(stage.envoy.log().matches(line).count(), 2, "once for each stranger: {}", stage.envoy.log());
+
+    let lines = stage.envoy.settled_access_log().len();
+    let new = SigningKey::new(Algorithm::Es256, "k2");
+    stage.server.publish(&[&stage.key, &new]);
+    answers(&stage, signed(&new, &good));
+    assert_eq!((stage.as_bank(&api(&token)).status, stage.reached()), (200, 1), "the key came after its answer");
+    stage.server.fail("/told", Fault::Close);
+    assert_eq!((stage.as_bank(&api(&token)).status, stage.reached()), (200, 1));
+    assert_eq!(stage.reason(lines + 2), "granted.stale");
+    for path in ["/jwks", "/introspect"] {
+        assert_eq!(stage.server.count(path), 0, "{path} is not where it says");
+    }
+}
+
 #[test]
 fn node_oidc_provider_signs_what_it_says() {
     const API: &str = "https://api.market.example";

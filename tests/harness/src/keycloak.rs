@@ -186,6 +186,13 @@ impl Realm<'_> {
         assert_eq!(answer.status, 200, "revocation: {}", answer.text());
     }
 
+    /// What it answers to a client that asks about a token and wants a JWT in the answer.
+    pub fn introspect(&self, client: &str, token: &str) -> Value {
+        let form = format!("token={token}&{}", self.credentials(client));
+        let answer = self.post("/token/introspect", &form, None, &[("accept", "application/jwt")]);
+        serde_json::from_slice(&answer.body).unwrap_or_else(|_| panic!("{} {}", answer.status, answer.text()))
+    }
+
     fn request(&self, method: &str, path: &str) -> Request {
         let mut request = Request::new(method, path);
         request.fields[0].1 = self.host.clone().into_bytes();

@@ -1,6 +1,7 @@
 //! What is spoken with an authorization server beside RFC 7662, and what its answers are worth.
 
 mod authlete;
+mod both;
 mod phantom;
 mod rfc9701;
 mod split;
