@@ -98,7 +98,10 @@ fn an_assertion_by_our_key_is_taken_and_a_strangers_is_not() {
         for _ in 0..2 {
             assert_eq!(known.as_bank(&token), granted(), "{algorithm:?}: {}", known.envoy.log());
         }
-        let stranger = stage(&document, &own, &SigningKey::new(algorithm, "rs-1"));
+        // There are two RSA keys for all tests, by the end of their names.
+        let mut strangers = SigningKey::new(algorithm, "rs-2");
+        strangers.kid = key.kid;
+        let stranger = stage(&document, &own, &strangers);
         assert_eq!(stranger.as_bank(&token), unavailable("server.our_credentials"), "{}", stranger.envoy.log());
     }
 }
