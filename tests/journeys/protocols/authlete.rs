@@ -80,6 +80,13 @@ fn facts_are_taken_and_judged_here() {
         (json!({"accessTokenResources": ["https://other.example"]}), (401, "token.audience")),
         (json!({"accessTokenResources": null}), (401, "token.audience")),
         (json!({"usable": false}), (401, "token.inactive")),
+        (json!({"usable": "false"}), (401, "token.inactive")),
+        (json!({"existent": false}), (401, "token.inactive")),
+        (json!({"sufficient": false}), (401, "token.inactive")),
+        (json!({"usable": null, "sufficient": null}), PASSES),
+        (json!({"scopes": "pay"}), (503, "server.unusable_answer")),
+        (json!({"scopes": [["pay"]]}), (503, "server.unusable_answer")),
+        (json!({"scopes": ["read pay"]}), (503, "server.unusable_answer")),
         (json!({"active": false, "exp": 1, "cnf": {}}), PASSES),
     ] {
         let mut world = authlete();

@@ -136,9 +136,14 @@ fn a_jwt_in_a_json_object_counts_only_beside_true() {
 #[test]
 fn it_counts_as_long_as_its_server_says_and_no_longer_than_told_here() {
     let ours = certificate();
-    for (cache_control, lasts) in
-        [("max-age=20, must-revalidate", 20), ("", 30), ("max-age=3600", 30), ("no-store", 0), ("max-age=0", 0)]
-    {
+    for (cache_control, lasts) in [
+        ("max-age=20, must-revalidate", 20),
+        ("", 30),
+        ("max-age=3600", 30),
+        ("no-store", 0),
+        ("max-age=0", 0),
+        ("\u{fffd}, max-age=20", 0),
+    ] {
         let mut world = phantom();
         saying(&mut world, told(200, JWT, cache_control, &token(&ours, json!({}))));
         let asks = |world: &mut World| {

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{answering, speaking};
 use crate::proof::Holder;
-use crate::world::{Key, NOW, PASSES, answered, certificate, claims, get, token};
+use crate::world::{Key, NOW, PASSES, answered, certificate, claims, get, token, told};
 
 /// Escapes what standard base64 has and a path has not.
 fn place_of(signature: &str) -> String {
@@ -39,6 +39,23 @@ fn the_store_is_asked_by_the_digest_of_the_signature() {
         world.verdict(&get("/all").bearer(signature).certificate(&certificate())),
         (401, "binding.other_certificate")
     );
+}
+
+#[test]
+fn what_the_store_has_counts_as_long_as_it_says() {
+    let (ours, mut world) = (certificate(), speaking("split", json!({})));
+    let whole = token(&ours, json!({}));
+    let (signed, signature) = whole.rsplit_once('.').unwrap();
+    let text = signed.to_owned();
+    answering(&mut world, move |_| told(200, "text/plain", "max-age=5", &text));
+    let asks = get("/all").bearer(signature).certificate(&ours);
+    let mut questions = |seconds: u64| {
+        world.later(seconds);
+        world.asked.clear();
+        assert_eq!(world.verdict(&asks), PASSES);
+        world.asked.iter().filter(|place| place.starts_with("as/introspect/")).count()
+    };
+    assert_eq!([questions(0), questions(4), questions(1)], [1, 0, 1]);
 }
 
 #[test]
