@@ -78,11 +78,12 @@ test: ## set up, build, check and run every test
 	@$(with_module) cargo test --workspace --locked; $(call took,cargo test)
 	@$(MAKE) --no-print-directory fuzz-short
 
-test-istio: ## run what istio/ ships through Istio's own code: validators, control plane, agent, Envoy; 5 to 15 minutes the first time
+test-istio: ## run what istio/ ships through Istio's own code: validators, control plane, agent, Envoy; 5 to 15 minutes the first time; HOLDFAST_ALL=1: leave nothing out
 	@tests/set-up istio image >/dev/null; $(call took,set-up)
-	@program=$$(tests/set-up istio); \
-	export HOLDFAST_ENVOY=$$(tests/set-up envoy) HOLDFAST_IPTABLES=$$(tests/set-up iptables || true); \
-	HOLDFAST_IMAGE="$$(realpath "$(output)/image")" env --chdir=tests/istio "$$program" -test.v -test.timeout=5m; $(call took,test-istio)
+	@program=$$(tests/set-up istio); envoy=$$(tests/set-up envoy); image=$$(realpath "$(output)/image"); \
+	iptables=$$(tests/set-up iptables || true); \
+	export HOLDFAST_ENVOY=$$envoy HOLDFAST_IMAGE=$$image HOLDFAST_IPTABLES=$$iptables; \
+	env --chdir=tests/istio "$$program" -test.v -test.timeout=5m; $(call took,test-istio)
 
 fuzz: ## try every parser with SECONDS=60 of made-up input each; needs a nightly compiler
 	@tests/set-up nightly

@@ -73,10 +73,30 @@ func (c connection) holds(permission *rbacv3.Permission) (bool, error) {
 		return !held, err
 	case *rbacv3.Permission_DestinationPort:
 		return rule.DestinationPort == c.port, nil
+	case *rbacv3.Permission_Header:
+		return rule.Header.Name == ":method" && rule.Header.GetPresentMatch(), nil // only a request is asked this
 	case *rbacv3.Permission_UrlPath:
 		return text(rule.UrlPath.GetPath(), "/")
 	}
 	return false, fmt.Errorf("a permission by %T", permission.Rule)
+}
+
+// portsIn are those that permissions name, whether they allow or except them.
+func portsIn(permissions []*rbacv3.Permission) []uint32 {
+	var found []uint32
+	for _, permission := range permissions {
+		switch rule := permission.Rule.(type) {
+		case *rbacv3.Permission_AndRules:
+			found = append(found, portsIn(rule.AndRules.Rules)...)
+		case *rbacv3.Permission_OrRules:
+			found = append(found, portsIn(rule.OrRules.Rules)...)
+		case *rbacv3.Permission_NotRule:
+			found = append(found, portsIn([]*rbacv3.Permission{rule.NotRule})...)
+		case *rbacv3.Permission_DestinationPort:
+			found = append(found, rule.DestinationPort)
+		}
+	}
+	return found
 }
 
 func (c connection) is(principal *rbacv3.Principal) (bool, error) {

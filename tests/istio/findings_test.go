@@ -41,6 +41,7 @@ func (r rendered) findings() []string {
 	for _, plugin := range r.extensions {
 		found = append(found, r.ofPlugin(plugin)...)
 	}
+	found = append(found, r.ofRoutes()...)
 	if r.kind != model.Waypoint && !r.servesHTTP() {
 		found = append(found, "nothing is served")
 	}
@@ -64,7 +65,7 @@ func (r rendered) ofChain(listener *listenerv3.Listener, chain *listenerv3.Filte
 	case http == nil:
 		return r.ofOpaque(chain)
 	default:
-		return slices.Concat(r.ofTLS(chain), ofCertificateHeader(r.kind, http), ofPlace(http), ofWaiting(http))
+		return slices.Concat(r.ofTLS(chain), ofCertificateHeader(r.kind, http), ofPlace(http), ofWaiting(http), r.ofShutting(listener, chain))
 	}
 }
 
@@ -97,18 +98,77 @@ func (r rendered) ofOpaque(chain *listenerv3.FilterChain) []string {
 	if r.kind == model.Router {
 		return []string{"passes TLS on, and no filter sees what is in it"}
 	}
-	by := stranger
-	if declared := chain.FilterChainMatch.GetDestinationPort(); declared != nil {
-		by.port = declared.Value
+	var found []string
+	for _, port := range r.ports(chain) {
+		admitted, err := connection{port, stranger.peer}.admits(authorizations(chain))
+		switch {
+		case err != nil:
+			found = append(found, fmt.Sprintf("port %d may be open: %v", port, err))
+		case admitted:
+			found = append(found, fmt.Sprintf("port %d is reached without the filter", port))
+		}
 	}
-	admitted, err := by.admits(authorizations(chain))
+	return found
+}
+
+// ports are those that a chain is asked about: its own, or each that its authorizations name and no other chain has, and one more.
+func (r rendered) ports(chain *listenerv3.FilterChain) []uint32 {
+	if declared := chain.FilterChainMatch.GetDestinationPort(); declared != nil {
+		return []uint32{declared.Value}
+	}
+	found := []uint32{stranger.port}
+	for _, filter := range authorizations(chain) {
+		for _, policy := range filter.Policies {
+			for _, port := range portsIn(policy.Permissions) {
+				if !slices.ContainsFunc(r.ways(), declares(port)) {
+					found = append(found, port)
+				}
+			}
+		}
+	}
+	return found
+}
+
+// ofShutting judges Istio's authorization of a port that is meant to be served: a policy for others may shut it.
+func (r rendered) ofShutting(listener *listenerv3.Listener, chain *listenerv3.FilterChain) []string {
+	port := chain.FilterChainMatch.GetDestinationPort().GetValue()
+	if r.kind == model.Router {
+		port = listener.Address.GetSocketAddress().GetPortValue()
+	}
+	if port == 0 || r.guessed(port) {
+		return nil // no Service declares it, or none says that it is HTTP
+	}
+	admitted, err := connection{port, theGateway}.admits(authorizations(chain))
 	switch {
 	case err != nil:
-		return []string{fmt.Sprintf("port %d may be open: %v", by.port, err)}
-	case admitted:
-		return []string{fmt.Sprintf("port %d is reached without the filter", by.port)}
+		return []string{fmt.Sprintf("port %d may be shut: %v", port, err)}
+	case !admitted:
+		return []string{fmt.Sprintf("port %d is shut", port)}
 	}
 	return nil
+}
+
+// guessed is a port at which Istio looks for HTTP, and serves TCP where it finds none.
+func (r rendered) guessed(port uint32) bool {
+	return slices.ContainsFunc(r.ways(), func(chain *listenerv3.FilterChain) bool {
+		return declares(port)(chain) && httpManager(chain) == nil
+	})
+}
+
+// ofRoutes judges who says where a request goes, with the token that it carries: Istio notes it beside each route.
+func (r rendered) ofRoutes() []string {
+	var found []string
+	for _, configuration := range r.routes {
+		for _, host := range configuration.VirtualHosts {
+			for _, route := range host.Routes {
+				by := route.Metadata.GetFilterMetadata()["istio"].GetFields()["config"].GetStringValue()
+				if by != "" && !strings.Contains(by, "/namespaces/bank/") {
+					found = append(found, fmt.Sprintf("%s: requests are taken by %s", configuration.Name, by))
+				}
+			}
+		}
+	}
+	return found
 }
 
 const theGateway = "spiffe://cluster.local/ns/istio-ingress/sa/gateway"
@@ -136,9 +196,7 @@ func (r rendered) reached() []string {
 // inbound are the chains that may serve a connection to this port.
 func (r rendered) inbound(port uint32) []*listenerv3.FilterChain {
 	var found []*listenerv3.FilterChain
-	declared := func(chain *listenerv3.FilterChain) bool {
-		return chain.FilterChainMatch.GetDestinationPort().GetValue() == port
-	}
+	declared := declares(port)
 	isDeclared := slices.ContainsFunc(r.ways(), declared)
 	for _, chain := range r.ways() {
 		if !goesNowhere(chain) && (declared(chain) || !isDeclared && chain.FilterChainMatch.GetDestinationPort() == nil) {
@@ -146,6 +204,13 @@ func (r rendered) inbound(port uint32) []*listenerv3.FilterChain {
 		}
 	}
 	return found
+}
+
+// declares tells of a chain whether it is for this port alone.
+func declares(port uint32) func(*listenerv3.FilterChain) bool {
+	return func(chain *listenerv3.FilterChain) bool {
+		return chain.FilterChainMatch.GetDestinationPort().GetValue() == port
+	}
 }
 
 // authorizations are those of Istio, for the connection and for each request in it.

@@ -33,7 +33,7 @@ func injected(t *testing.T, template, deployment string) corev1.PodSpec {
 	must(t, err)
 	var asked appsv1.Deployment
 	must(t, yaml.UnmarshalStrict([]byte(deployment), &asked))
-	made, err := inject.IntoObject(nil, templates, settings, "default", shippedMesh(t), &asked, func(warning string) { t.Error(warning) })
+	made, err := inject.IntoObject(nil, templates, settings, "default", shippedMesh(t).mesh, &asked, func(warning string) { t.Error(warning) })
 	must(t, err)
 	return made.(*appsv1.Deployment).Spec.Template.Spec
 }

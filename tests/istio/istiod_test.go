@@ -1,13 +1,17 @@
 package istio
 
 import (
+	"cmp"
+	"errors"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	httpwasm "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/wasm/v3"
 	manager "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	wasmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/wasm/v3"
@@ -32,6 +36,13 @@ type rendered struct {
 	listeners  []*listenerv3.Listener
 	clusters   map[string]*clusterv3.Cluster
 	extensions map[string]*wasmv3.PluginConfig // by the name of the filter in the listeners
+	routes     []*routev3.RouteConfiguration   // of a gateway
+}
+
+// installation is what istio/mesh-config.yaml has Istio's own installation say.
+type installation struct {
+	mesh   *meshconfig.MeshConfig
+	scoped bool // a gateway takes the Gateways of its own namespace alone
 }
 
 // The proxies of the mesh in testdata/mesh.yaml.
@@ -44,27 +55,37 @@ var (
 		Labels: map[string]string{"gateway.networking.k8s.io/gateway-name": "waypoint"}}
 )
 
-// shippedMesh is the mesh's own configuration, as istio/mesh-config.yaml has it.
-func shippedMesh(t *testing.T) *meshconfig.MeshConfig {
+// shippedMesh is the installation that is shipped.
+func shippedMesh(t *testing.T) installation {
 	t.Helper()
 	settings, err := meshIn(shippedManifests)
 	must(t, err)
 	return settings
 }
 
-// meshIn is the mesh's own configuration in a folder, if Istio takes it.
-func meshIn(folder string) (*meshconfig.MeshConfig, error) {
-	text, err := os.ReadFile(folder + "/mesh-config.yaml")
-	if err != nil {
-		return nil, err
-	}
+// meshIn is the installation that a folder describes, if Istio takes it.
+func meshIn(folder string) (installation, error) {
 	var values struct {
 		MeshConfig map[string]any `json:"meshConfig"`
+		Env        struct {
+			Scoped string `json:"PILOT_SCOPE_GATEWAY_TO_NAMESPACE"`
+		} `json:"env"`
 	}
-	if err := yaml.UnmarshalStrict(text, &values); err != nil {
-		return nil, err
+	text, err := os.ReadFile(folder + "/mesh-config.yaml")
+	if err == nil {
+		err = yaml.UnmarshalStrict(text, &values)
 	}
-	if text, err = yaml.Marshal(values.MeshConfig); err != nil {
+	if err != nil {
+		return installation{}, err
+	}
+	settings, err := meshOf(values.MeshConfig)
+	scoped, unread := strconv.ParseBool(cmp.Or(values.Env.Scoped, "false"))
+	return installation{settings, scoped}, errors.Join(err, unread)
+}
+
+func meshOf(values map[string]any) (*meshconfig.MeshConfig, error) {
+	text, err := yaml.Marshal(values)
+	if err != nil {
 		return nil, err
 	}
 	settings, err := mesh.ApplyMeshConfig(string(text), mesh.DefaultMeshConfig())
@@ -75,18 +96,25 @@ func meshIn(folder string) (*meshconfig.MeshConfig, error) {
 	return settings, err
 }
 
+// begin has istiod's code use what it would read from its environment: here it did so when the program began.
+func (i installation) begin(t *testing.T) {
+	t.Helper()
+	test.SetForTest(t, &features.ScopeGatewayToNamespace, i.scoped)
+}
+
 // control starts istiod's own code with manifests and the mesh around them.
 func control(t *testing.T, manifests string) *xds.FakeDiscoveryServer {
 	t.Helper()
 	return controlBy(t, shippedMesh(t), manifests)
 }
 
-func controlBy(t *testing.T, settings *meshconfig.MeshConfig, manifests string) *xds.FakeDiscoveryServer {
+func controlBy(t *testing.T, by installation, manifests string) *xds.FakeDiscoveryServer {
 	t.Helper()
 	quiet()
+	by.begin(t)
 	test.SetForTest(t, &features.EnableAmbient, true)
-	all := read(t, "testdata/mesh.yaml") + "\n---\n" + manifests
-	return xds.NewFakeDiscoveryServer(t, xds.FakeOptions{ConfigString: all, KubernetesObjectString: all, MeshConfig: settings})
+	all := strings.Join([]string{read(t, "testdata/mesh.yaml"), read(t, "testdata/sandbox.yaml"), manifests}, "\n---\n")
+	return xds.NewFakeDiscoveryServer(t, xds.FakeOptions{ConfigString: all, KubernetesObjectString: all, MeshConfig: by.mesh})
 }
 
 // render is what one of its proxies gets.
@@ -98,6 +126,9 @@ func render(t *testing.T, istiod *xds.FakeDiscoveryServer, of model.Proxy) rende
 	}
 	istiod.SetupProxy(&proxy)
 	found := rendered{kind: of.Type, listeners: istiod.Listeners(&proxy), clusters: map[string]*clusterv3.Cluster{}, extensions: map[string]*wasmv3.PluginConfig{}}
+	if of.Type == model.Router {
+		found.routes = istiod.Routes(&proxy)
+	}
 	for _, cluster := range istiod.Clusters(&proxy) {
 		found.clusters[cluster.Name] = cluster
 	}

@@ -4,7 +4,6 @@ import (
 	"net"
 	"testing"
 
-	meshconfig "istio.io/api/mesh/v1alpha1"
 	"istio.io/istio/pilot/pkg/config/kube/crd"
 	"istio.io/istio/pilot/test/xds"
 	"istio.io/istio/pkg/config"
@@ -15,10 +14,11 @@ import (
 type controlPlane struct{ server *xds.FakeDiscoveryServer }
 
 // serveMesh starts one; every proxy is believed to be each of these workloads.
-func serveMesh(t *testing.T, settings *meshconfig.MeshConfig, manifests string, workloads ...string) controlPlane {
+func serveMesh(t *testing.T, by installation, manifests string, workloads ...string) controlPlane {
 	t.Helper()
+	by.begin(t)
 	server := xds.NewFakeDiscoveryServer(t, xds.FakeOptions{
-		ConfigString: manifests, KubernetesObjectString: manifests, MeshConfig: settings, // Secrets are read from the second
+		ConfigString: manifests, KubernetesObjectString: manifests, MeshConfig: by.mesh, // Secrets are read from the second
 		DisableSecretAuthorization: true,
 		ListenerBuilder:            func() (net.Listener, error) { return net.Listen("tcp", discovery) },
 	})

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	meshconfig "istio.io/api/mesh/v1alpha1"
 	"istio.io/istio/pilot/pkg/model"
 	"istio.io/istio/pkg/test/util/yml"
 	"sigs.k8s.io/yaml"
@@ -45,11 +44,11 @@ func (m mistake) made(t *testing.T) string {
 	return folder
 }
 
-// settings is the mesh's own configuration, with the mistake if it is in that.
-func (m mistake) settings(t *testing.T, shipped string) (*meshconfig.MeshConfig, *refusal) {
+// installation is Istio's own, with the mistake if it is in that.
+func (m mistake) installation(t *testing.T, shipped string) (installation, *refusal) {
 	t.Helper()
-	settings, err := meshIn(shipped)
-	return settings, refusedBy(byIstioctl, err)
+	by, err := meshIn(shipped)
+	return by, refusedBy(byIstioctl, err)
 }
 
 // judged is who refuses a folder before a proxy sees it.
@@ -83,7 +82,7 @@ func TestMistakesAreRefusedOrFoundInWhatIsRendered(t *testing.T) {
 		t.Run(m.Mistake, func(t *testing.T) {
 			shipped := m.made(t)
 			manifests, refused := m.judged(t, shipped)
-			settings, unfit := m.settings(t, shipped)
+			by, unfit := m.installation(t, shipped)
 			if unfit != nil {
 				refused = unfit
 			}
@@ -91,7 +90,7 @@ func TestMistakesAreRefusedOrFoundInWhatIsRendered(t *testing.T) {
 			case m.By == byRendered && refused != nil:
 				t.Errorf("%s refuses it: %s", refused.by, refused.says)
 			case m.By == byRendered:
-				if found := m.found(t, settings, manifests); !slices.Equal(found, sentences(m.Says)) {
+				if found := m.found(t, by, manifests); !slices.Equal(found, sentences(m.Says)) {
 					t.Errorf("what is rendered has %q", found)
 				}
 			case refused == nil:
@@ -103,9 +102,9 @@ func TestMistakesAreRefusedOrFoundInWhatIsRendered(t *testing.T) {
 	}
 }
 
-func (m mistake) found(t *testing.T, settings *meshconfig.MeshConfig, manifests string) []string {
+func (m mistake) found(t *testing.T, by installation, manifests string) []string {
 	t.Helper()
-	made := render(t, controlBy(t, settings, manifests), proxyOf[m.Folder])
+	made := render(t, controlBy(t, by, manifests), proxyOf[m.Folder])
 	if m.Folder == "only-through-the-gateway" {
 		return made.reached()
 	}

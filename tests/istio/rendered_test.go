@@ -106,8 +106,21 @@ func TestRenderedByIstiodTheWholeMeshHasTheFilterAndNoGatewayHas(t *testing.T) {
 	if names := render(t, istiod, aSidecar).names(); !slices.Equal(names, []string{"extensions.istio.io/trafficextension/istio-system.holdfast"}) {
 		t.Errorf("a sidecar has %q", names)
 	}
-	if names := render(t, istiod, aGateway).names(); !slices.Equal(names, []string{"extensions.istio.io/trafficextension/istio-ingress.holdfast"}) {
+	gateway := render(t, istiod, aGateway)
+	if names := gateway.names(); !slices.Equal(names, []string{"extensions.istio.io/trafficextension/istio-ingress.holdfast"}) {
 		t.Errorf("the gateway has %q", names)
+	}
+	if findings := gateway.findings(); len(findings) != 0 {
+		t.Errorf("what is for sidecars does to the gateway: %q", findings)
+	}
+}
+
+// A port whose Service tells no protocol is served as TCP, by whatever name an operator lists it, and then nobody gets there.
+func TestRenderedByIstiodAPortThatTellsNoProtocolIsClosed(t *testing.T) {
+	manifests := strings.ReplaceAll(build(t, shippedManifests+"/workloads"), `- "8080"`, "- \"8080\"\n        - \"8082\"")
+	found := render(t, control(t, manifests), aSidecar)
+	if findings := found.findings(); len(findings) != 0 || len(found.inbound(8082)) != 2 {
+		t.Errorf("%d chains: %q", len(found.inbound(8082)), findings)
 	}
 }
 

@@ -3,6 +3,7 @@ package istio
 import (
 	"crypto/rand"
 	"fmt"
+	"net"
 	"net/url"
 	"path"
 	"slices"
@@ -88,6 +89,7 @@ func (w *world) clients(t *testing.T) {
 		row{"a trader orders", bank, orders, w.bound(t, "prices.write", "trader"), nil, 200, "granted", "granted"},
 		row{"so does a head trader", bank, orders, w.bound(t, "prices.write", "head-trader"), nil, 200, "granted", "granted"},
 		row{"nobody without that role does", bank, orders, w.bound(t, "prices.write", "clerk"), nil, 403, "policy.no_rule", ""},
+		row{"a load balancer asks for health", bank, "GET /healthz", "", nil, 200, "public", "public"},
 		row{"a path that no route has", bank, "GET /admin", token, nil, 403, "policy.no_route", ""},
 	)
 	t.Run("what_a_client_writes_of_certificates_and_its_token_reach_no_service", func(t *testing.T) {
@@ -98,6 +100,12 @@ func (w *world) clients(t *testing.T) {
 		told(t, got, w.bank, true)
 		if got.reached.Get("authorization") != "" {
 			t.Error("the service saw the token")
+		}
+	})
+	t.Run("no_other_namespace_opens_a_port_at_the_gateway", func(t *testing.T) {
+		if there, err := net.Dial("tcp", "127.0.0.2:9000"); err == nil {
+			there.Close()
+			t.Error("port 9000 of testdata/sandbox.yaml is open")
 		}
 	})
 	t.Run("who_has_no_certificate_of_the_authority_gets_no_connection", func(t *testing.T) {

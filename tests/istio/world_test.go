@@ -47,12 +47,14 @@ func newWorld(t *testing.T) *world {
 func (w *world) startMesh(t *testing.T) {
 	t.Helper()
 	settings := shippedMesh(t)
-	defaults, err := protomarshal.ToJSONMap(settings.DefaultConfig)
+	defaults, err := protomarshal.ToJSONMap(settings.mesh.DefaultConfig)
 	must(t, err)
-	manifests := []string{read(t, "testdata/cluster.yaml"), w.secrets(t), w.shipped(t, "gateway"), w.shipped(t, "behind-the-gateway")}
+	manifests := []string{
+		read(t, "testdata/cluster.yaml"), read(t, "testdata/sandbox.yaml"), w.secrets(t), w.shipped(t, "gateway"), w.shipped(t, "behind-the-gateway"),
+	}
 	const gateway, orders = "spiffe://cluster.local/ns/istio-ingress/sa/gateway", "spiffe://cluster.local/ns/bank/sa/orders"
 	w.mesh = serveMesh(t, settings, once(strings.Join(manifests, "\n---\n")), gateway, orders)
-	statistics := bootstrapOverride(t, manifests[2])
+	statistics := bootstrapOverride(t, manifests[3])
 	w.gateway = &proxy{
 		kind: "router", name: "gateway-1", namespace: "istio-ingress", account: "gateway", address: "127.0.0.2", admin: 16100,
 		labels: map[string]string{"istio": "gateway"}, defaults: defaults, override: statistics, identity: w.meshCA.workload(t, gateway), root: w.meshCA,
