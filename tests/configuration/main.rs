@@ -21,7 +21,7 @@ fn load(document: &Value) -> Result<Compiled, Vec<String>> {
         name if name.ends_with("_JWK") => {
             Some(harness::SigningKey::new(harness::Algorithm::Es256, "k1").private_jwk().to_string())
         }
-        name => name.ends_with("_SECRET").then(|| "test".to_owned()),
+        name => ["_SECRET", "_TOKEN"].iter().any(|end| name.ends_with(end)).then(|| "test".to_owned()),
     };
     let loaded = config::load(document.to_string().as_bytes(), &environment);
     loaded.map_err(|mistakes| mistakes.to_string().lines().map(str::to_owned).collect())

@@ -4,8 +4,11 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use harness::{Algorithm, Authority, Certificate, Leaf, SigningKey};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::proof::Holder;
 use super::world::{
@@ -779,6 +782,43 @@ fn a_phantom_token_is_bound_as_the_jwt_is_that_it_stands_for() {
         (
             "another certificate",
             orders.bearer("by-certificate").certificate(&certificate()),
+            (401, "binding.other_certificate"),
+        ),
+    ];
+    each(&mut world, table);
+}
+
+#[test]
+fn a_split_token_is_bound_as_the_jwt_is_that_it_signs() {
+    let (ours, mut world) = (certificate(), policy("split-token"));
+    world.serve_keys("curity", &[&Key::named("k1")]);
+    let split = |others: Value| {
+        let mut claims = claims(&ours, others);
+        claims["iss"] = json!("https://idsvr.example/oauth/v2/oauth-anonymous");
+        claims["aud"] = json!("https://api.shop.example");
+        claims["scope"] = json!("orders");
+        let jwt = Key::named("k1").jwt(&claims);
+        let (signed, signature) = jwt.rsplit_once('.').unwrap();
+        (signed.to_owned(), signature.to_owned())
+    };
+    let (bound, unbound) = (split(json!({})), split(json!({"cnf": null})));
+    let store = [bound.clone(), unbound.clone()].map(|(signed, signature)| {
+        let digest = STANDARD.encode(Sha256::digest(signature));
+        (format!("/tokens/{}", digest.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D")), signed)
+    });
+    world.answers = Some(Box::new(move |id| {
+        let knows_us = id.service.headers.contains(&("authorization", "Bearer test".to_owned()));
+        let found = store.iter().find(|(path, _)| knows_us && id.path() == path);
+        found.map_or(answered(404, ""), |(_, signed)| answered(200, signed))
+    }));
+    let orders = get("/orders/7").host("api.shop.example");
+    let table = [
+        ("a signature", orders.clone().bearer(&bound.1).certificate(&ours), PASSES),
+        ("bound to nothing", orders.clone().bearer(&unbound.1).certificate(&ours), (401, "binding.unbound")),
+        ("unknown", orders.clone().bearer("other").certificate(&ours), (401, "token.inactive")),
+        (
+            "another certificate",
+            orders.bearer(&bound.1).certificate(&certificate()),
             (401, "binding.other_certificate"),
         ),
     ];

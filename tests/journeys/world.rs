@@ -115,7 +115,7 @@ impl World {
         if let Some(certificate) = digest {
             text = text.replace(&"b".repeat(64), &certificate.digest_hex());
         }
-        let names = ["OP_SECRET", "KEYCLOAK_SECRET", "CURITY_SECRET", "AUTHLETE_SECRET"];
+        let names = ["OP_SECRET", "KEYCLOAK_SECRET", "CURITY_SECRET", "AUTHLETE_SECRET", "STORE_TOKEN"];
         let nonce_keys = [("NONCE_KEY", NONCE_KEY), ("NONCE_KEY_OLD", OLD_NONCE_KEY)];
         let key = harness::SigningKey::new(harness::Algorithm::Es256, "rs-1").private_jwk().to_string();
         let environment = [names.map(|name| (name, "test")).as_slice(), &nonce_keys, &[("RS_JWK", &key)]].concat();
