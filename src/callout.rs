@@ -554,6 +554,17 @@ mod tests {
     }
 
     #[test]
+    fn ten_thousand_tokens_at_once_are_asked_about_by_no_more_callouts_than_are_allowed() {
+        let mut waiting = Waiting::new(Limits { callouts: 64, waiters: 1024, bytes: 8 << 20 });
+        let placed = (0..10_000_u32).filter(|number| {
+            let (token, peer) = (number.to_string(), of(number.to_string()));
+            waiting.wait(about(&token), *number, (), 500, peer).is_ok()
+        });
+        assert_eq!(placed.count(), 64);
+        assert_eq!(core::iter::from_fn(|| waiting.next_to_send()).count(), 64);
+    }
+
+    #[test]
     fn one_issuer_has_a_bounded_number_of_callouts() {
         let mut waiting = Waiting::new(Limits { callouts: 2, waiters: 100, bytes: 100 });
         waiting.wait(about("a"), 1, (), 1, of("ann")).unwrap();

@@ -28,11 +28,12 @@ use crate::policy::route::{Allow, Revocation, Route};
 use crate::policy::rule::Rule;
 use crate::policy::step_up::StepUp;
 use crate::policy::{Policy, Trust};
+use crate::token::introspection::Protocol;
 use crate::token::{self, Audiences, Kept, Places, Profile, introspection, memory};
 
 use super::Compiled;
 use super::read::{Found, is_told};
-use super::written::{self, Document, Protocol};
+use super::written::{self, Document};
 
 /// What requests that wait may take in memory.
 const WAITING_BYTES: usize = 8 * 1024 * 1024;
@@ -412,13 +413,7 @@ fn compile_introspection(
     introspection::Settings {
         service: Rc::new(Service { method, headers, ..service }),
         client: written.client.clone(),
-        protocol: match written.protocol {
-            Protocol::Rfc7662 => introspection::Protocol::Rfc7662,
-            Protocol::Rfc9701 => introspection::Protocol::Rfc9701,
-            Protocol::Phantom => introspection::Protocol::Phantom,
-            Protocol::Split => introspection::Protocol::Split,
-            Protocol::Authlete => introspection::Protocol::Authlete,
-        },
+        protocol: written.protocol,
         cache: written.cache,
         stale_if_error: written.stale_if_error,
         without_exp: written.danger_allow_no_exp,

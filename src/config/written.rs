@@ -33,6 +33,7 @@ use crate::policy::principal::Principal;
 use crate::policy::route::Revocation;
 use crate::policy::rule::ClaimTest;
 use crate::policy::step_up::StepUp;
+use crate::token::introspection::Protocol;
 use crate::token::{Profile, ScopeFormat};
 
 use super::read::{Map, Node};
@@ -256,16 +257,6 @@ pub struct Introspection {
     /// Takes an answer without `exp` for 5 s instead of refusing it.
     #[cfg_attr(feature = "schema", schemars(with = "Option<bool>", extend("default" = false)))]
     pub danger_allow_no_exp: bool,
-}
-
-/// RFC 7662 as JSON or signed (RFC 9701); the JWT that an opaque token stands for; a JWT of which the token is the signature; Authlete.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    Rfc7662,
-    Rfc9701,
-    Phantom,
-    Split,
-    Authlete,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -39,7 +39,7 @@ pub struct Settings {
 }
 
 /// What is spoken with the server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// A JSON object (RFC 7662).
     Rfc7662,
