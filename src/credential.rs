@@ -5,7 +5,7 @@ use core::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::facts::{Request, percent};
+use crate::facts::{Request, Single, percent};
 
 /// An access token as presented (RFC 6749 §1.4).
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,15 +24,8 @@ pub struct Presented<'a> {
     scheme: Scheme,
     field: &'a [u8],
     octets: &'a [u8],
-    proof: Proof<'a>,
-}
-
-/// The `DPoP` fields beside a token. Beside `Bearer` they are no credential, and nobody looks for them.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Proof<'a> {
-    None,
-    One(&'a [u8]),
-    Several,
+    /// The `DPoP` fields beside it. Beside `Bearer` they are no credential, and nobody looks for them.
+    proof: Single<'a>,
 }
 
 /// Why no single credential can be taken from a request.
@@ -79,16 +72,16 @@ impl fmt::Debug for Presented<'_> {
 impl<'a> Presented<'a> {
     /// The one credential of the request.
     pub fn find(request: &'a Request, takes_dpop: bool) -> Result<Self, Error> {
-        let mut fields = request.values(b"authorization");
-        let Some(field) = fields.next() else { return Err(Error::Missing) };
-        if has_query_token(request.path()) || fields.next().is_some() {
-            return Err(Error::SeveralTokens);
-        }
+        let field = match request.authorization() {
+            Single::None => return Err(Error::Missing),
+            Single::One(field) if !has_query_token(request.path()) => field,
+            Single::One(_) | Single::Several => return Err(Error::SeveralTokens),
+        };
         let scheme_ends = field.iter().position(|byte| *byte == b' ').unwrap_or(field.len());
         let (scheme, rest) = field.split_at_checked(scheme_ends).unwrap_or((field, b""));
         let (scheme, proof) = match scheme {
-            bearer if bearer.eq_ignore_ascii_case(b"bearer") => (Scheme::Bearer, Proof::None),
-            dpop if takes_dpop && dpop.eq_ignore_ascii_case(b"dpop") => (Scheme::Dpop, Proof::find(request)),
+            bearer if bearer.eq_ignore_ascii_case(b"bearer") => (Scheme::Bearer, Single::None),
+            dpop if takes_dpop && dpop.eq_ignore_ascii_case(b"dpop") => (Scheme::Dpop, request.single(b"dpop")),
             _ if is_list(field) => return Err(Error::SeveralTokens),
             _ => return Err(Error::OtherScheme),
         };
@@ -99,7 +92,7 @@ impl<'a> Presented<'a> {
         self.scheme
     }
 
-    pub fn proof(self) -> Proof<'a> {
+    pub fn proof(self) -> Single<'a> {
         self.proof
     }
 
@@ -134,17 +127,6 @@ impl<'a> Presented<'a> {
     /// The first 64 bits of it: names one token in logs and gives nothing of it away.
     pub fn digest_prefix(self) -> u64 {
         self.digest().first_chunk().map_or(0, |prefix| u64::from_be_bytes(*prefix))
-    }
-}
-
-impl<'a> Proof<'a> {
-    fn find(request: &'a Request) -> Self {
-        let mut fields = request.values(b"dpop");
-        match (fields.next(), fields.next()) {
-            (None, _) => Self::None,
-            (Some(field), None) => Self::One(field),
-            (Some(_), Some(_)) => Self::Several,
-        }
     }
 }
 
@@ -255,9 +237,9 @@ mod tests {
         let presented = Presented::find(&request, true)?;
         presented.token()?;
         let proofs = match presented.proof() {
-            Proof::None => 0,
-            Proof::One(field) => field.len(),
-            Proof::Several => usize::MAX,
+            Single::None => 0,
+            Single::One(field) => field.len(),
+            Single::Several => usize::MAX,
         };
         Ok((presented.scheme(), proofs))
     }

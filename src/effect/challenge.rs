@@ -1,6 +1,8 @@
 //! A denial into the answer that the RFCs prescribe for it, byte for byte (checklist §0.1, RFC 6750 §3, RFC 9449 §7.1, RFC 9728
 //! §5.1).
 
+use core::fmt::Write as _;
+
 use crate::binding;
 use crate::credential::{self, Scheme};
 use crate::denial::{Code, Denial};
@@ -72,6 +74,9 @@ fn is_cured_by_a_proof(denial: &Denial, settings: &Settings) -> bool {
     }
 }
 
+/// Octets that most challenges have place in.
+const USUAL: usize = 256;
+
 /// One challenge, its parameters in the order of the checklist. Without an error it tells what every caller needs, or nothing where
 /// another challenge beside it has the error.
 fn challenge(denial: &Denial, settings: &Settings, scheme: Scheme, error: Option<&str>) -> String {
@@ -79,25 +84,28 @@ fn challenge(denial: &Denial, settings: &Settings, scheme: Scheme, error: Option
         Scheme::Bearer => ("Bearer", None),
         Scheme::Dpop => ("DPoP", settings.schemes.algorithms.as_deref()),
     };
-    let mut challenge = format!("{name} realm=\"{}\"", settings.realm);
+    let mut challenge = String::with_capacity(USUAL);
+    // Nothing can fail that writes to a string.
+    let mut tell = |parts: core::fmt::Arguments<'_>| challenge.write_fmt(parts).unwrap_or_default();
+    tell(format_args!("{name} realm=\"{}\"", settings.realm));
     if let Some(error) = error {
-        challenge += &format!(", error=\"{error}\", error_description=\"{}\"", denial.description());
+        tell(format_args!(", error=\"{error}\", error_description=\"{}\"", denial.description()));
     }
     if !denial.acr_values().is_empty() {
-        challenge += &format!(", acr_values=\"{}\"", denial.acr_values().join(" "));
+        tell(format_args!(", acr_values=\"{}\"", denial.acr_values().join(" ")));
     }
     if let Some(max_age) = denial.max_age() {
-        challenge += &format!(", max_age=\"{}\"", max_age.as_secs());
+        tell(format_args!(", max_age=\"{}\"", max_age.as_secs()));
     }
     let scopes = if denial.code() == Code::NoCredential { &settings.scopes } else { denial.scopes() };
     if !scopes.is_empty() {
-        challenge += &format!(", scope=\"{}\"", scopes.join(" "));
+        tell(format_args!(", scope=\"{}\"", scopes.join(" ")));
     }
     if let Some(algorithms) = algorithms {
-        challenge += &format!(", algs=\"{algorithms}\"");
+        tell(format_args!(", algs=\"{algorithms}\""));
     }
     if let Some(metadata) = &settings.resource_metadata {
-        challenge += &format!(", resource_metadata=\"{metadata}\"");
+        tell(format_args!(", resource_metadata=\"{metadata}\""));
     }
     challenge
 }

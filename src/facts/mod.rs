@@ -14,9 +14,7 @@ use peer::Peer;
 /// One request, before anything in it is believed.
 pub struct Request {
     fields: Fields,
-    method: Range<usize>,
-    path: Range<usize>,
-    authority: Range<usize>,
+    places: Places,
     pub peer: Peer,
     /// Whether something comes after the header fields: a body, trailers, or what an upgrade opens.
     pub has_body: bool,
@@ -28,6 +26,25 @@ pub struct Request {
 pub struct Fields {
     buffer: Vec<u8>,
     count: usize,
+}
+
+/// Where in the buffer stands what every journey asks for, so that none looks through all fields for it once more.
+#[derive(Default)]
+struct Places {
+    method: Option<Range<usize>>,
+    path: Option<Range<usize>>,
+    authority: Option<Range<usize>>,
+    authorization: Option<Range<usize>>,
+    has_second_authorization: bool,
+    has_connection: bool,
+}
+
+/// What stands in a field that may stand in a request once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Single<'a> {
+    None,
+    One(&'a [u8]),
+    Several,
 }
 
 /// The Envoy route that the proxy chose, as `xds.route_name` and `xds.route_metadata` tell it.
@@ -42,38 +59,58 @@ pub struct EnvoyRoute {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotPairs;
 
+impl Places {
+    /// Envoy hands each of the names with a colon out once, and no other name begins so.
+    fn note(&mut self, name: &[u8], value: Range<usize>) {
+        match name {
+            b":method" => self.method = Some(value),
+            b":path" => self.path = Some(value),
+            b":authority" => self.authority = Some(value),
+            _ if name.eq_ignore_ascii_case(b"authorization") => {
+                self.has_second_authorization = self.authorization.replace(value).is_some();
+            }
+            _ if name.eq_ignore_ascii_case(b"connection") => self.has_connection = true,
+            _ => {}
+        }
+    }
+}
+
 impl Request {
     pub fn from_pairs(buffer: Vec<u8>, peer: Peer) -> Result<Self, NotPairs> {
-        let fields = Fields::from_pairs(buffer)?;
-        let [mut method, mut path, mut authority] = [const { None }; 3];
-        let mut at = fields.names_begin();
-        for (name, value) in fields.iter() {
-            let begins = at + name.len() + 1;
-            at = begins + value.len() + 1;
-            // Envoy hands each of them out once, and none but these begin so.
-            let found = match name {
-                b":method" => &mut method,
-                b":path" => &mut path,
-                b":authority" => &mut authority,
-                _ => continue,
-            };
-            found.get_or_insert(begins..begins + value.len());
-        }
-        let [method, path, authority] = [method, path, authority].map(Option::unwrap_or_default);
-        Ok(Self { fields, method, path, authority, peer, has_body: false, envoy_route: None })
+        let mut places = Places::default();
+        let fields = Fields::read(buffer, |name, value| places.note(name, value))?;
+        Ok(Self { fields, places, peer, has_body: false, envoy_route: None })
     }
 
     pub fn method(&self) -> &[u8] {
-        self.fields.slice(&self.method)
+        self.fields.slice(self.places.method.as_ref())
     }
 
     /// The request target, its query included.
     pub fn path(&self) -> &[u8] {
-        self.fields.slice(&self.path)
+        self.fields.slice(self.places.path.as_ref())
     }
 
     pub fn authority(&self) -> &[u8] {
-        self.fields.slice(&self.authority)
+        self.fields.slice(self.places.authority.as_ref())
+    }
+
+    pub fn authorization(&self) -> Single<'_> {
+        match &self.places.authorization {
+            _ if self.places.has_second_authorization => Single::Several,
+            Some(one) => Single::One(self.fields.slice(Some(one))),
+            None => Single::None,
+        }
+    }
+
+    /// The names of the fields that are for the next hop alone, in as many lists as were sent.
+    pub fn connection(&self) -> impl Iterator<Item = &[u8]> {
+        let looked_for = if self.places.has_connection { usize::MAX } else { 0 };
+        self.fields
+            .iter()
+            .take(looked_for)
+            .filter(|(name, _)| name.eq_ignore_ascii_case(b"connection"))
+            .map(|(_, value)| value)
     }
 
     pub fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
@@ -85,6 +122,16 @@ impl Request {
         self.fields.values(name)
     }
 
+    /// What stands in the fields of a name that may stand there once.
+    pub fn single<'a>(&'a self, name: &'a [u8]) -> Single<'a> {
+        let mut values = self.values(name);
+        match (values.next(), values.next()) {
+            (None, _) => Single::None,
+            (Some(value), None) => Single::One(value),
+            (Some(_), Some(_)) => Single::Several,
+        }
+    }
+
     /// Bytes held while the request waits.
     pub fn size(&self) -> usize {
         self.fields.buffer.len() + self.peer.size()
@@ -93,11 +140,21 @@ impl Request {
 
 impl Fields {
     pub fn from_pairs(buffer: Vec<u8>) -> Result<Self, NotPairs> {
-        let count = buffer.first_chunk().ok_or(NotPairs)?;
-        let count = wide(*count);
+        Self::read(buffer, |_, _| ())
+    }
+
+    /// `note` is told each name, and where its value stands.
+    fn read(buffer: Vec<u8>, mut note: impl FnMut(&[u8], Range<usize>)) -> Result<Self, NotPairs> {
+        let count = wide(*buffer.first_chunk().ok_or(NotPairs)?);
         let fields = Self { buffer, count };
+        let (mut read, mut at) = (0, fields.names_begin());
+        for (name, value) in fields.iter() {
+            let value = at + name.len() + 1..at + name.len() + 1 + value.len();
+            (read, at) = (read + 1, value.end + 1);
+            note(name, value);
+        }
         // A pair that does not lie in the buffer ends the list early.
-        if fields.iter().count() == count { Ok(fields) } else { Err(NotPairs) }
+        if read == count { Ok(fields) } else { Err(NotPairs) }
     }
 
     /// Names and values, each behind the one before; their sizes stand in front of all of them.
@@ -121,8 +178,8 @@ impl Fields {
         self.iter().filter(move |(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    fn slice(&self, range: &Range<usize>) -> &[u8] {
-        self.buffer.get(range.clone()).unwrap_or_default()
+    fn slice(&self, range: Option<&Range<usize>>) -> &[u8] {
+        range.and_then(|range| self.buffer.get(range.clone())).unwrap_or_default()
     }
 }
 
@@ -133,7 +190,9 @@ fn wide(size: [u8; 4]) -> usize {
 /// The pairs as the host writes them; for tests and for what is written back.
 pub fn write_pairs<N: AsRef<[u8]>, V: AsRef<[u8]>>(pairs: &[(N, V)]) -> Vec<u8> {
     let word = |number: usize| u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes();
-    let mut buffer = word(pairs.len()).to_vec();
+    let octets = |(name, value): &(N, V)| name.as_ref().len() + value.as_ref().len() + 10;
+    let mut buffer = Vec::with_capacity(4 + pairs.iter().map(octets).sum::<usize>());
+    buffer.extend(word(pairs.len()));
     for (name, value) in pairs {
         buffer.extend(word(name.as_ref().len()));
         buffer.extend(word(value.as_ref().len()));

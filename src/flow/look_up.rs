@@ -7,10 +7,10 @@ use std::rc::Rc;
 
 use crate::binding::{self, dpop};
 use crate::callout::{Callout, IssuerId, Proven};
-use crate::credential::{AccessToken, Proof};
+use crate::credential::AccessToken;
 use crate::denial::{Denial, Unavailable};
 use crate::discovery::{Discovery, Located};
-use crate::facts::Request;
+use crate::facts::{Request, Single};
 use crate::jose::algorithm::Algorithm;
 use crate::jose::jwk::{Candidates, Jwk};
 use crate::keys::Found;
@@ -323,7 +323,7 @@ impl Enforcer {
     /// The token is bound to a key, which only the server knows: it is asked once more, and shown the proof.
     fn show_proof(&mut self, issuer: IssuerId, sought: Sought<'_>, asking: &Asking<'_>) -> Result<Looked, Denial> {
         let Sought { request, shown, .. } = sought;
-        let (Some(proof), Proof::One(field)) = (&shown.proof, shown.presented.proof()) else {
+        let (Some(proof), Single::One(field)) = (&shown.proof, shown.presented.proof()) else {
             return Err(binding::Error::BearerDowngrade.into());
         };
         let prover = proof.prover().map_err(binding::Error::from)?;

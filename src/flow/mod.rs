@@ -17,14 +17,14 @@ use crate::binding::replay::{ReplayMemory, SharedSlots};
 use crate::binding::{self, By, ConfirmedSender, Means, Requirement, replay};
 use crate::callout::{Answer, Callout, CalloutId, IssuerId, NoAnswer, Question};
 use crate::client::Random;
-use crate::credential::{self, AccessToken, Presented, Proof, Scheme};
+use crate::credential::{self, AccessToken, Presented, Scheme};
 use crate::denial::{Ambiguous, Code, Denial, Unavailable};
 use crate::discovery::{self, Discovery};
 use crate::effect::identity::{self, Caller, Owned};
 use crate::effect::{self, Forward, Reply, Return, TokenForward};
-use crate::facts::Request;
 use crate::facts::peer::{CertificateDigest, Leaves, Peer, PeerCertificate, RelayId, Session, Source};
 use crate::facts::relay::{self, Readings};
+use crate::facts::{Request, Single};
 use crate::jose::verifier::Verifier;
 use crate::keys::{Failure, Fetched, Keys, Standing};
 use crate::policy::relay::{PeerKind, Relay};
@@ -571,7 +571,7 @@ impl Enforcer {
         let relays = if fixed && self.policy.has_relays() { self.relays_of(&request.peer) } else { Vec::new() };
         let is_forged = fixed && self.has_forged(request, route, reads_token, &relays);
         // Where such a request upgrades, Envoy hands `Connection` on, and a proxy behind would take away what it names.
-        if is_forged || request.values(b"connection").any(|names| self.owned.is_named_in(names)) {
+        if is_forged || request.connection().any(|names| self.owned.is_named_in(names)) {
             return Err(Ambiguous::OwnedHeader);
         }
         Ok(())
@@ -606,9 +606,9 @@ impl Enforcer {
     ) -> Result<Option<Box<FittingProof<'a>>>, dpop::Error> {
         let (Scheme::Dpop, Some(settings)) = (presented.scheme(), &self.dpop) else { return Ok(None) };
         let field = match presented.proof() {
-            Proof::None => return Err(dpop::Error::Missing),
-            Proof::Several => return Err(dpop::Error::Several),
-            Proof::One(field) => field,
+            Single::None => return Err(dpop::Error::Missing),
+            Single::Several => return Err(dpop::Error::Several),
+            Single::One(field) => field,
         };
         let token_digest = token.map_or_else(|| presented.digest(), |token| token.digest(presented));
         let made_for = MadeFor { method: request.method(), target: request.path(), token_digest };
