@@ -1,5 +1,7 @@
 //! What is compared: an Envoy each, alike in all but the filters that it has.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use harness::{Algorithm, Cluster, Envoy, Options};
 use serde_json::{Value, json};
 
@@ -13,6 +15,9 @@ pub enum Proxy {
     Bare,
     /// The same again: what it seems to cost is noise.
     BareAgain,
+    /// A module that reads what no such filter can do without, the fields and the digest of the certificate, and lets everything
+    /// pass: what proxy-wasm itself takes here.
+    Floor,
     /// This filter with room for so many tokens.
     Holdfast { tokens: usize },
     /// The same, which tells nobody of those whom it lets through, as what it is compared with does not.
@@ -29,6 +34,8 @@ pub enum Proxy {
     JwtAuthnRbac,
     /// The same with a script between them that compares `cnf` with the certificate: all that Envoy offers of its own.
     Native { tokens: usize },
+    /// The same, which tells filters and logs behind it the facts that this filter does.
+    NativeTold,
     /// Envoy's ext_authz, which asks a service about every request.
     ExtAuthz,
 }
@@ -48,10 +55,13 @@ pub enum Duty {
 /// Tokens that this filter remembers unless it is told otherwise.
 pub const DEFAULT_TOKENS: usize = 10_000;
 
+/// For how many of them a proxy has room that is to remember few.
+pub const ROOM: usize = 100;
+
 impl Proxy {
     pub fn duty(self) -> Duty {
         match self {
-            Self::Bare | Self::BareAgain => Duty::Nothing,
+            Self::Bare | Self::BareAgain | Self::Floor => Duty::Nothing,
             Self::JwtAuthn { .. } => Duty::Token,
             Self::JwtAuthnRbac => Duty::Route,
             Self::Holdfast { .. }
@@ -60,6 +70,7 @@ impl Proxy {
             | Self::HoldfastDpop
             | Self::HoldfastRoutes { .. }
             | Self::Native { .. }
+            | Self::NativeTold
             | Self::ExtAuthz => Duty::Binding,
         }
     }
@@ -90,6 +101,10 @@ impl Proxy {
         options.manager.insert("access_log".into(), json!([]));
         match self {
             Self::Bare | Self::BareAgain => {}
+            Self::Floor => {
+                plug_in(&mut options, &json!({}));
+                options.code = Some(json!({"local": {"inline_bytes": floor()}}));
+            }
             Self::Holdfast { tokens } => plug_in(&mut options, &document(stage, tokens)),
             Self::HoldfastUntold => {
                 let mut document = document(stage, DEFAULT_TOKENS);
@@ -103,9 +118,13 @@ impl Proxy {
             Self::HoldfastDpop => plug_in(&mut options, &proving(stage)),
             Self::HoldfastRoutes { routes } => plug_in(&mut options, &with_routes(stage, routes)),
             Self::JwtAuthn { tokens } => options.filters = vec![jwt_authn(stage, tokens, &[])],
-            Self::JwtAuthnRbac => options.filters = vec![jwt_authn(stage, 100, &[SCOPES]), rbac()],
+            Self::JwtAuthnRbac => options.filters = vec![jwt_authn(stage, ROOM, &[SCOPES]), rbac()],
             Self::Native { tokens } => {
                 options.filters = vec![jwt_authn(stage, tokens, &[SCOPES, THUMBPRINT]), lua(), rbac()]
+            }
+            Self::NativeTold => {
+                let claims = [SCOPES, THUMBPRINT, ("x-client-id", "client_id"), ("x-subject", "sub")];
+                options.filters = vec![jwt_authn(stage, ROOM, &claims), lua(), rbac(), set_filter_state()]
             }
             Self::ExtAuthz => options.filters = vec![ext_authz(stage)],
         }
@@ -235,6 +254,49 @@ fn rbac() -> Value {
             "balance": {"permissions": [{"and_rules": {"rules": rules}}], "principals": [{"any": true}]}
         }}
     }})
+}
+
+/// Names and values as this filter tells them of a permit.
+fn set_filter_state() -> Value {
+    let facts = [
+        ("decision", "permit"),
+        ("reason", "granted"),
+        ("route", "balance"),
+        ("issuer", "bank"),
+        ("client_id", "%REQ(x-client-id)%"),
+        ("subject", "%REQ(x-subject)%"),
+        ("binding", "certificate"),
+    ];
+    let told = facts.map(|(name, value)| {
+        json!({
+            "object_key": format!("holdfast.{name}"), "factory_key": "envoy.string",
+            "format_string": {"text_format_source": {"inline_string": value}}
+        })
+    });
+    json!({"name": "set_filter_state", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.set_filter_state.v3.Config",
+        "on_request_headers": told
+    }})
+}
+
+/// The octets of the module, in base64. Each buffer of the host is written over the one before.
+fn floor() -> String {
+    let module = wat::parse_str(
+        r#"(module
+          (import "env" "proxy_get_header_map_pairs" (func $pairs (param i32 i32 i32) (result i32)))
+          (import "env" "proxy_get_property" (func $property (param i32 i32 i32 i32) (result i32)))
+          (memory (export "memory") 2)
+          (data (i32.const 16) "connection\00sha256_peer_certificate_digest")
+          (func (export "proxy_abi_version_0_2_1"))
+          (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 65536))
+          (func (export "proxy_on_vm_start") (param i32 i32) (result i32) (i32.const 1))
+          (func (export "proxy_on_configure") (param i32 i32) (result i32) (i32.const 1))
+          (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+            (drop (call $pairs (i32.const 0) (i32.const 0) (i32.const 4)))
+            (drop (call $property (i32.const 16) (i32.const 41) (i32.const 0) (i32.const 4)))
+            (i32.const 0)))"#,
+    );
+    STANDARD.encode(module.expect("a module"))
 }
 
 fn ext_authz(stage: &Stage) -> Value {

@@ -6,7 +6,7 @@ use harness::{Algorithm, Certificate};
 use serde_json::json;
 
 use crate::load::Tokens;
-use crate::proxies::{DEFAULT_TOKENS, Proxy};
+use crate::proxies::{DEFAULT_TOKENS, Proxy, ROOM};
 use crate::stage::Stage;
 
 #[derive(Clone, Copy, Debug)]
@@ -48,16 +48,22 @@ pub enum Target {
     Times(f64, &'static str),
 }
 
-/// Tokens that are shown in turn where none may be remembered, and for how many of them the proxy has room.
+/// Tokens that are shown in turn where none may be remembered: the proxy has room for few of them.
 pub const COLD: usize = 2_000;
-const ROOM: usize = 100;
 
 const HOLDFAST: Proxy = Proxy::Holdfast { tokens: DEFAULT_TOKENS };
 const FORGETFUL: Proxy = Proxy::Holdfast { tokens: ROOM };
 
 pub const VARIANTS: &[Variant] = &[
     variant("bare-again", "bare Envoy again: the noise", Proxy::BareAgain, Asked::Known(1), &[]),
-    variant("known", "Holdfast, known JWT", HOLDFAST, Asked::Known(1), &[Target::AtMost(4.0), Target::Below("native")]),
+    variant("floor", "proxy-wasm, two buffers read and nothing done", Proxy::Floor, Asked::Known(1), &[]),
+    variant(
+        "known",
+        "Holdfast, known JWT",
+        HOLDFAST,
+        Asked::Known(1),
+        &[Target::AtMost(4.0), Target::Below("native"), Target::Below("native-told")],
+    ),
     variant(
         "known-untold",
         "Holdfast, known JWT, facts: refusals",
@@ -135,6 +141,7 @@ pub const VARIANTS: &[Variant] = &[
     variant("jwt-authn", "jwt_authn, known JWT", Proxy::JwtAuthn { tokens: ROOM }, Asked::Known(1), &[]),
     variant("jwt-authn-rbac", "jwt_authn, RBAC, known JWT", Proxy::JwtAuthnRbac, Asked::Known(1), &[]),
     variant("native", "jwt_authn, Lua, RBAC, known JWT", Proxy::Native { tokens: ROOM }, Asked::Known(1), &[]),
+    variant("native-told", "jwt_authn, Lua, RBAC, the same facts told", Proxy::NativeTold, Asked::Known(1), &[]),
     variant(
         "native-10000",
         "jwt_authn, Lua, RBAC, 10,000 tokens",
@@ -153,7 +160,7 @@ pub const VARIANTS: &[Variant] = &[
 const UNCACHED: Proxy = Proxy::JwtAuthn { tokens: 0 };
 
 /// What `hot` means: what every change of the hot path has to be held against, in less than a minute.
-pub const HOT: &[&str] = &["bare-again", "known", "known-untold", "opaque", "native"];
+pub const HOT: &[&str] = &["bare-again", "floor", "known", "known-untold", "opaque", "native", "native-told"];
 
 const fn variant(
     name: &'static str,
