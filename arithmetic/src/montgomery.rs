@@ -10,16 +10,30 @@
 )]
 #![allow(clippy::cast_possible_truncation, reason = "what is cut off stays in the carry")]
 
+use core::cell::OnceCell;
+
 /// An odd modulus, prepared once.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Modulus {
     /// At least one bit is to spare, so that twice the modulus fits as well.
     blocks: Box<[Block]>,
-    /// R² modulo the modulus, where R is 2^27 to the number of limbs.
-    r_squared: Box<[Block]>,
+    /// In bits.
+    size: usize,
+    /// R² modulo the modulus, where R is 2^27 to the number of limbs. Most of what a modulus costs, and worked out when it is first
+    /// used: a set may hold sixty keys of which one signs.
+    r_squared: OnceCell<Box<[Block]>>,
     /// −1 / modulus, modulo 2^27.
     negative_inverse: u32,
 }
+
+/// By the number itself; what was worked out from it does not count.
+impl PartialEq for Modulus {
+    fn eq(&self, other: &Self) -> bool {
+        self.blocks == other.blocks
+    }
+}
+
+impl Eq for Modulus {}
 
 /// Four limbs, the lowest first, as everywhere here.
 type Block = [u32; LIMBS];
@@ -44,22 +58,24 @@ impl Modulus {
             return None;
         }
         let blocks: Box<[Block]> = read(octets)[..(bits + 1).div_ceil(BITS * LIMBS)].into();
-        let bits_of_r = BITS * LIMBS * blocks.len();
         let negative_inverse = negative_inverse(blocks[0][0]);
+        Some(Self { blocks, size: bits, r_squared: OnceCell::new(), negative_inverse })
+    }
+
+    fn r_squared(&self) -> Box<[Block]> {
+        let bits_of_r = BITS * LIMBS * self.blocks.len();
         // A power of two below the modulus. Doubled up to R it is what Montgomery calls 1, and then 2.
-        let mut number = vec![Block::default(); blocks.len()];
-        number.as_flattened_mut()[(bits - 1) / BITS] = 1 << ((bits - 1) % BITS);
-        let mut modulus = Self { blocks, r_squared: Box::default(), negative_inverse };
-        (bits - 1..=bits_of_r).for_each(|_| modulus.double(&mut number));
+        let mut number = vec![Block::default(); self.blocks.len()];
+        number.as_flattened_mut()[(self.size - 1) / BITS] = 1 << ((self.size - 1) % BITS);
+        (self.size - 1..=bits_of_r).for_each(|_| self.double(&mut number));
         // 2 to the number of its bits is R.
         for bit in (0..bits_of_r.ilog2()).rev() {
-            modulus.square(&mut number);
+            self.square(&mut number);
             if bits_of_r >> bit & 1 == 1 {
-                modulus.double(&mut number);
+                self.double(&mut number);
             }
         }
-        modulus.r_squared = number.into();
-        Some(modulus)
+        number.into()
     }
 
     /// Writes `base` to the `exponent`, which is odd and not 1; none where `base` is not below the modulus.
@@ -76,7 +92,7 @@ impl Modulus {
         let mut factor: Number = [[0; LIMBS]; MOST_BLOCKS];
         let factor = &mut factor[..base.len()];
         factor.copy_from_slice(base);
-        self.multiply(factor, &self.r_squared);
+        self.multiply(factor, self.r_squared.get_or_init(|| self.r_squared()));
         let mut number: Number = [[0; LIMBS]; MOST_BLOCKS];
         let number = &mut number[..base.len()];
         number.copy_from_slice(factor);

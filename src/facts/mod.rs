@@ -62,16 +62,20 @@ pub struct NotPairs;
 impl Places {
     /// Envoy hands each of the names with a colon out once, and no other name begins so.
     fn note(&mut self, name: &[u8], value: Range<usize>) {
-        match name {
-            b":method" => self.method = Some(value),
-            b":path" => self.path = Some(value),
-            b":authority" => self.authority = Some(value),
+        let place = match name {
+            b":method" => &mut self.method,
+            b":path" => &mut self.path,
+            b":authority" => &mut self.authority,
             _ if name.eq_ignore_ascii_case(b"authorization") => {
-                self.has_second_authorization = self.authorization.replace(value).is_some();
+                self.has_second_authorization = self.authorization.is_some();
+                &mut self.authorization
             }
-            _ if name.eq_ignore_ascii_case(b"connection") => self.has_connection = true,
-            _ => {}
-        }
+            _ => {
+                self.has_connection |= name.eq_ignore_ascii_case(b"connection");
+                return;
+            }
+        };
+        place.get_or_insert(value);
     }
 }
 
@@ -216,6 +220,22 @@ mod tests {
         let fields = Fields::from_pairs(write_pairs(&pairs)).unwrap();
         assert_eq!(fields.iter().collect::<Vec<_>>(), pairs);
         assert_eq!(fields.values(b"x").collect::<Vec<_>>(), [b"\xff\0".as_slice(), b""]);
+    }
+
+    #[test]
+    fn what_every_journey_asks_for_is_found_in_every_spelling_and_place() {
+        let read = |pairs: &[(&str, &str)]| Request::from_pairs(write_pairs(pairs), Peer::Anonymous).unwrap();
+        let request = read(&[(":path", "/a"), ("x", "y"), ("Authorization", "b"), (":path", "/c"), (":method", "GET")]);
+        assert_eq!((request.path(), request.method(), request.authority()), (&b"/a"[..], &b"GET"[..], &b""[..]));
+        assert_eq!(request.authorization(), Single::One(b"b"));
+        assert_eq!(request.connection().count(), 0);
+        assert_eq!(read(&[("x", "y")]).authorization(), Single::None);
+        for values in [&["b", "b"][..], &["b", ""], &["", "", "b"]] {
+            let pairs: Vec<_> = values.iter().map(|value| ("authorization", *value)).collect();
+            assert_eq!(read(&pairs).authorization(), Single::Several, "{values:?}");
+        }
+        let request = read(&[("connection", "upgrade"), (":path", "/"), ("CONNECTION", "dpop")]);
+        assert_eq!(request.connection().collect::<Vec<_>>(), [&b"upgrade"[..], b"dpop"]);
     }
 
     #[test]

@@ -75,7 +75,11 @@ fn permits(head: &[u8], bindings: &Bindings) -> bool {
         lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(b": "))
     };
     let bound_to = value(b"authorization").and_then(|field| bindings.get(field.strip_prefix(b"Bearer ")?));
-    head.starts_with(b"GET /accounts/") && bound_to.is_some() && bound_to.map(Vec::as_slice) == value(DIGEST.as_bytes())
+    let target = head.split(|octet| *octet == b'\r').next().and_then(|line| line.strip_prefix(b"GET /accounts/"));
+    let account = target.and_then(|target| target.strip_suffix(b"/balance HTTP/1.1"));
+    account.is_some_and(|account| !account.contains(&b'/'))
+        && bound_to.is_some()
+        && bound_to.map(Vec::as_slice) == value(DIGEST.as_bytes())
 }
 
 #[cfg(test)]
@@ -86,14 +90,15 @@ mod tests {
     fn only_a_known_token_of_this_certificate_on_its_path_passes() {
         let bindings = Bindings::from([(b"t".to_vec(), b"ab".to_vec())]);
         for (head, passes) in [
-            ("GET /accounts/1 HTTP/1.1\r\nauthorization: Bearer t\r\nx-certificate-sha256: ab\r\n\r\n", true),
-            ("GET /accounts/1 HTTP/1.1\r\nauthorization: Bearer t\r\nx-certificate-sha256: cd\r\n\r\n", false),
-            ("GET /accounts/1 HTTP/1.1\r\nauthorization: Bearer t\r\n\r\n", false),
-            ("GET /accounts/1 HTTP/1.1\r\nauthorization: Bearer u\r\nx-certificate-sha256: ab\r\n\r\n", false),
-            ("GET /accounts/1 HTTP/1.1\r\nx-certificate-sha256: ab\r\n\r\n", false),
-            ("GET /accounts/1 HTTP/1.1\r\n\r\n", false),
+            ("GET /accounts/1/balance HTTP/1.1\r\nauthorization: Bearer t\r\nx-certificate-sha256: ab\r\n\r\n", true),
+            ("GET /accounts/1/balance HTTP/1.1\r\nauthorization: Bearer t\r\nx-certificate-sha256: cd\r\n\r\n", false),
+            ("GET /accounts/1/balance HTTP/1.1\r\nauthorization: Bearer t\r\n\r\n", false),
+            ("GET /accounts/1/balance HTTP/1.1\r\nauthorization: Bearer u\r\nx-certificate-sha256: ab\r\n\r\n", false),
+            ("GET /accounts/1/balance HTTP/1.1\r\nx-certificate-sha256: ab\r\n\r\n", false),
+            ("GET /accounts/1/balance HTTP/1.1\r\n\r\n", false),
+            ("GET /accounts/1 HTTP/1.1\r\nauthorization: Bearer t\r\nx-certificate-sha256: ab\r\n\r\n", false),
             ("GET /admin HTTP/1.1\r\nauthorization: Bearer t\r\nx-certificate-sha256: ab\r\n\r\n", false),
-            ("POST /accounts/1 HTTP/1.1\r\nauthorization: Bearer t\r\nx-certificate-sha256: ab\r\n\r\n", false),
+            ("POST /accounts/1/balance HTTP/1.1\r\nauthorization: Bearer t\r\nx-certificate-sha256: ab\r\n\r\n", false),
         ] {
             assert_eq!(permits(head.as_bytes(), &bindings), passes, "{head}");
         }

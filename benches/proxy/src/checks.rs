@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::proofs;
 use crate::proxies::{Duty, Proxy};
-use crate::stage::{PATH, Stage};
+use crate::stage::{PATH, SCOPE, Stage};
 
 /// Stands for the path that is good, asked for by POST.
 const POSTED: &str = "POST";
@@ -19,13 +19,16 @@ pub fn check(proxy: Proxy, envoy: &Envoy, stage: &Stage) -> Result<(), String> {
     };
     let expired = stage.token_with(json!({"iat": now() - 900, "exp": now() - 600}));
     let other_scope = stage.token_with(json!({"scope": "openid payments.read"}));
+    let longer_scope = stage.token_with(json!({"scope": format!("openid x{SCOPE}.write")}));
     let forged = stage.forged();
     let mut rows: Vec<(&str, Duty, &Certificate, &str, &str)> = vec![
         ("a good token", Duty::Nothing, &stage.bank, PATH, token),
         ("an expired token", Duty::Token, &stage.bank, PATH, &expired),
         ("a forged token", Duty::Token, &stage.bank, PATH, &forged),
         ("a token without the scope", Duty::Route, &stage.bank, PATH, &other_scope),
+        ("a token with a longer scope", Duty::Route, &stage.bank, PATH, &longer_scope),
         ("another path", Duty::Route, &stage.bank, "/admin", token),
+        ("a path beside it", Duty::Route, &stage.bank, "/accounts/4711/close", token),
         ("another method", Duty::Route, &stage.bank, POSTED, token),
         ("a stolen token", Duty::Binding, &stage.thief, PATH, token),
     ];

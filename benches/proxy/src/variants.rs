@@ -57,13 +57,7 @@ const FORGETFUL: Proxy = Proxy::Holdfast { tokens: ROOM };
 pub const VARIANTS: &[Variant] = &[
     variant("bare-again", "bare Envoy again: the noise", Proxy::BareAgain, Asked::Known(1), &[]),
     variant("floor", "proxy-wasm, two buffers read and nothing done", Proxy::Floor, Asked::Known(1), &[]),
-    variant(
-        "known",
-        "Holdfast, known JWT",
-        HOLDFAST,
-        Asked::Known(1),
-        &[Target::AtMost(4.0), Target::Below("native"), Target::Below("native-told")],
-    ),
+    variant("known", "Holdfast, known JWT", HOLDFAST, Asked::Known(1), &[Target::AtMost(4.0), Target::Below("native")]),
     variant(
         "known-untold",
         "Holdfast, known JWT, facts: refusals",

@@ -2,8 +2,8 @@
 //!
 //! Whether the peer is a relay is asked before anything here is: from anybody else such a field says nothing.
 
-use super::Request;
 use super::peer::{self, CertificateDigest};
+use super::{Request, Single};
 
 pub mod client_cert;
 pub mod pem;
@@ -100,12 +100,11 @@ impl Format {
 }
 
 fn only<'a>(request: &'a Request, name: &'a str) -> Result<Option<&'a [u8]>, Error> {
-    let mut values = request.values(name.as_bytes());
-    let first = values.next();
-    match (first, values.next()) {
-        (_, Some(_)) => Err(Error::Doubled),
-        (Some(field), None) if field.len() > MAX_FIELD => Err(Error::TooLarge),
-        (field, None) => Ok(field),
+    match request.single(name.as_bytes()) {
+        Single::None => Ok(None),
+        Single::One(field) if field.len() > MAX_FIELD => Err(Error::TooLarge),
+        Single::One(field) => Ok(Some(field)),
+        Single::Several => Err(Error::Doubled),
     }
 }
 
