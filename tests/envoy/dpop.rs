@@ -190,6 +190,50 @@ fn every_refusal_of_a_proof_is_what_rfc_9449_says_to_the_octet() {
 }
 
 #[test]
+fn the_request_of_rfc_9449_passes_at_its_time_and_each_change_of_it_is_refused() {
+    use harness::rfc9449::{IAT, ISSUER, JKT, ORIGIN, PATH, PROOF, TOKEN, introspected};
+    let mut issuer = issuer();
+    issuer.as_object_mut().expect("an issuer").retain(|name, _| !matches!(name.as_str(), "jwks" | "audiences"));
+    (issuer["issuer"], issuer["danger_any_audience"]) = (json!(ISSUER), json!(true));
+    let document = json!({
+        "issuers": [issuer], "binding": "either", "dpop": {"origins": [ORIGIN], "replay": "worker"},
+        "routes": [{"name": "resource", "path": "/**", "allow": "authenticated"}]
+    });
+    let clock = Clock::new();
+    let at = |seconds: u64| clock.set(i64::try_from(i128::from(seconds) - i128::from(harness::now())).expect("a time"));
+    at(IAT);
+    let stage = Stage::with(&document, |options| options.clock(&clock));
+    let other_token = TOKEN.replace("gxU", "gxV");
+    for token in [TOKEN, &other_token] {
+        stage.server.know(&token.replace('~', "%7E"), introspected(JKT));
+    }
+    let good = || dpop(PATH, TOKEN, PROOF);
+    let invalid = || refused("invalid_dpop_proof", "Invalid DPoP proof");
+    let expired = || refused("invalid_dpop_proof", "DPoP proof expired");
+    let post = Request::new("POST", PATH).field("authorization", format!("DPoP {TOKEN}")).field("dpop", PROOF);
+    let altered = PROOF.replace("xhAJpLjA", "xhAJpLjQ");
+    for (what, time, request, expected) in [
+        ("another method", IAT, post, invalid()),
+        ("a slash more", IAT, dpop(&format!("{PATH}/"), TOKEN, PROOF), invalid()),
+        ("71 s later", IAT + 71, good(), expired()),
+        ("11 s earlier", IAT - 11, good(), expired()),
+        ("another token", IAT, dpop(PATH, &other_token, PROOF), invalid()),
+        ("two proofs", IAT, good().field("dpop", PROOF), invalid()),
+        ("another signature", IAT, dpop(PATH, TOKEN, &altered), invalid()),
+        ("as it stands", IAT, good(), (200, vec![])),
+        ("shown again", IAT, good(), refused("invalid_dpop_proof", "DPoP proof replayed")),
+    ] {
+        at(time);
+        assert_eq!(challenge(&stage.anonymously(&request)), expected, "{what}");
+    }
+    let as_bearer = stage.anonymously(&Request::get(PATH).bearer(TOKEN).field("dpop", PROOF));
+    let told = as_bearer.values("www-authenticate");
+    assert_eq!((as_bearer.status, told.len()), (401, 2), "{told:?}");
+    assert!(told[0].contains("DPoP-bound token requires DPoP scheme"), "{told:?}");
+    assert_eq!(stage.reached(), 1);
+}
+
+#[test]
 fn host_decides_nothing_and_the_path_is_the_one_that_was_sent() {
     let stage = Stage::set(&document()).warm();
     let own = key();

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use harness::rfc9449::{self, IAT, JKT, PROOF, TOKEN};
 use holdfast::effect::Return;
 use serde_json::{Value, json};
 
@@ -556,24 +557,19 @@ fn a_fleet_shares_nonces_by_its_keys_alone() {
     }
 }
 
-/// The request of RFC 9449 figure 13, the token of its figure 6 and the introspection response of its figure 11, to which `token_type` is
-/// added: without it nothing but an audience tells an access token from a refresh token, and the figure has none.
+/// Where the request of RFC 9449 goes.
 struct OfRfc9449 {
     world: World,
 }
 
-const TOKEN: &str = "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU";
-const PROOF: &str = "eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6IkVTMjU2IiwiandrIjp7Imt0eSI6IkVDIiwieCI6Imw4dEZyaHgtMzR0VjNoUklDUkRZOXpDa0RscEJoRjQyVVFVZldWQVdCRnMiLCJ5IjoiOVZFNGpmX09rX282NHpiVFRsY3VOSmFqSG10NnY5VERWclUwQ2R2R1JEQSIsImNydiI6IlAtMjU2In19.eyJqdGkiOiJlMWozVl9iS2ljOC1MQUVCIiwiaHRtIjoiR0VUIiwiaHR1IjoiaHR0cHM6Ly9yZXNvdXJjZS5leGFtcGxlLm9yZy9wcm90ZWN0ZWRyZXNvdXJjZSIsImlhdCI6MTU2MjI2MjYxOCwiYXRoIjoiZlVIeU8ycjJaM0RaNTNFc05yV0JiMHhXWG9hTnk1OUlpS0NBcWtzbVFFbyJ9.2oW9RP35yRqzhrtNP86L-Ey71EOptxRimPPToA1plemAgR6pxHF8y6-yqyVnmcw6Fy1dqd-jfxSYoMxhAJpLjA";
-const IAT: u64 = 1_562_262_618;
-
 impl OfRfc9449 {
     fn new(dpop: Value, jkt: &str) -> Self {
-        let mut whole = json!({"origins": ["https://resource.example.org"], "algorithms": ["ES256", "PS256"]});
+        let mut whole = json!({"origins": [rfc9449::ORIGIN], "algorithms": ["ES256", "PS256"]});
         whole.as_object_mut().unwrap().extend(dpop.as_object().unwrap().clone());
         let mut world = World::with_environment(
             json!({
                 "issuers": [{
-                    "issuer": "https://server.example.com", "danger_any_audience": true,
+                    "issuer": rfc9449::ISSUER, "danger_any_audience": true,
                     "introspection": {
                         "cluster": "server", "path": "/introspect.oauth2", "client_id": "rs:rs", "client_secret": {"env": "OP_SECRET"}
                     }
@@ -583,10 +579,7 @@ impl OfRfc9449 {
             }),
             &[("OP_SECRET", "test"), ("NONCE_KEY", NONCE_KEY)],
         );
-        let said = json!({
-            "active": true, "sub": "someone@example.com", "iss": "https://server.example.com", "nbf": 1_562_262_611_u64,
-            "exp": 1_562_266_216_u64, "cnf": {"jkt": jkt}, "token_type": "DPoP"
-        });
+        let said = rfc9449::introspected(jkt);
         for token in [TOKEN, "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxV"] {
             world.introspect(&token.replace('~', "%7E"), said.clone());
         }
@@ -602,7 +595,6 @@ impl OfRfc9449 {
 
 #[test]
 fn the_request_of_rfc_9449_passes_and_each_change_of_it_is_refused() {
-    const JKT: &str = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
     // That of the key in RFC 8705 appendix A.
     const OTHER_JKT: &str = "Fvi_j8Immo6AlgIwpZKqaXnNP_9b09pLKkQHObRebQY";
     let plain = || OfRfc9449::new(json!({}), JKT);

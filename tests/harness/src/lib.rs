@@ -14,6 +14,7 @@
 //! - [`Http2`], [`Call`]: the same over HTTP/2
 //! - [`module`]: the filter, built once a run; [`Trap`]: a copy of it that fails at will; [`exports`], [`imports`]: what a module has and wants
 //! - [`SigningKey`], [`Proof`]: keys that sign tokens, and DPoP proofs
+//! - [`rfc9449`]: the example of that text
 //! - [`Clock`]: a clock that a test sets
 //!
 //! All listen on loopback, on ports that the system chose, so tests run side by side.
@@ -35,6 +36,7 @@ mod module;
 mod oidc_provider;
 mod process;
 mod proof;
+pub mod rfc9449;
 mod server;
 mod step_ca;
 mod terminator;
