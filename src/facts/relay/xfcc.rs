@@ -238,6 +238,22 @@ mod tests {
         }
     }
 
+    /// Checklist A.10. Of its two hops the last may stand in a URI that the client chose, so neither is taken.
+    #[test]
+    fn the_examples_of_envoy_are_read_but_for_the_one_that_a_client_could_have_made() {
+        let hash = "468ed33be74eee6556d90c0149c1309e9ba61d6425303443c0748a02dd8de688";
+        let names = "URI=http://testclient.lyft.com;DNS=lyft.com;DNS=www.lyft.com";
+        let subject = "Subject=\"/C=US/ST=CA/L=San Francisco/OU=Lyft/CN=Test Client\"";
+        let one = format!("By=http://frontend.lyft.com;Hash={hash};{subject};{names}");
+        assert_eq!(found(&one), Ok(digest(hash.as_bytes()).map(Told::Digest)));
+        let other = "9ba61d6425303443c0748a02dd8de688468ed33be74eee6556d90c0149c1309e";
+        let two = format!(
+            "By=http://frontend.lyft.com;Hash={hash};URI=http://testclient.lyft.com,\
+             By=http://backend.lyft.com;Hash={other};URI=http://frontend.lyft.com"
+        );
+        assert_eq!(found(&two), Err(Error::Malformed));
+    }
+
     #[test]
     fn what_envoy_writes_is_read() {
         let hash = hash(0x0a);
