@@ -71,11 +71,16 @@ fn bit_of(name: &[u8]) -> u64 {
 impl Owned {
     /// Whether a `Connection` field names one of them, or the credential: a token, or the proof beside it.
     pub fn is_named_in(&self, names: &[u8]) -> bool {
+        // Proxies divide this list at blanks too, and by more; whatever stands between names is no part of one.
         names
-            .split(|octet| *octet == b',')
-            .map(<[u8]>::trim_ascii)
+            .split(|octet| !is_name_octet(*octet))
             .any(|name| self.holds(name) || name.eq_ignore_ascii_case(b"authorization") || is_proof(name))
     }
+}
+
+/// `tchar` of RFC 9110 §5.6.2.
+fn is_name_octet(octet: u8) -> bool {
+    octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet)
 }
 
 fn folded(octet: u8) -> u8 {
@@ -226,6 +231,25 @@ mod tests {
         ] {
             let value = parse(claim.as_bytes(), Limits::TOKEN).unwrap();
             assert_eq!(text(&value).as_deref(), told, "{claim}");
+        }
+    }
+
+    #[test]
+    fn a_connection_field_names_what_any_proxy_would_read_in_it() {
+        let owned = Owned::new(["x-client-id"].into_iter());
+        for names in [
+            "authorization",
+            "upgrade, X-Client-Id",
+            "upgrade, x_client_id x",
+            "x authorization;q=1",
+            "\"dpop\"",
+            "a\tclient-cert",
+        ] {
+            assert!(owned.is_named_in(names.as_bytes()), "{names}");
+        }
+        assert!(owned.is_named_in(b"authorization\xa0"));
+        for names in ["", "upgrade", "keep-alive, Upgrade", "x-authorization, authorizations", "http2-settings"] {
+            assert!(!owned.is_named_in(names.as_bytes()), "{names}");
         }
     }
 

@@ -34,6 +34,10 @@ pub(super) enum Looked {
     Ask(Callout),
 }
 
+/// So many keys of one `kid` are tried, in the order of their set: anybody can have them tried, and sixty would take the worker for
+/// some hundred milliseconds. The last, this one and the next are three.
+const MOST_TRIED: usize = 3;
+
 /// A token that is looked up, and what it came with.
 #[derive(Clone, Copy)]
 pub(super) struct Sought<'a> {
@@ -253,6 +257,7 @@ impl Enforcer {
             Candidates::UnknownKid | Candidates::NoneFits | Candidates::Ambiguous => return Err(TokenError::Key.into()),
         };
         candidates.retain(|key| is_for(key, algorithm, &own.algorithms));
+        candidates.truncate(MOST_TRIED);
         match candidates.is_empty() {
             true => Err(TokenError::Key.into()),
             false => Ok(Signers::Held(candidates.into_iter().cloned().collect())),

@@ -393,6 +393,17 @@ fn one_bad_key_spoils_no_good_one() {
 }
 
 #[test]
+fn three_keys_of_one_kid_are_tried_and_none_behind_them() {
+    let ours = certificate();
+    let mut world = of_keys();
+    let keys = ["a", "b", "c", "d"].map(|secret| Key::with_secret("k1", secret));
+    world.keys.insert("login".into(), ok(json!({"keys": keys.each_ref().map(Key::jwk)})));
+    let verdicts =
+        keys.map(|key| world.verdict(&get("/").bearer(&key.jwt(&claims(&ours, json!({})))).certificate(&ours)));
+    assert_eq!(verdicts, [PASSES, PASSES, PASSES, (401, "token.signature")]);
+}
+
+#[test]
 fn a_worker_fetches_the_keys_of_each_issuer_before_anybody_asks() {
     let mut world = of_keys();
     let now = holdfast::time::UnixTime::new(NOW);
