@@ -7,7 +7,7 @@
 //! What a call costs inside Envoy 1.40, in a loop (in a request up to twice that): 45 to 185 ns, and 525 to 700 ns where it
 //! returns a buffer, most of them for the host to ask us for the place. A request whose token is known makes two of those (its
 //! fields, the digest of its certificate), asks for the time, adds one to a counter, and sets seven facts for logs and later
-//! filters. Those seven are a quarter to a third of what
+//! filters. Those seven are a sixth to a third of what
 //! the filter then costs (`make bench ONLY=known,known-untold`).
 #![allow(unsafe_code)]
 
