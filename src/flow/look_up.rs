@@ -35,7 +35,8 @@ pub(super) enum Looked {
 }
 
 /// So many keys of one `kid` are tried, in the order of their set: anybody can have them tried, and sixty would take the worker for
-/// some hundred milliseconds. The last, this one and the next are three.
+/// some hundred milliseconds. The last, this one and the next are three. One of 8192 bits may take 5 ms by itself, so among such one is
+/// tried.
 const MOST_TRIED: usize = 3;
 
 /// A token that is looked up, and what it came with.
@@ -257,7 +258,8 @@ impl Enforcer {
             Candidates::UnknownKid | Candidates::NoneFits | Candidates::Ambiguous => return Err(TokenError::Key.into()),
         };
         candidates.retain(|key| is_for(key, algorithm, &own.algorithms));
-        candidates.truncate(MOST_TRIED);
+        let are_usual = candidates.iter().all(|key| key.key.is_of_usual_size());
+        candidates.truncate(if are_usual { MOST_TRIED } else { 1 });
         match candidates.is_empty() {
             true => Err(TokenError::Key.into()),
             false => Ok(Signers::Held(candidates.into_iter().cloned().collect())),
