@@ -404,6 +404,22 @@ fn three_keys_of_one_kid_are_tried_and_none_behind_them() {
 }
 
 #[test]
+fn beside_a_key_of_unusual_size_nothing_of_its_kid_is_tried() {
+    let ours = certificate();
+    let good = harness::SigningKey::new(harness::Algorithm::Ps256, "k1");
+    let mut large = good.jwk();
+    large["n"] = json!(harness::base64url(&[0xff; 1024]));
+    let token = good.mint(json!({}), &claims(&ours, json!({})));
+    let verdict = |keys: Value| {
+        let mut world = of_keys();
+        world.keys.insert("login".into(), ok(json!({"keys": keys})));
+        world.verdict(&get("/").bearer(&token).certificate(&ours))
+    };
+    assert_eq!(verdict(json!([good.jwk()])), PASSES);
+    assert_eq!(verdict(json!([large, good.jwk()])), (401, "token.signature"));
+}
+
+#[test]
 fn a_worker_fetches_the_keys_of_each_issuer_before_anybody_asks() {
     let mut world = of_keys();
     let now = holdfast::time::UnixTime::new(NOW);
